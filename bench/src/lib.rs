@@ -1,0 +1,1 @@
+//! Crosstie measured against its rivals.

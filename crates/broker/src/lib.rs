@@ -1,0 +1,1 @@
+//! The broker: a pure core and the drivers that carry its bytes.

@@ -1,0 +1,3 @@
+//! The crosstie command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The NATS client: one pure session, an async and a blocking driver.

@@ -1,0 +1,1 @@
+//! The words every Crosstie part speaks: endpoints, subjects, messages, deadlines, errors.

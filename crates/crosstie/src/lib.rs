@@ -1,0 +1,1 @@
+//! Every way for processes to talk, and the ties that keep them in step.

@@ -1,0 +1,1 @@
+//! Transports: TCP, Unix socket and in-memory streams behind one trait.

@@ -1,0 +1,1 @@
+//! Protocols as state machines: bytes and now in, frames and actions out.

@@ -1,0 +1,1 @@
+//! The server process: configuration, signals, logs and monitoring around the broker.

@@ -1,0 +1,1 @@
+//! Whole-system simulation: broker, clients and a faulty network in one thread from one seed.

@@ -1,0 +1,1 @@
+//! Test support: peers to test against, conformance suites, hostile clients.

@@ -1,0 +1,3 @@
+//! The project's own chores: tidy, test rings, tools.
+
+fn main() {}
