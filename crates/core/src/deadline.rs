@@ -1,0 +1,77 @@
+//! An instant by which something must have happened.
+
+use std::time::Duration;
+
+use crate::Mono;
+
+/// An instant on the monotonic clock after which a wait gives up.
+///
+/// A deadline is a point in time, not a length: it can be handed down through nested calls without growing. It is
+/// passed together with `now`, because only the caller knows which clock it came from.
+///
+/// ```
+/// # use crosstie_core::{Deadline, Mono};
+/// # use std::time::Duration;
+/// let now = Mono::ZERO;
+/// let deadline = Deadline::after(now, Duration::from_millis(500));
+/// let later = now + Duration::from_millis(200);
+/// assert_eq!(deadline.remaining(later), Some(Duration::from_millis(300)));
+/// assert!(!deadline.expired(later));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Deadline(Mono);
+
+impl Deadline {
+    /// No limit. It must be spelled; nothing defaults to it.
+    pub const NEVER: Self = Self(Mono::MAX);
+
+    /// The deadline at `instant`.
+    pub const fn at(instant: Mono) -> Self {
+        Self(instant)
+    }
+
+    /// The deadline `timeout` from `now`.
+    pub fn after(now: Mono, timeout: Duration) -> Self {
+        Self(now + timeout)
+    }
+
+    /// The instant itself; `None` if there is no limit.
+    pub fn instant(self) -> Option<Mono> {
+        (self != Self::NEVER).then_some(self.0)
+    }
+
+    /// The time left at `now`, zero when it has passed; `None` if there is no limit.
+    pub fn remaining(self, now: Mono) -> Option<Duration> {
+        self.instant().map(|instant| instant.since(now))
+    }
+
+    /// True once `now` has reached the deadline.
+    pub fn expired(self, now: Mono) -> bool {
+        self != Self::NEVER && now >= self.0
+    }
+
+    /// The earlier of two deadlines.
+    #[must_use]
+    pub fn earlier(self, other: Self) -> Self {
+        self.min(other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_does_not_expire_even_at_the_end_of_time() {
+        assert!(!Deadline::NEVER.expired(Mono::MAX));
+        assert_eq!(Deadline::NEVER.remaining(Mono::MAX), None);
+    }
+
+    #[test]
+    fn a_nested_deadline_cannot_outlive_its_parent() {
+        let parent = Deadline::after(Mono::ZERO, Duration::from_secs(1));
+        let child = Deadline::after(Mono::ZERO, Duration::from_secs(9));
+        assert_eq!(child.earlier(parent), parent);
+        assert_eq!(child.earlier(Deadline::NEVER), child);
+    }
+}

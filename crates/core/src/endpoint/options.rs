@@ -1,0 +1,371 @@
+//! The query part of an endpoint.
+
+use std::{fmt, ops::RangeInclusive, time::Duration};
+
+use super::parse::{EndpointError, Part};
+use crate::Codec;
+
+/// What follows the `?` of an endpoint. Absent options are `None` or `false`.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Options {
+    /// `codec=`: how typed values are serialised.
+    pub codec: Option<Codec>,
+    /// `compress=`: how payloads are compressed.
+    pub compress: Option<Compression>,
+    /// `deadline=`: how long any wait on this endpoint may last.
+    pub deadline: Option<Duration>,
+    /// `window=`: how many messages may be under way, unacknowledged.
+    pub window: Option<u32>,
+    /// `retry=`: how often an attempt is repeated.
+    pub retry: Option<u32>,
+    /// `fault=`: deliberate misbehaviour.
+    pub fault: Option<FaultSpec>,
+    /// `durability=`: what the user knows of the server's disk discipline.
+    pub durability: Option<Durability>,
+    /// `host=daemon`: never host the bus in this process.
+    pub daemon: bool,
+    /// `iface=`: the network interface for multicast.
+    pub iface: Option<String>,
+    /// `ttl=`: how many hops a multicast datagram may make.
+    pub ttl: Option<u8>,
+    /// `loop=`: whether a multicast sender hears itself.
+    pub multicast_loop: Option<bool>,
+    /// `insecure`: listen beyond loopback without authentication.
+    pub insecure: bool,
+}
+
+const KNOWN: &str = "one of the options codec, compress, deadline, window, retry, fault, durability, host, iface, ttl, loop, insecure";
+
+impl Options {
+    pub(super) fn parse(query: Part<'_>, scheme: &str) -> Result<Self, EndpointError> {
+        let mut options = Self::default();
+        let mut seen: Vec<&str> = Vec::new();
+        for pair in query.split('&') {
+            let (key, value) = pair
+                .split_once('=')
+                .map_or((pair, None), |(key, value)| (key, Some(value)));
+            if seen.contains(&key.text()) {
+                return Err(key.expected(format!("the option '{}' once", key.text())));
+            }
+            seen.push(key.text());
+            options.set(key, value, pair, scheme)?;
+        }
+        Ok(options)
+    }
+
+    fn set(
+        &mut self,
+        key: Part<'_>,
+        value: Option<Part<'_>>,
+        pair: Part<'_>,
+        scheme: &str,
+    ) -> Result<(), EndpointError> {
+        if key.text() == "insecure" {
+            self.insecure = match value.map(Part::text) {
+                None | Some("true") => true,
+                Some("false") => false,
+                Some(_) => return Err(pair.expected("'insecure' or 'insecure=false'")),
+            };
+            return Ok(());
+        }
+        let value = || value.ok_or_else(|| pair.expected(KNOWN_FORM));
+        match key.text() {
+            "codec" => {
+                self.codec = Some(read(value()?, "one of raw, json, postcard, cbor, msgpack")?)
+            }
+            "compress" => self.compress = Some(value().and_then(compression)?),
+            "deadline" => self.deadline = Some(value().and_then(duration)?),
+            "window" => self.window = Some(read(value()?, "a number of messages")?),
+            "retry" => self.retry = Some(read(value()?, "a number of attempts")?),
+            "fault" => self.fault = Some(FaultSpec::parse(value()?)?),
+            "durability" => {
+                only(scheme, &["nats", "tls", "nats+unix", "local"], pair)?;
+                self.durability = Some(value().and_then(durability)?);
+            }
+            "host" => {
+                only(scheme, &["local"], pair)?;
+                self.daemon = value()?.text() == "daemon";
+                if !self.daemon {
+                    return Err(value()?.expected("'daemon'"));
+                }
+            }
+            "iface" => {
+                only(scheme, &["udp"], pair)?;
+                self.iface = Some(value()?.decode()?);
+            }
+            "ttl" => {
+                only(scheme, &["udp"], pair)?;
+                self.ttl = Some(read(value()?, "a number of hops from 0 to 255")?);
+            }
+            "loop" => {
+                only(scheme, &["udp"], pair)?;
+                self.multicast_loop = Some(read::<u8>(value()?, "0 or 1")? != 0);
+            }
+            _ => return Err(key.expected(KNOWN)),
+        }
+        Ok(())
+    }
+}
+
+const KNOWN_FORM: &str = "an option with a value, as in 'deadline=5s'";
+
+fn only(scheme: &str, schemes: &[&str], pair: Part<'_>) -> Result<(), EndpointError> {
+    if schemes.contains(&scheme) {
+        return Ok(());
+    }
+    Err(pair.expected(format!(
+        "an option of '{scheme}:' (this one belongs to {})",
+        schemes.join(", ")
+    )))
+}
+
+fn read<T: std::str::FromStr>(part: Part<'_>, expected: &str) -> Result<T, EndpointError> {
+    part.text().parse().map_err(|_| part.expected(expected))
+}
+
+fn duration(part: Part<'_>) -> Result<Duration, EndpointError> {
+    humantime::parse_duration(part.text())
+        .map_err(|_| part.expected("a duration, as in '250ms' or '5s'"))
+}
+
+fn compression(part: Part<'_>) -> Result<Compression, EndpointError> {
+    match part.text() {
+        "zstd" => Ok(Compression::Zstd),
+        "none" => Ok(Compression::None),
+        _ => Err(part.expected("zstd or none")),
+    }
+}
+
+fn durability(part: Part<'_>) -> Result<Durability, EndpointError> {
+    match part.text() {
+        "memory" => Ok(Durability::Memory),
+        "os" => Ok(Durability::Os),
+        "disk" => Ok(Durability::Disk),
+        _ => Err(part.expected("memory, os or disk")),
+    }
+}
+
+/// How payloads are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Zstandard.
+    Zstd,
+}
+
+/// How far a message has got when it is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Durability {
+    /// Into the memory of the server: it survives nothing.
+    Memory,
+    /// Into the operating system: it survives the death of the server, not of the machine.
+    Os,
+    /// Onto the disk: it survives the machine.
+    Disk,
+}
+
+/// A share of all frames, from 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+pub struct Probability(f64);
+
+impl Probability {
+    /// The share as a number from 0 to 1.
+    pub const fn value(self) -> f64 {
+        self.0
+    }
+
+    fn parse(part: Part<'_>) -> Result<Self, EndpointError> {
+        let percent = part
+            .text()
+            .strip_suffix('%')
+            .and_then(|number| number.parse::<f64>().ok());
+        let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+        percent
+            .map(|percent| Self(percent / 100.0))
+            .ok_or_else(|| part.expected("a share from 0% to 100%"))
+    }
+}
+
+/// Deliberate misbehaviour, the same each time: `seed:42,drop:1%,dup:1%,delay:5ms..50ms,reorder:2%,cut:0.1%`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FaultSpec {
+    /// Where the decisions come from; zero unless given.
+    pub seed: u64,
+    /// Frames that vanish.
+    pub drop: Probability,
+    /// Frames that come twice.
+    pub dup: Probability,
+    /// Frames that are overtaken.
+    pub reorder: Probability,
+    /// Frames after which the connection is cut.
+    pub cut: Probability,
+    /// How long frames are held back.
+    pub delay: Option<RangeInclusive<Duration>>,
+}
+
+impl FaultSpec {
+    fn parse(part: Part<'_>) -> Result<Self, EndpointError> {
+        const FORM: &str =
+            "faults as in 'seed:42,drop:1%,dup:1%,delay:5ms..50ms,reorder:2%,cut:0.1%'";
+        let mut spec = Self::default();
+        for item in part.split(',') {
+            let (name, value) = item.split_once(':').ok_or_else(|| item.expected(FORM))?;
+            match name.text() {
+                "seed" => spec.seed = read(value, "a seed, a number")?,
+                "drop" => spec.drop = Probability::parse(value)?,
+                "dup" => spec.dup = Probability::parse(value)?,
+                "reorder" => spec.reorder = Probability::parse(value)?,
+                "cut" => spec.cut = Probability::parse(value)?,
+                "delay" => spec.delay = Some(delay(value)?),
+                _ => return Err(name.expected(FORM)),
+            }
+        }
+        Ok(spec)
+    }
+}
+
+fn delay(part: Part<'_>) -> Result<RangeInclusive<Duration>, EndpointError> {
+    let invalid = || part.expected("a delay as in '5ms' or '5ms..50ms'");
+    let read = |text: &str| humantime::parse_duration(text).map_err(|_| invalid());
+    let (low, high) = match part.text().split_once("..") {
+        Some((low, high)) => (read(low)?, read(high)?),
+        None => (read(part.text())?, read(part.text())?),
+    };
+    if low > high {
+        Err(invalid())
+    } else {
+        Ok(low..=high)
+    }
+}
+
+impl fmt::Display for FaultSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed:{}", self.seed)?;
+        for (name, share) in [
+            ("drop", self.drop),
+            ("dup", self.dup),
+            ("reorder", self.reorder),
+            ("cut", self.cut),
+        ] {
+            if share.0 > 0.0 {
+                write!(f, ",{name}:{}%", share.0 * 100.0)?;
+            }
+        }
+        if let Some(delay) = &self.delay {
+            write!(
+                f,
+                ",delay:{}..{}",
+                text_of(*delay.start()),
+                text_of(*delay.end())
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn text_of(duration: Duration) -> String {
+    humantime::format_duration(duration)
+        .to_string()
+        .replace(' ', "")
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut pairs: Vec<String> = Vec::new();
+        let mut add = |key: &str, value: Option<String>| {
+            pairs.extend(value.map(|value| format!("{key}={value}")))
+        };
+        add("codec", self.codec.map(|codec| codec.to_string()));
+        add(
+            "compress",
+            self.compress.map(|c| {
+                if c == Compression::Zstd {
+                    "zstd"
+                } else {
+                    "none"
+                }
+                .to_owned()
+            }),
+        );
+        add("deadline", self.deadline.map(text_of));
+        add("window", self.window.map(|n| n.to_string()));
+        add("retry", self.retry.map(|n| n.to_string()));
+        add("fault", self.fault.as_ref().map(ToString::to_string));
+        add(
+            "durability",
+            self.durability
+                .map(|level| format!("{level:?}").to_lowercase()),
+        );
+        add("host", self.daemon.then(|| "daemon".to_owned()));
+        add("iface", self.iface.as_deref().map(super::parse::encode));
+        add("ttl", self.ttl.map(|n| n.to_string()));
+        add(
+            "loop",
+            self.multicast_loop.map(|on| u8::from(on).to_string()),
+        );
+        add("insecure", self.insecure.then(|| "true".to_owned()));
+        if pairs.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "?{}", pairs.join("&"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Endpoint;
+
+    fn options(query: &str) -> Options {
+        format!("tcp://h:1?{query}")
+            .parse::<Endpoint>()
+            .unwrap()
+            .options()
+            .clone()
+    }
+
+    fn error(text: &str) -> String {
+        text.parse::<Endpoint>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_fault_is_read_and_printed_alike() {
+        let text = "seed:42,drop:1%,dup:1%,reorder:2%,cut:0.1%,delay:5ms..50ms";
+        let fault = options(&format!("fault={text}")).fault.unwrap();
+        assert_eq!(fault.seed, 42);
+        assert!((fault.drop.value() - 0.01).abs() < 1e-12);
+        assert_eq!(
+            fault.delay,
+            Some(Duration::from_millis(5)..=Duration::from_millis(50))
+        );
+        assert_eq!(fault.to_string(), text);
+    }
+
+    #[test]
+    fn typed_values_are_read() {
+        let options = options("codec=cbor&compress=zstd&deadline=250ms&window=64&retry=3&insecure");
+        assert_eq!(
+            (options.codec, options.compress),
+            (Some(Codec::Cbor), Some(Compression::Zstd))
+        );
+        assert_eq!(
+            (options.deadline, options.window, options.retry),
+            (Some(Duration::from_millis(250)), Some(64), Some(3))
+        );
+        assert!(options.insecure);
+    }
+
+    #[test]
+    fn errors_say_what_belongs_there() {
+        assert!(error("tcp://h:1?colour=red").starts_with("expected one of the options codec,"));
+        assert!(error("tcp://h:1?ttl=1").contains("belongs to udp"));
+        assert!(error("tcp://h:1?deadline=soon").contains("a duration, as in '250ms'"));
+        assert!(error("tcp://h:1?deadline").contains("with a value"));
+        assert!(error("tcp://h:1?fault=drop:101%").contains("0% to 100%"));
+        assert!(error("tcp://h:1?fault=delay:9ms..1ms").contains("'5ms..50ms'"));
+        assert!(error("tcp://h:1?window=1&window=2").contains("once"));
+    }
+}
