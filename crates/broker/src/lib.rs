@@ -1,1 +1,10 @@
 //! The broker: a pure core and the drivers that carry its bytes.
+#![forbid(unsafe_code)]
+
+mod options;
+mod snapshot;
+
+pub use crate::{
+    options::{Auth, Limits, Options, Permissions, Responses, Rule, Rules, Secret, User},
+    snapshot::{CacheSnapshot, ConnectionSnapshot, Snapshot, SubscriptionSnapshot},
+};
