@@ -3,11 +3,17 @@
 //! The protocol is text lines ended by CRLF; `PUB`, `HPUB`, `MSG` and `HMSG` are followed by a payload of a stated size and another
 //! CRLF. `docs/nats-wire.md` says what each operation does and which errors it can earn.
 
+pub mod client_op;
 mod connect;
 mod info;
 mod number;
 
-pub use self::{connect::Connect, info::Info, number::decimal};
+pub use self::{
+    client_op::{ClientLimits, ClientOp, Parsed, Pub, Violation},
+    connect::Connect,
+    info::Info,
+    number::decimal,
+};
 
 /// The port that NATS servers listen on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 4222;
