@@ -1,6 +1,7 @@
 //! The broker: a pure core and the drivers that carry its bytes.
 #![forbid(unsafe_code)]
 
+pub mod core;
 mod options;
 mod snapshot;
 

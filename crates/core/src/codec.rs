@@ -24,13 +24,7 @@ pub enum Codec {
 
 impl Codec {
     /// Every codec, in the order of the documentation.
-    pub const ALL: [Self; 5] = [
-        Self::Raw,
-        Self::Json,
-        Self::Postcard,
-        Self::Cbor,
-        Self::MessagePack,
-    ];
+    pub const ALL: [Self; 5] = [Self::Raw, Self::Json, Self::Postcard, Self::Cbor, Self::MessagePack];
 
     /// The name used in URLs and configuration.
     pub const fn name(self) -> &'static str {

@@ -163,8 +163,7 @@ mod tests {
 
     #[test]
     fn the_cause_is_part_of_the_sentence_and_of_the_chain() {
-        let error = Error::new(Kind::Io, "cannot read the ledger")
-            .because(std::io::Error::other("disk on fire"));
+        let error = Error::new(Kind::Io, "cannot read the ledger").because(std::io::Error::other("disk on fire"));
         assert_eq!(error.to_string(), "cannot read the ledger: disk on fire");
         assert!(error::Error::source(&error).is_some());
     }

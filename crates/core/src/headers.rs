@@ -29,9 +29,7 @@ impl Headers {
 
     /// No headers. Allocates nothing.
     pub const fn new() -> Self {
-        Self {
-            entries: Vec::new(),
-        }
+        Self { entries: Vec::new() }
     }
 
     /// Adds a value, keeping those already there under the same name.
@@ -39,11 +37,7 @@ impl Headers {
     /// # Errors
     ///
     /// [`HeaderError`] if name or value breaks the rules, or there are [`Headers::MAX_ENTRIES`] already.
-    pub fn append(
-        &mut self,
-        name: impl Into<String>,
-        value: impl Into<String>,
-    ) -> Result<(), HeaderError> {
+    pub fn append(&mut self, name: impl Into<String>, value: impl Into<String>) -> Result<(), HeaderError> {
         let (name, value) = (name.into(), value.into());
         check_name(&name)?;
         let value = check_value(&name, value)?;
@@ -59,19 +53,10 @@ impl Headers {
     /// # Errors
     ///
     /// As [`Headers::append`]; the old values are kept then.
-    pub fn insert(
-        &mut self,
-        name: impl Into<String>,
-        value: impl Into<String>,
-    ) -> Result<(), HeaderError> {
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) -> Result<(), HeaderError> {
         let name = name.into();
         let mut fresh = Self {
-            entries: self
-                .entries
-                .iter()
-                .filter(|(n, _)| *n != name)
-                .cloned()
-                .collect(),
+            entries: self.entries.iter().filter(|(n, _)| *n != name).cloned().collect(),
         };
         fresh.append(name, value)?;
         *self = fresh;
@@ -80,14 +65,12 @@ impl Headers {
 
     /// The first value under `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter()
-            .find_map(|(n, value)| (n == name).then_some(value))
+        self.iter().find_map(|(n, value)| (n == name).then_some(value))
     }
 
     /// Every value under `name`, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.iter()
-            .filter_map(move |(n, value)| (n == name).then_some(value))
+        self.iter().filter_map(move |(n, value)| (n == name).then_some(value))
     }
 
     /// Removes every value under `name` and says whether there was one.
@@ -99,9 +82,7 @@ impl Headers {
 
     /// Every name and value, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.entries.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// How many values there are.
@@ -126,9 +107,7 @@ fn check_name(name: &str) -> Result<(), HeaderError> {
     if !name.is_empty() && name.bytes().all(valid) {
         return Ok(());
     }
-    Err(HeaderError::Name {
-        name: name.to_owned(),
-    })
+    Err(HeaderError::Name { name: name.to_owned() })
 }
 
 fn check_value(name: &str, value: String) -> Result<String, HeaderError> {
@@ -195,11 +174,7 @@ mod tests {
         headers.insert("K", " 3 ").unwrap();
         assert_eq!(headers.iter().collect::<Vec<_>>(), [("K", "3")]);
         assert!(headers.insert("K", "\n").is_err());
-        assert_eq!(
-            headers.get("K"),
-            Some("3"),
-            "a refused insert leaves the old value"
-        );
+        assert_eq!(headers.get("K"), Some("3"), "a refused insert leaves the old value");
         assert!(headers.remove("K") && !headers.remove("K"));
     }
 

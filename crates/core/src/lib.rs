@@ -25,17 +25,14 @@ pub use crate::{
     codec::{Codec, UnknownCodec},
     deadline::Deadline,
     endpoint::{
-        Compression, Credentials, Durability, Endpoint, EndpointError, FaultSpec, HostPort,
-        Options, Probability, Target, UnixAddress,
+        Compression, Credentials, Durability, Endpoint, EndpointError, FaultSpec, HostPort, Options, Probability,
+        Target, UnixAddress,
     },
     error::{Error, Kind, Result},
     headers::{HeaderError, Headers},
     message::{Message, Status},
     randomness::{Randomness, Seeded},
     storage::{MemoryStorage, Storage},
-    subject::{
-        Subject, SubjectError, SubjectPattern, is_valid_pattern, is_valid_subject, matches,
-        pattern_covers,
-    },
+    subject::{Subject, SubjectError, SubjectPattern, is_valid_pattern, is_valid_subject, matches, pattern_covers},
     transport::ByteTransport,
 };

@@ -61,9 +61,7 @@ impl Storage for MemoryStorage {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let start = index(offset)?;
         self.with(|bytes| {
-            let end = start
-                .checked_add(buf.len())
-                .filter(|end| *end <= bytes.len());
+            let end = start.checked_add(buf.len()).filter(|end| *end <= bytes.len());
             let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
             buf.copy_from_slice(&bytes[start..end]);
             Ok(())
@@ -72,9 +70,7 @@ impl Storage for MemoryStorage {
 
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         let start = index(offset)?;
-        let end = start
-            .checked_add(data.len())
-            .ok_or(io::ErrorKind::InvalidInput)?;
+        let end = start.checked_add(data.len()).ok_or(io::ErrorKind::InvalidInput)?;
         self.with(|bytes| {
             if bytes.len() < end {
                 bytes.resize(end, 0);

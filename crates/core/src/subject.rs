@@ -108,9 +108,7 @@ pub enum SubjectError {
     #[error("a subject has at least one token, found nothing")]
     Empty,
     /// Two dots in a row, or a dot at either end.
-    #[error(
-        "token {token} of subject '{subject}' is empty: write one dot between tokens, none at the ends"
-    )]
+    #[error("token {token} of subject '{subject}' is empty: write one dot between tokens, none at the ends")]
     EmptyToken {
         /// The text.
         subject: String,
@@ -118,9 +116,7 @@ pub enum SubjectError {
         token: usize,
     },
     /// White space or a control character.
-    #[error(
-        "a subject holds no white space or control characters, found {found:?} at byte {at} of {subject:?}"
-    )]
+    #[error("a subject holds no white space or control characters, found {found:?} at byte {at} of {subject:?}")]
     Forbidden {
         /// The text.
         subject: String,
@@ -174,10 +170,7 @@ impl Text {
             });
         }
         let text = std::str::from_utf8(&bytes)?;
-        if let Some((at, found)) = text
-            .char_indices()
-            .find(|(_, c)| c.is_whitespace() || c.is_control())
-        {
+        if let Some((at, found)) = text.char_indices().find(|(_, c)| c.is_whitespace() || c.is_control()) {
             return Err(SubjectError::Forbidden {
                 subject: text.to_owned(),
                 found,
@@ -270,8 +263,7 @@ pub fn is_valid_subject(subject: &[u8]) -> bool {
 /// True if `pattern` can be subscribed to, by the rules of the wire.
 pub fn is_valid_pattern(pattern: &[u8]) -> bool {
     let inner = pattern.strip_suffix(b".>").unwrap_or(pattern);
-    has_valid_tokens(pattern)
-        && (pattern == b">" || inner.split(|b| *b == b'.').all(|token| token != b">"))
+    has_valid_tokens(pattern) && (pattern == b">" || inner.split(|b| *b == b'.').all(|token| token != b">"))
 }
 
 fn has_valid_tokens(text: &[u8]) -> bool {
@@ -389,8 +381,7 @@ mod tests {
     #[test]
     fn the_wire_rules_and_the_types_agree() {
         for text in [
-            "a", "a.b", "", ".", "a.", ".a", "a..b", "*", ">", "a.*", "a.>", "a.>.b", ">.a", "a b",
-            "a\tb", ">.>",
+            "a", "a.b", "", ".", "a.", ".a", "a..b", "*", ">", "a.*", "a.>", "a.>.b", ">.a", "a b", "a\tb", ">.>",
         ] {
             assert_eq!(
                 is_valid_subject(text.as_bytes()),

@@ -218,11 +218,7 @@ pub struct HostPort {
 impl HostPort {
     /// True if this address can only be reached from this machine.
     pub fn is_loopback(&self) -> bool {
-        self.host == "localhost"
-            || self
-                .host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|ip| ip.is_loopback())
+        self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 }
 
@@ -282,14 +278,7 @@ impl fmt::Display for Target {
                 write_credentials(f, credentials.as_ref())?;
                 write!(f, "{host}{path}")
             }
-            Self::Tls {
-                servers,
-                credentials,
-            }
-            | Self::Nats {
-                servers,
-                credentials,
-            } => {
+            Self::Tls { servers, credentials } | Self::Nats { servers, credentials } => {
                 write!(f, "{scheme}://")?;
                 write_credentials(f, credentials.as_ref())?;
                 for (index, server) in servers.iter().enumerate() {

@@ -35,7 +35,8 @@ pub struct Options {
     pub insecure: bool,
 }
 
-const KNOWN: &str = "one of the options codec, compress, deadline, window, retry, fault, durability, host, iface, ttl, loop, insecure";
+const KNOWN: &str =
+    "one of the options codec, compress, deadline, window, retry, fault, durability, host, iface, ttl, loop, insecure";
 
 impl Options {
     pub(super) fn parse(query: Part<'_>, scheme: &str) -> Result<Self, EndpointError> {
@@ -71,9 +72,7 @@ impl Options {
         }
         let value = || value.ok_or_else(|| pair.expected(KNOWN_FORM));
         match key.text() {
-            "codec" => {
-                self.codec = Some(read(value()?, "one of raw, json, postcard, cbor, msgpack")?)
-            }
+            "codec" => self.codec = Some(read(value()?, "one of raw, json, postcard, cbor, msgpack")?),
             "compress" => self.compress = Some(value().and_then(compression)?),
             "deadline" => self.deadline = Some(value().and_then(duration)?),
             "window" => self.window = Some(read(value()?, "a number of messages")?),
@@ -125,8 +124,7 @@ fn read<T: std::str::FromStr>(part: Part<'_>, expected: &str) -> Result<T, Endpo
 }
 
 fn duration(part: Part<'_>) -> Result<Duration, EndpointError> {
-    humantime::parse_duration(part.text())
-        .map_err(|_| part.expected("a duration, as in '250ms' or '5s'"))
+    humantime::parse_duration(part.text()).map_err(|_| part.expected("a duration, as in '250ms' or '5s'"))
 }
 
 fn compression(part: Part<'_>) -> Result<Compression, EndpointError> {
@@ -207,8 +205,7 @@ pub struct FaultSpec {
 
 impl FaultSpec {
     fn parse(part: Part<'_>) -> Result<Self, EndpointError> {
-        const FORM: &str =
-            "faults as in 'seed:42,drop:1%,dup:1%,delay:5ms..50ms,reorder:2%,cut:0.1%'";
+        const FORM: &str = "faults as in 'seed:42,drop:1%,dup:1%,delay:5ms..50ms,reorder:2%,cut:0.1%'";
         let mut spec = Self::default();
         for item in part.split(',') {
             let (name, value) = item.split_once(':').ok_or_else(|| item.expected(FORM))?;
@@ -233,11 +230,7 @@ fn delay(part: Part<'_>) -> Result<RangeInclusive<Duration>, EndpointError> {
         Some((low, high)) => (read(low)?, read(high)?),
         None => (read(part.text())?, read(part.text())?),
     };
-    if low > high {
-        Err(invalid())
-    } else {
-        Ok(low..=high)
-    }
+    if low > high { Err(invalid()) } else { Ok(low..=high) }
 }
 
 impl fmt::Display for FaultSpec {
@@ -254,40 +247,25 @@ impl fmt::Display for FaultSpec {
             }
         }
         if let Some(delay) = &self.delay {
-            write!(
-                f,
-                ",delay:{}..{}",
-                text_of(*delay.start()),
-                text_of(*delay.end())
-            )?;
+            write!(f, ",delay:{}..{}", text_of(*delay.start()), text_of(*delay.end()))?;
         }
         Ok(())
     }
 }
 
 fn text_of(duration: Duration) -> String {
-    humantime::format_duration(duration)
-        .to_string()
-        .replace(' ', "")
+    humantime::format_duration(duration).to_string().replace(' ', "")
 }
 
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut pairs: Vec<String> = Vec::new();
-        let mut add = |key: &str, value: Option<String>| {
-            pairs.extend(value.map(|value| format!("{key}={value}")))
-        };
+        let mut add = |key: &str, value: Option<String>| pairs.extend(value.map(|value| format!("{key}={value}")));
         add("codec", self.codec.map(|codec| codec.to_string()));
         add(
             "compress",
-            self.compress.map(|c| {
-                if c == Compression::Zstd {
-                    "zstd"
-                } else {
-                    "none"
-                }
-                .to_owned()
-            }),
+            self.compress
+                .map(|c| if c == Compression::Zstd { "zstd" } else { "none" }.to_owned()),
         );
         add("deadline", self.deadline.map(text_of));
         add("window", self.window.map(|n| n.to_string()));
@@ -295,16 +273,12 @@ impl fmt::Display for Options {
         add("fault", self.fault.as_ref().map(ToString::to_string));
         add(
             "durability",
-            self.durability
-                .map(|level| format!("{level:?}").to_lowercase()),
+            self.durability.map(|level| format!("{level:?}").to_lowercase()),
         );
         add("host", self.daemon.then(|| "daemon".to_owned()));
         add("iface", self.iface.as_deref().map(super::parse::encode));
         add("ttl", self.ttl.map(|n| n.to_string()));
-        add(
-            "loop",
-            self.multicast_loop.map(|on| u8::from(on).to_string()),
-        );
+        add("loop", self.multicast_loop.map(|on| u8::from(on).to_string()));
         add("insecure", self.insecure.then(|| "true".to_owned()));
         if pairs.is_empty() {
             Ok(())
@@ -337,10 +311,7 @@ mod tests {
         let fault = options(&format!("fault={text}")).fault.unwrap();
         assert_eq!(fault.seed, 42);
         assert!((fault.drop.value() - 0.01).abs() < 1e-12);
-        assert_eq!(
-            fault.delay,
-            Some(Duration::from_millis(5)..=Duration::from_millis(50))
-        );
+        assert_eq!(fault.delay, Some(Duration::from_millis(5)..=Duration::from_millis(50)));
         assert_eq!(fault.to_string(), text);
     }
 

@@ -109,14 +109,11 @@ impl<'a> Part<'a> {
                 bytes.push(*first);
                 continue;
             }
-            let digits = tail
-                .get(..2)
-                .and_then(|pair| std::str::from_utf8(pair).ok());
+            let digits = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
             let byte = digits
                 .filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()))
                 .and_then(|pair| u8::from_str_radix(pair, 16).ok());
-            bytes
-                .push(byte.ok_or_else(|| self.expected("two hexadecimal digits after every '%'"))?);
+            bytes.push(byte.ok_or_else(|| self.expected("two hexadecimal digits after every '%'"))?);
             rest = &tail[2..];
         }
         String::from_utf8(bytes).map_err(|_| self.expected("escapes that spell UTF-8 text"))
@@ -158,9 +155,7 @@ pub(super) fn parse(text: &str) -> Result<(Target, Options), EndpointError> {
         }
         .expected(format!("a URL of at most {} bytes", Endpoint::MAX_LEN)));
     }
-    let (scheme, rest) = whole
-        .split_once(':')
-        .ok_or_else(|| whole.expected(SCHEMES))?;
+    let (scheme, rest) = whole.split_once(':').ok_or_else(|| whole.expected(SCHEMES))?;
     if scheme.text() == "exec" {
         let command = rest.text().trim();
         let target = Target::Exec {
@@ -194,12 +189,8 @@ pub(super) fn parse(text: &str) -> Result<(Target, Options), EndpointError> {
         "nats+unix" => Target::NatsUnix {
             address: unix_address(rest)?,
         },
-        "tcp" => Target::Tcp {
-            host: only_host(rest)?,
-        },
-        "udp" => Target::Udp {
-            host: only_host(rest)?,
-        },
+        "tcp" => Target::Tcp { host: only_host(rest)? },
+        "udp" => Target::Udp { host: only_host(rest)? },
         "tls" | "nats" => {
             let (authority, path) = authority(rest)?;
             if let Some(path) = path.filter(|path| !path.text().is_empty()) {
@@ -211,15 +202,9 @@ pub(super) fn parse(text: &str) -> Result<(Target, Options), EndpointError> {
                 .map(|host| host_port(host, Some(4222)))
                 .collect::<Result<_, _>>()?;
             if scheme.text() == "tls" {
-                Target::Tls {
-                    servers,
-                    credentials,
-                }
+                Target::Tls { servers, credentials }
             } else {
-                Target::Nats {
-                    servers,
-                    credentials,
-                }
+                Target::Nats { servers, credentials }
             }
         }
         "http" | "https" => {
@@ -247,23 +232,16 @@ pub(super) fn parse(text: &str) -> Result<(Target, Options), EndpointError> {
 fn name(part: Part<'_>) -> Result<String, EndpointError> {
     let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let text = part.text();
-    let fits =
-        !text.is_empty() && text.len() <= 128 && !text.starts_with('.') && text.chars().all(valid);
+    let fits = !text.is_empty() && text.len() <= 128 && !text.starts_with('.') && text.chars().all(valid);
     if fits {
         Ok(text.to_owned())
     } else {
-        Err(part.expected(
-            "a name of 1 to 128 letters, digits, '-', '_' and '.', not starting with '.'",
-        ))
+        Err(part.expected("a name of 1 to 128 letters, digits, '-', '_' and '.', not starting with '.'"))
     }
 }
 
 fn descriptor(part: Part<'_>) -> Result<u32, EndpointError> {
-    let number = part
-        .text()
-        .parse()
-        .ok()
-        .filter(|number| *number <= i32::MAX as u32);
+    let number = part.text().parse().ok().filter(|number| *number <= i32::MAX as u32);
     number.ok_or_else(|| part.expected("the number of an inherited descriptor, as in 'fd:3'"))
 }
 
@@ -412,10 +390,7 @@ mod tests {
             error("tcp://host"),
             "expected a host and a port, as in 'host:4222', found 'host' (column 7 of 'tcp://host')"
         );
-        assert!(
-            error("tcp://host:99999")
-                .starts_with("expected a port from 0 to 65535, found '99999' (column 12")
-        );
+        assert!(error("tcp://host:99999").starts_with("expected a port from 0 to 65535, found '99999' (column 12"));
         assert!(error("kafka://x").starts_with("expected a scheme: mem:"));
         assert!(error("unix:relative").starts_with("expected an absolute path"));
         assert!(error("fd:x").contains("descriptor"));

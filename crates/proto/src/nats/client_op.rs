@@ -136,24 +136,15 @@ pub fn parse<'a>(input: &'a [u8], limits: &ClientLimits) -> Parsed<'a> {
         Err(parsed) => return parsed,
     };
     let takes_arguments = !matches!(verb, Verb::Ping | Verb::Pong | Verb::Ok | Verb::Connect);
-    if takes_arguments
-        && input
-            .get(verb_len)
-            .is_some_and(|b| *b != b' ' && *b != b'\t')
-    {
+    if takes_arguments && input.get(verb_len).is_some_and(|b| *b != b' ' && *b != b'\t') {
         return Parsed::Violation(Violation::UnknownOperation);
     }
     let longest = limits.max_control_line + VERB_ROOM;
-    let Some(line_end) = memchr(
-        b'\n',
-        &input[verb_len..input.len().min(verb_len + longest + 2)],
-    ) else {
+    let Some(line_end) = memchr(b'\n', &input[verb_len..input.len().min(verb_len + longest + 2)]) else {
         if input.len() >= longest {
             return Parsed::Violation(Violation::ControlLine);
         }
-        return Parsed::NeedMore {
-            total: input.len() + 1,
-        };
+        return Parsed::NeedMore { total: input.len() + 1 };
     };
     let line = &input[verb_len..verb_len + line_end];
     let arguments = trim(line.strip_suffix(b"\r").unwrap_or(line));
@@ -174,10 +165,7 @@ pub fn parse<'a>(input: &'a [u8], limits: &ClientLimits) -> Parsed<'a> {
         Verb::Ok => Some(ClientOp::Ok),
         Verb::Err => Some(ClientOp::Err(arguments)),
     };
-    op.map_or(Parsed::Violation(Violation::Arguments), |op| Parsed::Op {
-        op,
-        len,
-    })
+    op.map_or(Parsed::Violation(Violation::Arguments), |op| Parsed::Op { op, len })
 }
 
 /// The verb that `input` begins with.
@@ -193,9 +181,7 @@ fn verb(input: &[u8]) -> Result<(Verb, usize), Parsed<'static>> {
         return if known == name.len() {
             Ok((verb, known))
         } else {
-            Err(Parsed::NeedMore {
-                total: input.len() + 1,
-            })
+            Err(Parsed::NeedMore { total: input.len() + 1 })
         };
     }
     Err(Parsed::Violation(Violation::UnknownOperation))
@@ -220,9 +206,7 @@ fn publish<'a>(
         [b'\r', b'\n', ..] => {}
         // What is there so far is checked at once, so that a client that lost count is told so before it sends more.
         [] | [b'\r'] => {
-            return Parsed::NeedMore {
-                total: body_end + 2,
-            };
+            return Parsed::NeedMore { total: body_end + 2 };
         }
         _ => return Parsed::Violation(Violation::UnknownOperation),
     }
@@ -280,11 +264,7 @@ fn subscribe(arguments: &[u8]) -> Option<ClientOp<'_>> {
         return None;
     }
     let (queue, sid) = third.map_or((None, second), |sid| (Some(second), sid));
-    Some(ClientOp::Sub {
-        subject,
-        queue,
-        sid,
-    })
+    Some(ClientOp::Sub { subject, queue, sid })
 }
 
 fn unsubscribe(arguments: &[u8]) -> Option<ClientOp<'_>> {
@@ -324,10 +304,7 @@ const fn is_space(byte: u8) -> bool {
 }
 
 fn trim(line: &[u8]) -> &[u8] {
-    let start = line
-        .iter()
-        .position(|b| !is_space(*b))
-        .unwrap_or(line.len());
+    let start = line.iter().position(|b| !is_space(*b)).unwrap_or(line.len());
     &line[start..]
 }
 
@@ -367,7 +344,8 @@ mod tests {
         read(input.as_bytes(), usize::MAX).join(" ")
     }
 
-    const SESSION: &[u8] = b"CONNECT {}\r\nPING\r\npub a 5\r\nhello\r\nPUB a r 0\r\n\r\nHPUB a 12 13\r\nNATS/1.0\r\n\r\nx\r\n\
+    const SESSION: &[u8] =
+        b"CONNECT {}\r\nPING\r\npub a 5\r\nhello\r\nPUB a r 0\r\n\r\nHPUB a 12 13\r\nNATS/1.0\r\n\r\nx\r\n\
         SUB a.* 1\r\nsub\ta.>  q\t2 \r\nUNSUB 1 5\nUNSUB 2\r\nPONG\r\n+OK\r\nINFO {}\r\n";
 
     #[test]
@@ -397,14 +375,8 @@ mod tests {
 
     #[test]
     fn a_limit_is_checked_before_the_payload_has_come() {
-        assert_eq!(
-            parse(b"PUB a 33\r\n", &LIMITS),
-            Parsed::Violation(Violation::Payload)
-        );
-        assert_eq!(
-            parse(b"PUB a 32\r\n", &LIMITS),
-            Parsed::NeedMore { total: 10 + 34 }
-        );
+        assert_eq!(parse(b"PUB a 33\r\n", &LIMITS), Parsed::Violation(Violation::Payload));
+        assert_eq!(parse(b"PUB a 32\r\n", &LIMITS), Parsed::NeedMore { total: 10 + 34 });
         let long = format!("PUB {} 1", "x".repeat(200));
         assert_eq!(
             parse(long.as_bytes(), &LIMITS),

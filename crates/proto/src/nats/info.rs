@@ -88,19 +88,13 @@ mod tests {
             ..Info::default()
         }
         .to_json();
-        assert!(
-            !json.contains("auth_required")
-                && !json.contains("connect_urls")
-                && !json.contains("nonce")
-        );
+        assert!(!json.contains("auth_required") && !json.contains("connect_urls") && !json.contains("nonce"));
         assert!(json.contains("\"headers\":true"));
     }
 
     #[test]
     fn unknown_keys_of_a_newer_server_are_ignored() {
-        let info: Info =
-            serde_json::from_str(r#"{"server_id":"N","xkey":"X","api_lvl":2,"max_payload":8}"#)
-                .unwrap();
+        let info: Info = serde_json::from_str(r#"{"server_id":"N","xkey":"X","api_lvl":2,"max_payload":8}"#).unwrap();
         assert_eq!((info.server_id.as_str(), info.max_payload), ("N", 8));
     }
 }

@@ -7,6 +7,7 @@ pub mod client_op;
 mod connect;
 mod info;
 mod number;
+pub mod write;
 
 pub use self::{
     client_op::{ClientLimits, ClientOp, Parsed, Pub, Violation},

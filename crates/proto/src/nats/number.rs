@@ -14,9 +14,8 @@ pub fn decimal(digits: &[u8]) -> Option<u32> {
     })
 }
 
-#[allow(dead_code, reason = "the writers of both ends use it")]
 /// Appends `value` in decimal.
-pub(super) fn push_decimal(out: &mut Vec<u8>, value: usize) {
+pub fn push_decimal(out: &mut Vec<u8>, value: usize) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
     let mut rest = value;
@@ -39,15 +38,7 @@ mod tests {
     fn only_digits_that_fit_are_a_number() {
         assert_eq!(decimal(b"0"), Some(0));
         assert_eq!(decimal(b"999999999"), Some(999_999_999));
-        for text in [
-            "",
-            "-1",
-            "+1",
-            "1x",
-            "1000000000",
-            " 1",
-            "18446744073709551616",
-        ] {
+        for text in ["", "-1", "+1", "1x", "1000000000", " 1", "18446744073709551616"] {
             assert_eq!(decimal(text.as_bytes()), None, "{text:?}");
         }
     }

@@ -1,0 +1,484 @@
+//! One client as its reactor sees it: from bytes to operations, and what each of them earns.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use crosstie_core::{Mono, is_valid_pattern, is_valid_subject};
+use crosstie_proto::nats::{
+    Connect,
+    client_op::{ClientOp, Parsed, Pub, Violation, parse},
+};
+use memchr::memchr;
+
+use super::{
+    Core, MAX_UNFLUSHED,
+    auth::{Admission, PasswordCheck, Verdict, judge},
+    lock,
+    peer::Peer,
+    permissions::{Rights, Subscribe},
+    subscription::Subscription,
+    worker::{Worker, count},
+};
+
+/// A buffer for half an operation that is larger than this is given back once the operation is whole.
+const MAX_KEPT: usize = 1024;
+/// How long after `CONNECT` the first `PING` goes out, to measure the round trip.
+const FIRST_PING: Duration = Duration::from_secs(2);
+/// How long a client waits that writes to one who is far behind.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// What the driver does next with a connection.
+#[must_use]
+pub enum Next {
+    /// Read on when there is something.
+    Read,
+    /// Read on at this time, not before: those it writes to are far behind.
+    Pause(Mono),
+    /// Run the check off the reactor, hand its outcome to [`Core::checked`], and read nothing meanwhile.
+    Check(PasswordCheck),
+    /// Write what waits and close.
+    Close,
+}
+
+enum Phase {
+    /// Waits for a `CONNECT` that lets it in.
+    Unauthenticated {
+        until: Mono,
+        bytes: usize,
+    },
+    /// Waits for the outcome of a password check.
+    Checking {
+        then: Admission,
+    },
+    Ready,
+    Closing,
+}
+
+/// The side of a connection that one reactor alone touches.
+pub struct Connection {
+    peer: Arc<Peer>,
+    phase: Phase,
+    /// Counted among those not yet authenticated.
+    is_counted: bool,
+    /// The beginning of an operation whose end has not come.
+    held: Vec<u8>,
+    /// How long `held` must be before it is worth a look.
+    wanted: usize,
+    verbose: bool,
+    pedantic: bool,
+    headers: bool,
+    no_responders: bool,
+    next_ping: Mono,
+    ping_sent: Option<Mono>,
+    pings_out: u32,
+    last_input: Mono,
+}
+
+impl Connection {
+    pub(super) fn new(peer: Arc<Peer>, core: &Core, now: Mono) -> Self {
+        let auth = &core.options.auth;
+        let must_show = auth.token.is_some() || !auth.users.is_empty();
+        let phase = if must_show {
+            Phase::Unauthenticated {
+                until: now + auth.timeout,
+                bytes: 0,
+            }
+        } else {
+            Phase::Ready
+        };
+        Self {
+            peer,
+            is_counted: must_show,
+            phase,
+            held: Vec::new(),
+            wanted: 0,
+            verbose: true,
+            pedantic: true,
+            headers: false,
+            no_responders: false,
+            next_ping: now + core.options.ping_interval,
+            ping_sent: None,
+            pings_out: 0,
+            last_input: now,
+        }
+    }
+
+    /// The shared side.
+    pub const fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    /// True once nothing more is read from it.
+    pub const fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing)
+    }
+
+    pub(super) const fn is_unauthenticated(&self) -> bool {
+        self.is_counted
+    }
+
+    pub(super) fn into_peer(mut self, core: &Core) -> Arc<Peer> {
+        self.leave_crowd(core);
+        self.peer
+    }
+
+    fn leave_crowd(&mut self, core: &Core) {
+        if std::mem::take(&mut self.is_counted) {
+            core.unauthenticated.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells the client why, and reads nothing more.
+    pub(super) fn close_with(&mut self, core: &Core, worker: &mut Worker, reason: &str) -> Next {
+        self.complain(core, worker, reason);
+        self.phase = Phase::Closing;
+        Next::Close
+    }
+
+    fn close(&mut self) -> Next {
+        self.phase = Phase::Closing;
+        Next::Close
+    }
+
+    fn complain(&self, core: &Core, worker: &mut Worker, text: &str) {
+        core.append(worker, &self.peer, format!("-ERR '{text}'\r\n").as_bytes());
+    }
+
+    fn confirm(&self, core: &Core, worker: &mut Worker) {
+        if self.verbose {
+            core.append(worker, &self.peer, b"+OK\r\n");
+        }
+    }
+}
+
+impl Core {
+    /// Takes in what a client has sent and does what it asks. Call [`Core::flush`] afterwards, whatever the outcome.
+    pub fn input(&self, connection: &mut Connection, worker: &mut Worker, bytes: &[u8], now: Mono) -> Next {
+        if connection.is_closing() {
+            return Next::Close;
+        }
+        connection.last_input = now;
+        lock(&connection.peer.about).last_activity = now;
+        if let Phase::Unauthenticated { bytes: sent, .. } = &mut connection.phase {
+            *sent += bytes.len();
+            if *sent > self.options.limits.max_unauthenticated_bytes {
+                count(&self.counters.auth_errors, 1);
+                return connection.close_with(self, worker, "Authorization Violation");
+            }
+        }
+        let next = connection.digest(self, worker, bytes, now);
+        worker.retire(self);
+        worker.report(&self.counters);
+        next
+    }
+
+    /// Goes on with a client whose password has been checked.
+    pub fn checked(&self, connection: &mut Connection, worker: &mut Worker, is_right: bool, now: Mono) -> Next {
+        match std::mem::replace(&mut connection.phase, Phase::Closing) {
+            Phase::Checking { then } if is_right => connection.admit(self, worker, then, now),
+            Phase::Checking { .. } => return connection.refuse(self, worker),
+            other => connection.phase = other,
+        }
+        self.input(connection, worker, &[], now)
+    }
+
+    /// Does what is due at `now`, and says when something will be due next.
+    pub fn tick(&self, connection: &mut Connection, worker: &mut Worker, now: Mono) -> (Next, Mono) {
+        if let Phase::Unauthenticated { until, .. } = connection.phase {
+            if now >= until {
+                count(&self.counters.auth_errors, 1);
+                return (connection.close_with(self, worker, "Authentication Timeout"), Mono::MAX);
+            }
+            return (Next::Read, until);
+        }
+        let stuck = lock(&connection.peer.outbox).stuck_since();
+        let write_due = stuck.map_or(Mono::MAX, |since| since + self.options.write_deadline);
+        if now >= write_due {
+            self.cut_off(&connection.peer);
+            return (connection.close(), Mono::MAX);
+        }
+        if now >= connection.next_ping && !connection.ping(self, worker, now) {
+            count(&self.counters.stale_connections, 1);
+            return (connection.close_with(self, worker, "Stale Connection"), Mono::MAX);
+        }
+        // A client that becomes stuck later is found at the latest one write deadline after that.
+        let look_again = write_due.min(now + self.options.write_deadline);
+        (Next::Read, connection.next_ping.min(look_again))
+    }
+}
+
+impl Connection {
+    /// Sends a `PING`, unless the client was heard lately. False if too many are unanswered.
+    fn ping(&mut self, core: &Core, worker: &mut Worker, now: Mono) -> bool {
+        let interval = core.options.ping_interval;
+        let quiet_at = self.last_input + interval;
+        let is_first = self.pings_out == 0 && lock(&self.peer.about).rtt.is_none();
+        if !is_first && now < quiet_at {
+            self.next_ping = quiet_at;
+            return true;
+        }
+        if self.pings_out >= core.options.max_pings_out {
+            return false;
+        }
+        self.pings_out += 1;
+        self.ping_sent = Some(now);
+        self.next_ping = now + interval;
+        core.append(worker, &self.peer, b"PING\r\n");
+        true
+    }
+
+    fn digest(&mut self, core: &Core, worker: &mut Worker, mut bytes: &[u8], now: Mono) -> Next {
+        // First the operation that was begun earlier: complete it, and take not a byte more than needed.
+        while !self.held.is_empty() {
+            if self.held.len() < self.wanted {
+                let take = self.missing(bytes);
+                self.held.extend_from_slice(&bytes[..take]);
+                bytes = &bytes[take..];
+                if self.held.len() < self.wanted {
+                    return Next::Read;
+                }
+            }
+            let mut held = std::mem::take(&mut self.held);
+            let (used, next) = self.take_ops(core, worker, &held, now);
+            held.drain(..used);
+            if !held.is_empty() || held.capacity() <= MAX_KEPT {
+                self.held = held;
+            }
+            if let Some(next) = next {
+                return self.leave(bytes, next);
+            }
+        }
+        // Then straight from what was read, without a copy.
+        let (used, next) = self.take_ops(core, worker, bytes, now);
+        self.leave(&bytes[used..], next.unwrap_or(Next::Read))
+    }
+
+    /// Takes every whole operation of `input`; says how many bytes they took up, and whether to stop.
+    fn take_ops(&mut self, core: &Core, worker: &mut Worker, input: &[u8], now: Mono) -> (usize, Option<Next>) {
+        let mut at = 0;
+        self.wanted = 0;
+        while at < input.len() {
+            let (used, next) = self.step(core, worker, &input[at..], now);
+            at += used;
+            if used == 0 || next.is_some() {
+                return (at, next);
+            }
+            if worker.unflushed > MAX_UNFLUSHED && worker.flush(core, now) {
+                return (at, Some(Next::Pause(now + PAUSE)));
+            }
+        }
+        (at, None)
+    }
+
+    /// How many of `bytes` the operation in `held` still needs, as far as one can tell.
+    fn missing(&self, bytes: &[u8]) -> usize {
+        let known = self.wanted.saturating_sub(self.held.len());
+        if known > 1 {
+            return known.min(bytes.len());
+        }
+        // The end of a line is not known beforehand: it is looked for.
+        memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1)
+    }
+
+    /// Keeps what was not used for the next time.
+    fn leave(&mut self, bytes: &[u8], next: Next) -> Next {
+        if !self.is_closing() {
+            self.held.extend_from_slice(bytes);
+        }
+        next
+    }
+
+    /// Takes the first operation of `input`, if it is whole; says how many bytes it took up, and whether to stop here.
+    fn step(&mut self, core: &Core, worker: &mut Worker, input: &[u8], now: Mono) -> (usize, Option<Next>) {
+        if matches!(self.phase, Phase::Unauthenticated { .. }) && !matches!(input[0], b'c' | b'C') {
+            count(&core.counters.auth_errors, 1);
+            return (0, Some(self.close_with(core, worker, "Authorization Violation")));
+        }
+        match parse(input, &core.limits) {
+            Parsed::Op { op, len } => (len, self.execute(core, worker, op, now)),
+            Parsed::NeedMore { total } => {
+                self.wanted = total;
+                (0, None)
+            }
+            Parsed::Violation(violation) => (0, Some(self.violated(core, worker, violation))),
+        }
+    }
+
+    fn violated(&mut self, core: &Core, worker: &mut Worker, violation: Violation) -> Next {
+        let reason = match violation {
+            Violation::UnknownOperation => "Unknown Protocol Operation",
+            Violation::ControlLine => "Maximum Control Line Exceeded",
+            Violation::Payload => "Maximum Payload Violation",
+            Violation::Arguments => return self.close(),
+        };
+        self.close_with(core, worker, reason)
+    }
+
+    #[inline]
+    fn execute(&mut self, core: &Core, worker: &mut Worker, op: ClientOp<'_>, now: Mono) -> Option<Next> {
+        match op {
+            ClientOp::Pub(publish) => return self.publish(core, worker, &publish, now),
+            ClientOp::Sub { subject, queue, sid } => self.subscribe(core, worker, subject, queue, sid),
+            ClientOp::Unsub { sid, max } => self.unsubscribe(core, worker, sid, max),
+            ClientOp::Ping => core.append(worker, &self.peer, b"PONG\r\n"),
+            ClientOp::Pong => self.pong(now),
+            ClientOp::Connect(json) => return self.connect(core, worker, json, now),
+            ClientOp::Info | ClientOp::Ok => {}
+            ClientOp::Err(_) => return Some(self.close()),
+        }
+        None
+    }
+
+    fn pong(&mut self, now: Mono) {
+        self.pings_out = 0;
+        if let Some(sent) = self.ping_sent.take() {
+            lock(&self.peer.about).rtt = Some(now.since(sent));
+        }
+    }
+
+    fn connect(&mut self, core: &Core, worker: &mut Worker, json: &[u8], now: Mono) -> Option<Next> {
+        let Ok(connect) = serde_json::from_slice::<Connect>(json) else {
+            return Some(self.close());
+        };
+        (self.verbose, self.pedantic) = (connect.verbose, connect.pedantic);
+        self.headers = connect.headers;
+        self.no_responders = connect.no_responders && connect.headers;
+        let peer = &self.peer;
+        peer.takes_headers.store(connect.headers, Ordering::Relaxed);
+        peer.echo.store(connect.echo, Ordering::Relaxed);
+        peer.takes_info.store(connect.protocol >= 1, Ordering::Relaxed);
+        let mut about = lock(&peer.about);
+        (about.name, about.lang, about.version) = (connect.name.clone(), connect.lang.clone(), connect.version.clone());
+        drop(about);
+        if connect.no_responders && !connect.headers {
+            return Some(self.close_with(core, worker, "no responders requires headers support"));
+        }
+        match self.phase {
+            Phase::Unauthenticated { .. } => match judge(&core.options.auth, &connect) {
+                Verdict::Admit(admission) => self.admit(core, worker, admission, now),
+                Verdict::Check { check, then } => {
+                    self.phase = Phase::Checking { then };
+                    return Some(Next::Check(check));
+                }
+                Verdict::Refuse => return Some(self.refuse(core, worker)),
+            },
+            Phase::Ready => {
+                self.confirm(core, worker);
+                self.next_ping = self.next_ping.min(now + FIRST_PING);
+            }
+            Phase::Checking { .. } | Phase::Closing => {}
+        }
+        None
+    }
+
+    fn admit(&mut self, core: &Core, worker: &mut Worker, admission: Admission, now: Mono) {
+        self.phase = Phase::Ready;
+        self.leave_crowd(core);
+        lock(&self.peer.about).user = admission.user;
+        if let Some(permissions) = admission.permissions {
+            let rights = Rights::new(permissions);
+            self.peer.notes_replies.store(rights.notes_replies(), Ordering::Relaxed);
+            *lock(&self.peer.rights) = Some(rights);
+        }
+        self.confirm(core, worker);
+        self.next_ping = self.next_ping.min(now + FIRST_PING);
+    }
+
+    fn refuse(&mut self, core: &Core, worker: &mut Worker) -> Next {
+        count(&core.counters.auth_errors, 1);
+        self.close_with(core, worker, "Authorization Violation")
+    }
+
+    #[inline]
+    fn publish(&mut self, core: &Core, worker: &mut Worker, publish: &Pub<'_>, now: Mono) -> Option<Next> {
+        if publish.header_len.is_some() && !self.headers {
+            return Some(self.close_with(core, worker, "message headers not supported"));
+        }
+        if self.pedantic && !is_valid_subject(publish.subject) {
+            self.complain(core, worker, "Invalid Publish Subject");
+        }
+        // Relaxed adds by the only writer: a plain store would do as well.
+        self.peer.in_msgs.fetch_add(1, Ordering::Relaxed);
+        self.peer
+            .in_bytes
+            .fetch_add(publish.body.len() as u64, Ordering::Relaxed);
+        worker.tally.in_msgs += 1;
+        worker.tally.in_bytes += publish.body.len() as u64;
+        if lock(&self.peer.rights)
+            .as_mut()
+            .is_some_and(|rights| !rights.may_publish(publish.subject, now))
+        {
+            count(&core.counters.permission_violations, 1);
+            let subject = String::from_utf8_lossy(publish.subject).into_owned();
+            self.complain(
+                core,
+                worker,
+                &format!("Permissions Violation for Publish to \"{subject}\""),
+            );
+            return None;
+        }
+        self.confirm(core, worker);
+        let delivered = core.deliver(worker, &self.peer, publish, now);
+        if let (0, true, Some(reply)) = (delivered, self.no_responders, publish.reply) {
+            core.answer_no_responders(worker, &self.peer, reply);
+        }
+        None
+    }
+
+    fn subscribe(&mut self, core: &Core, worker: &mut Worker, subject: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let rights = lock(&self.peer.rights)
+            .as_ref()
+            .map(|rights| rights.may_subscribe(subject, queue));
+        let hidden = match rights {
+            None => Vec::new(),
+            Some(Subscribe::Allowed { hidden }) => hidden,
+            Some(Subscribe::Denied) => {
+                count(&core.counters.permission_violations, 1);
+                let group = queue.map_or_else(String::new, |queue| format!(" using queue \"{}\"", text(queue)));
+                let subject = text(subject);
+                return self.complain(
+                    core,
+                    worker,
+                    &format!("Permissions Violation for Subscription to \"{subject}\"{group}"),
+                );
+            }
+        };
+        if !is_valid_pattern(subject) {
+            return self.complain(core, worker, "Invalid Subject");
+        }
+        let subscription = {
+            let mut subscriptions = lock(&self.peer.subscriptions);
+            let max = core.options.limits.max_subscriptions;
+            if max > 0 && subscriptions.len() >= max && !subscriptions.contains_key(sid) {
+                drop(subscriptions);
+                return self.complain(core, worker, "maximum subscriptions exceeded");
+            }
+            if subscriptions.contains_key(sid) {
+                drop(subscriptions);
+                return self.confirm(core, worker);
+            }
+            let subscription = Arc::new(Subscription::new(Arc::clone(&self.peer), subject, queue, sid, hidden));
+            subscriptions.insert(sid.into(), Arc::clone(&subscription));
+            subscription
+        };
+        core.subscribe(&subscription);
+        self.confirm(core, worker);
+    }
+
+    fn unsubscribe(&mut self, core: &Core, worker: &mut Worker, sid: &[u8], max: u32) {
+        let mut subscriptions = lock(&self.peer.subscriptions);
+        let ended = match subscriptions.get(sid) {
+            Some(subscription) if max > 0 && subscription.limit(u64::from(max)) => None,
+            Some(_) => subscriptions.remove(sid),
+            None => None,
+        };
+        drop(subscriptions);
+        if let Some(subscription) = ended {
+            core.unsubscribe(&subscription);
+        }
+        self.confirm(core, worker);
+    }
+}

@@ -1,0 +1,384 @@
+//! The pure broker: bytes and `now` in, bytes to write out.
+//!
+//! [`Core`] is what all connections share: the subject index, the peers, the counters. A [`Connection`] is what one reactor alone
+//! touches of a client; a [`Peer`] is what every reactor may touch: its outbox above all. A [`Worker`] is what a
+//! reactor keeps for itself.
+//!
+//! ```text
+//!  bytes ─► Connection ─► parse ─► Worker: who wants it ─► Peer ─► outbox ─► Link (socket or simulation)
+//!                                     │ miss
+//!                                     ▼
+//!                               Core: index, generation
+//! ```
+//!
+//! No thread, socket, clock or random source is in here: a driver brings them. The reactors in `reactor` are one driver, the
+//! simulation is another.
+
+mod auth;
+mod connection;
+mod deliver;
+mod index;
+mod outbox;
+mod peer;
+mod permissions;
+mod subscription;
+mod worker;
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crosstie_core::{Mono, Wall};
+use crosstie_proto::nats::{Info, client_op::ClientLimits};
+
+pub use self::{
+    auth::PasswordCheck,
+    connection::{Connection, Next},
+    peer::{Link, Peer},
+    worker::Worker,
+};
+use self::{index::Index, outbox::Appended, subscription::Subscription, worker::Counters};
+use crate::{
+    options::Options,
+    snapshot::{CacheSnapshot, ConnectionSnapshot, Snapshot, SubscriptionSnapshot},
+};
+
+/// The version of nats-server whose core features are complete here. Clients switch features on by it.
+pub const NATS_VERSION: &str = "2.9.25";
+
+/// Bytes appended in one read, over all clients, after which they are written before more is read: a bound on what a wide
+/// fan-out can pile up.
+const MAX_UNFLUSHED: usize = 4 * 1024 * 1024;
+
+/// Takes a lock. Nothing panics while holding one, and if something did, the data behind it would still be whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What all connections share.
+pub struct Core {
+    options: Options,
+    info: Info,
+    started: Mono,
+    started_wall: Wall,
+    limits: ClientLimits,
+    index: RwLock<Index>,
+    /// Goes up with every change of the index.
+    generation: AtomicU64,
+    peers: Mutex<HashMap<u64, Arc<Peer>, foldhash::fast::RandomState>>,
+    next_id: AtomicU64,
+    unauthenticated: AtomicUsize,
+    lame_duck: AtomicBool,
+    counters: Counters,
+}
+
+impl Core {
+    /// A broker that calls itself `server_id` and tells clients that it listens on `host` and `port`.
+    pub fn new(options: Options, server_id: String, host: String, port: u16, now: Mono, wall: Wall) -> Self {
+        let info = Info {
+            server_name: options.server_name.clone().unwrap_or_else(|| server_id.clone()),
+            server_id,
+            version: NATS_VERSION.to_owned(),
+            proto: 1,
+            go: format!("crosstie {}", env!("CARGO_PKG_VERSION")),
+            host,
+            port,
+            headers: true,
+            auth_required: options.auth.is_required(),
+            max_payload: options.limits.max_payload,
+            ..Info::default()
+        };
+        let limits = ClientLimits {
+            max_control_line: options.limits.max_control_line,
+            max_payload: options.limits.max_payload,
+        };
+        Self {
+            options,
+            info,
+            started: now,
+            started_wall: wall,
+            limits,
+            index: RwLock::default(),
+            generation: AtomicU64::new(1),
+            peers: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            unauthenticated: AtomicUsize::new(0),
+            lame_duck: AtomicBool::new(false),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes in a connection and greets it. Write to it by [`Core::flush`] afterwards.
+    ///
+    /// Where a limit forbids one more, the client is told so and [`Connection::is_closing`] is true from the start.
+    pub fn open(
+        &self,
+        link: Box<dyn Link>,
+        address: Option<SocketAddr>,
+        worker: &mut Worker,
+        now: Mono,
+        wall: Wall,
+    ) -> Connection {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let peer = Arc::new(Peer::new(id, link, address, now, wall));
+        let mut connection = Connection::new(Arc::clone(&peer), self, now);
+        let full = {
+            let mut peers = lock(&self.peers);
+            let full = peers.len() >= self.options.limits.max_connections;
+            if !full {
+                peers.insert(id, Arc::clone(&peer));
+            }
+            full
+        };
+        let crowd = connection.is_unauthenticated()
+            && self.unauthenticated.fetch_add(1, Ordering::Relaxed) >= self.options.limits.max_unauthenticated;
+        worker::count(&self.counters.total_connections, 1);
+        let info = Info {
+            client_id: Some(id),
+            client_ip: address.map(|address| address.ip().to_string()),
+            ..self.info_now()
+        };
+        self.append(worker, &peer, format!("INFO {} \r\n", info.to_json()).as_bytes());
+        if full || crowd {
+            worker::count(&self.counters.refused_connections, 1);
+            let _ = connection.close_with(self, worker, "maximum connections exceeded");
+        }
+        connection
+    }
+
+    fn info_now(&self) -> Info {
+        Info {
+            ldm: self.lame_duck.load(Ordering::Relaxed),
+            ..self.info.clone()
+        }
+    }
+
+    /// Forgets a connection whose transport has ended.
+    pub fn close(&self, connection: Connection, worker: &mut Worker) {
+        let peer = connection.into_peer(self);
+        let subscriptions = std::mem::take(&mut *lock(&peer.subscriptions));
+        for subscription in subscriptions.into_values() {
+            self.unsubscribe(&subscription);
+        }
+        lock(&peer.outbox).close();
+        peer.report(&self.counters.pending_bytes);
+        peer.link.shutdown();
+        lock(&self.peers).remove(&peer.id);
+        worker.forget_if_changed(self);
+        worker.touched.retain(|touched| touched.id != peer.id);
+    }
+
+    /// Writes what waits for everybody this worker has appended to.
+    pub fn flush(&self, worker: &mut Worker, now: Mono) {
+        worker.flush(self, now);
+    }
+
+    /// Writes on, now that the transport takes bytes again.
+    pub fn writable(&self, connection: &Connection, worker: &mut Worker, now: Mono) {
+        connection
+            .peer()
+            .flush(&mut worker.spares, true, now, &self.counters.pending_bytes);
+    }
+
+    /// Enters lame duck mode: clients that understand it are told to look for another server.
+    pub fn lame_duck(&self, worker: &mut Worker) {
+        self.lame_duck.store(true, Ordering::Relaxed);
+        let line = format!("INFO {} \r\n", self.info_now().to_json());
+        for peer in self.peers() {
+            if peer.takes_info.load(Ordering::Relaxed) {
+                self.append(worker, &peer, line.as_bytes());
+            }
+        }
+    }
+
+    /// Every connection there is now.
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        lock(&self.peers).values().cloned().collect()
+    }
+
+    /// Ends a connection from any thread; its reactor sees its transport end.
+    pub fn disconnect(&self, peer: &Peer) {
+        lock(&peer.outbox).close();
+        peer.report(&self.counters.pending_bytes);
+        peer.link.shutdown();
+    }
+
+    /// The options it was started with.
+    pub const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The unique id of this run.
+    pub fn server_id(&self) -> &str {
+        &self.info.server_id
+    }
+
+    /// Appends protocol text for `peer`.
+    fn append(&self, worker: &mut Worker, peer: &Arc<Peer>, text: &[u8]) {
+        let limit = self.options.limits.max_pending;
+        let appended =
+            lock(&peer.outbox).append(limit, &mut worker.spares, text.len(), |out| out.extend_from_slice(text));
+        self.appended(worker, peer, appended);
+    }
+
+    /// Sees to what an append asks for.
+    fn appended(&self, worker: &mut Worker, peer: &Arc<Peer>, appended: Appended) {
+        match appended {
+            Appended::Flush => worker.touch(peer),
+            Appended::Overflow => self.cut_off(peer),
+            Appended::Queued | Appended::Closed => {}
+        }
+    }
+
+    /// Ends a client that does not keep up, and counts what is lost with it.
+    fn cut_off(&self, peer: &Peer) {
+        let mut outbox = lock(&peer.outbox);
+        let lost = outbox.queued_msgs();
+        if !outbox.close() {
+            return;
+        }
+        drop(outbox);
+        worker::count(&self.counters.slow_consumers, 1);
+        worker::count(&self.counters.slow_consumer_msgs, lost);
+        peer.report(&self.counters.pending_bytes);
+        peer.link.shutdown();
+    }
+
+    /// True if a client is far behind but taking what it gets: whoever writes to it does well to pause.
+    fn is_crowded(&self, peer: &Peer, now: Mono) -> bool {
+        const STILL_TAKING: Duration = Duration::from_millis(100);
+        let outbox = lock(&peer.outbox);
+        outbox.held() > self.options.limits.max_pending / 4
+            && outbox
+                .stuck_since()
+                .is_some_and(|since| now.since(since) < STILL_TAKING)
+    }
+
+    /// Cuts off the client with the most waiting if all together have too much.
+    fn relieve(&self) {
+        while self.counters.pending_bytes.load(Ordering::Relaxed) > self.options.limits.max_pending_total as u64 {
+            let peers = self.peers();
+            let Some(largest) = peers.iter().max_by_key(|peer| peer.reported.load(Ordering::Relaxed)) else {
+                return;
+            };
+            if largest.reported.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            self.cut_off(largest);
+        }
+    }
+
+    fn subscribe(&self, subscription: &Arc<Subscription>) {
+        self.index
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(subscription);
+        self.touch_index();
+    }
+
+    fn unsubscribe(&self, subscription: &Arc<Subscription>) {
+        if subscription.end()
+            && self
+                .index
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(subscription)
+        {
+            self.touch_index();
+        }
+    }
+
+    fn touch_index(&self) {
+        // Release pairs with the Acquire in `Worker::lookup`.
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The broker as a whole at `now`.
+    pub fn snapshot(&self, now: Mono) -> Snapshot {
+        let c = &self.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Snapshot {
+            server_id: self.info.server_id.clone(),
+            server_name: self.info.server_name.clone(),
+            started: self.started_wall,
+            uptime: now.since(self.started),
+            connections: lock(&self.peers).len(),
+            total_connections: read(&c.total_connections),
+            subscriptions: self.index.read().unwrap_or_else(PoisonError::into_inner).len(),
+            in_msgs: read(&c.in_msgs),
+            in_bytes: read(&c.in_bytes),
+            out_msgs: read(&c.out_msgs),
+            out_bytes: read(&c.out_bytes),
+            slow_consumers: read(&c.slow_consumers),
+            slow_consumer_msgs: read(&c.slow_consumer_msgs),
+            stale_connections: read(&c.stale_connections),
+            auth_errors: read(&c.auth_errors),
+            refused_connections: read(&c.refused_connections),
+            permission_violations: read(&c.permission_violations),
+            pending_bytes: read(&c.pending_bytes),
+            lame_duck: self.lame_duck.load(Ordering::Relaxed),
+            cache: CacheSnapshot {
+                entries: usize::try_from(read(&c.cache_entries)).unwrap_or(usize::MAX),
+                hits: read(&c.cache_hits),
+                misses: read(&c.cache_misses),
+            },
+        }
+    }
+
+    /// Every connection at `now`, by number.
+    pub fn connections(&self, with_subscriptions: bool, now: Mono, wall: Wall) -> Vec<ConnectionSnapshot> {
+        let mut peers = self.peers();
+        peers.sort_by_key(|peer| peer.id);
+        peers
+            .iter()
+            .map(|peer| connection_snapshot(peer, with_subscriptions, now, wall))
+            .collect()
+    }
+}
+
+fn connection_snapshot(peer: &Peer, with_subscriptions: bool, now: Mono, wall: Wall) -> ConnectionSnapshot {
+    let about = lock(&peer.about).clone();
+    let outbox = lock(&peer.outbox);
+    let idle = now.since(about.last_activity);
+    let idle_nanos = u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX);
+    let subscription = |subscription: &Arc<Subscription>| SubscriptionSnapshot {
+        subject: String::from_utf8_lossy(&subscription.subject).into_owned(),
+        queue: subscription
+            .queue
+            .as_deref()
+            .map(|queue| String::from_utf8_lossy(queue).into_owned()),
+        sid: String::from_utf8_lossy(&subscription.sid).into_owned(),
+        msgs: subscription.delivered(),
+        max: subscription.max(),
+    };
+    let subscriptions = if with_subscriptions {
+        lock(&peer.subscriptions).values().map(subscription).collect()
+    } else {
+        Vec::new()
+    };
+    ConnectionSnapshot {
+        cid: peer.id,
+        peer: peer.address,
+        start: peer.opened_wall,
+        last_activity: Wall::from_unix_nanos(wall.unix_nanos().saturating_sub(idle_nanos)),
+        uptime: now.since(peer.opened),
+        idle,
+        rtt: about.rtt,
+        name: about.name,
+        lang: about.lang,
+        version: about.version,
+        user: about.user,
+        pending_bytes: outbox.held() as u64,
+        in_msgs: peer.in_msgs.load(Ordering::Relaxed),
+        in_bytes: peer.in_bytes.load(Ordering::Relaxed),
+        out_msgs: outbox.msgs,
+        out_bytes: outbox.bytes,
+        subscriptions,
+    }
+}

@@ -1,0 +1,389 @@
+//! What waits to be written to one client.
+//!
+//! Any reactor may append, and the one that did writes at the end of its read, so a message goes from one socket to the
+//! other without a change of thread. The lock is held to append and to take a batch, never while writing: `writing` says
+//! that somebody is at it, and whoever is takes along what came meanwhile. So frames leave in the order they were appended.
+
+use std::io::{self, IoSlice};
+
+use bytes::Bytes;
+use crosstie_core::{ByteTransport, Mono};
+
+/// The most slices handed to one write; the kernel takes 1024.
+const MAX_SLICES: usize = 256;
+/// A buffer that grew beyond this is given back to the allocator instead of being kept for the next batch.
+const MAX_SPARE: usize = 1024 * 1024;
+
+/// Frames in order: bytes copied together, with shared payloads between them.
+#[derive(Default)]
+pub(super) struct Batch {
+    copied: Vec<u8>,
+    /// Each shared payload, and the offset in `copied` before which it stands.
+    shared: Vec<(usize, Bytes)>,
+    /// Written so far: position in `copied`, index into `shared`, and position in that payload.
+    at: usize,
+    next: usize,
+    within: usize,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.at == self.copied.len() && self.next == self.shared.len()
+    }
+
+    fn slices<'a>(&'a self, out: &mut Vec<IoSlice<'a>>) {
+        let (mut at, mut within) = (self.at, self.within);
+        for (cut, payload) in &self.shared[self.next..] {
+            if out.len() + 2 >= MAX_SLICES {
+                return;
+            }
+            if at < *cut {
+                out.push(IoSlice::new(&self.copied[at..*cut]));
+            }
+            out.push(IoSlice::new(&payload[within..]));
+            (at, within) = (*cut, 0);
+        }
+        if at < self.copied.len() {
+            out.push(IoSlice::new(&self.copied[at..]));
+        }
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some((cut, payload)) = self.shared.get(self.next) {
+            let copied = *cut - self.at;
+            if written < copied {
+                self.at += written;
+                return;
+            }
+            written -= copied;
+            self.at = *cut;
+            let rest = payload.len() - self.within;
+            if written < rest {
+                self.within += written;
+                return;
+            }
+            written -= rest;
+            self.next += 1;
+            self.within = 0;
+        }
+        self.at += written;
+    }
+
+    /// Writes until all is gone or `transport` takes no more; says how many bytes went.
+    fn write_to(&mut self, transport: &dyn ByteTransport) -> (usize, io::Result<()>) {
+        let mut total = 0;
+        while !self.is_empty() {
+            let result = if self.shared.is_empty() {
+                transport.try_write(&[IoSlice::new(&self.copied[self.at..])])
+            } else {
+                let mut slices = Vec::with_capacity(8);
+                self.slices(&mut slices);
+                transport.try_write(&slices)
+            };
+            match result {
+                Ok(0) => return (total, Err(io::ErrorKind::WriteZero.into())),
+                Ok(written) => {
+                    total += written;
+                    self.advance(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (total, Err(error)),
+            }
+        }
+        (total, Ok(()))
+    }
+
+    fn recycle(mut self) -> Option<Vec<u8>> {
+        self.copied.clear();
+        (self.copied.capacity() <= MAX_SPARE && self.copied.capacity() > 0).then_some(self.copied)
+    }
+}
+
+/// Buffers that are empty now and save the next batch an allocation. Each reactor has its own.
+#[derive(Default)]
+pub(super) struct Spares(Vec<Vec<u8>>);
+
+impl Spares {
+    const MAX: usize = 32;
+
+    fn give(&mut self, batch: Batch) {
+        if let Some(buffer) = batch.recycle().filter(|_| self.0.len() < Self::MAX) {
+            self.0.push(buffer);
+        }
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_default()
+    }
+}
+
+/// What waits for one client, and how it fares.
+#[derive(Default)]
+pub(super) struct Outbox {
+    /// Written in part when the transport took no more.
+    front: Option<Batch>,
+    pending: Batch,
+    /// Bytes in `front`, in `pending` and in a batch being written.
+    held: usize,
+    /// Somebody will flush what is pending: no need to ask again.
+    dirty: bool,
+    writing: bool,
+    /// The transport took no more; it will say when it does.
+    blocked: bool,
+    /// When the transport last took something, or began to wait.
+    progress: Mono,
+    closed: bool,
+    pub(super) msgs: u64,
+    pub(super) bytes: u64,
+    /// Messages that waited when the client was cut off, in the end.
+    queued_msgs: u64,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Appended {
+    /// It waits, and somebody is already going to flush.
+    Queued,
+    /// It waits, and the caller has to see to it that it is flushed.
+    Flush,
+    /// It would exceed the limit: the client is too slow.
+    Overflow,
+    /// The connection is closed; the frame is dropped.
+    Closed,
+}
+
+/// What became of a flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// All is written, or somebody else is writing.
+    Done,
+    /// The transport takes no more: wait until it is writable.
+    Blocked,
+    /// The connection is lost.
+    Failed,
+}
+
+impl Outbox {
+    /// Appends one frame: what `write` puts behind the bytes, then `payload` shared, then CRLF if there is a payload.
+    pub(super) fn append(
+        &mut self,
+        limit: usize,
+        spares: &mut Spares,
+        size: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Appended {
+        if self.closed {
+            return Appended::Closed;
+        }
+        if self.held + size > limit {
+            return Appended::Overflow;
+        }
+        let buffer = &mut self.pending.copied;
+        if buffer.capacity() == 0 {
+            *buffer = spares.take();
+        }
+        let before = buffer.len();
+        write(buffer);
+        self.held += buffer.len() - before;
+        self.mark()
+    }
+
+    /// Puts a shared payload behind the frame head that was appended last.
+    pub(super) fn append_shared(&mut self, payload: &Bytes) {
+        self.held += payload.len();
+        self.pending.shared.push((self.pending.copied.len(), payload.clone()));
+    }
+
+    /// Puts the CRLF behind a shared payload.
+    pub(super) fn append_ending(&mut self) {
+        self.held += 2;
+        self.pending.copied.extend_from_slice(b"\r\n");
+    }
+
+    fn mark(&mut self) -> Appended {
+        if self.dirty || self.blocked {
+            return Appended::Queued;
+        }
+        self.dirty = true;
+        Appended::Flush
+    }
+
+    /// Counts a message of `bytes` bytes as sent.
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.msgs += 1;
+        self.bytes += bytes as u64;
+        if self.blocked {
+            self.queued_msgs += 1;
+        }
+    }
+
+    pub(super) const fn held(&self) -> usize {
+        self.held
+    }
+
+    pub(super) const fn queued_msgs(&self) -> u64 {
+        self.queued_msgs
+    }
+
+    /// Since when the transport has taken nothing although something waits.
+    pub(super) fn stuck_since(&self) -> Option<Mono> {
+        self.blocked.then_some(self.progress)
+    }
+
+    /// Takes nothing more and forgets what waits. True if it was open.
+    pub(super) fn close(&mut self) -> bool {
+        self.front = None;
+        self.pending = Batch::default();
+        self.held = 0;
+        !std::mem::replace(&mut self.closed, true)
+    }
+}
+
+/// Writes what waits in `outbox`, without holding its lock meanwhile. `writable` says that the transport announced it.
+pub(super) fn flush(
+    outbox: &std::sync::Mutex<Outbox>,
+    transport: &dyn ByteTransport,
+    spares: &mut Spares,
+    writable: bool,
+    now: Mono,
+) -> Flushed {
+    let mut batch = {
+        let mut outbox = super::lock(outbox);
+        outbox.dirty = false;
+        if writable {
+            outbox.blocked = false;
+        }
+        if outbox.closed || outbox.writing || outbox.blocked {
+            return Flushed::Done;
+        }
+        let batch = outbox
+            .front
+            .take()
+            .unwrap_or_else(|| std::mem::take(&mut outbox.pending));
+        if batch.is_empty() {
+            return Flushed::Done;
+        }
+        outbox.writing = true;
+        batch
+    };
+    loop {
+        let (written, result) = batch.write_to(transport);
+        let mut outbox = super::lock(outbox);
+        outbox.held = outbox.held.saturating_sub(written);
+        if written > 0 || result.is_ok() {
+            outbox.progress = now;
+        }
+        match result {
+            Ok(()) => {
+                let pending = std::mem::take(&mut outbox.pending);
+                outbox.writing = !pending.is_empty();
+                let finished = !outbox.writing;
+                if finished {
+                    outbox.queued_msgs = 0;
+                }
+                drop(outbox);
+                spares.give(std::mem::replace(&mut batch, pending));
+                if finished {
+                    return Flushed::Done;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if outbox.closed {
+                    return Flushed::Failed;
+                }
+                if outbox.progress == Mono::ZERO {
+                    outbox.progress = now;
+                }
+                outbox.front = Some(batch);
+                outbox.writing = false;
+                outbox.blocked = true;
+                return Flushed::Blocked;
+            }
+            Err(_) => {
+                outbox.writing = false;
+                outbox.close();
+                return Flushed::Failed;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Takes `room` bytes, then blocks.
+    struct Narrow {
+        room: Mutex<usize>,
+        got: Mutex<Vec<u8>>,
+    }
+
+    impl ByteTransport for Narrow {
+        fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            let mut room = self.room.lock().unwrap();
+            if *room == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+            let taken = all.len().min(*room);
+            *room -= taken;
+            self.got.lock().unwrap().extend_from_slice(&all[..taken]);
+            Ok(taken)
+        }
+
+        fn shutdown(&self) {}
+    }
+
+    fn filled() -> Outbox {
+        let (mut outbox, mut spares) = (Outbox::default(), Spares::default());
+        for (head, payload) in [("a", "SHARED"), ("bc", "other"), ("", "x")] {
+            outbox.append(1000, &mut spares, head.len(), |out| {
+                out.extend_from_slice(head.as_bytes())
+            });
+            outbox.append_shared(&Bytes::copy_from_slice(payload.as_bytes()));
+        }
+        outbox.append(1000, &mut spares, 3, |out| out.extend_from_slice(b"end"));
+        outbox
+    }
+
+    #[test]
+    fn however_little_is_taken_at_a_time_the_order_holds() {
+        for step in 1..20 {
+            let transport = Narrow {
+                room: Mutex::new(step),
+                got: Mutex::default(),
+            };
+            let outbox = Mutex::new(filled());
+            let mut spares = Spares::default();
+            let mut writable = false;
+            while flush(&outbox, &transport, &mut spares, writable, Mono::from_nanos(1)) == Flushed::Blocked {
+                *transport.room.lock().unwrap() = step;
+                writable = true;
+            }
+            assert_eq!(*transport.got.lock().unwrap(), b"aSHAREDbcotherxend", "step {step}");
+            assert_eq!(outbox.lock().unwrap().held(), 0);
+        }
+    }
+
+    #[test]
+    fn a_frame_beyond_the_limit_is_refused_whole() {
+        let (mut outbox, mut spares) = (Outbox::default(), Spares::default());
+        assert_eq!(
+            outbox.append(4, &mut spares, 4, |out| out.extend_from_slice(b"full")),
+            Appended::Flush
+        );
+        assert_eq!(
+            outbox.append(4, &mut spares, 1, |out| out.push(b'x')),
+            Appended::Overflow
+        );
+        assert_eq!(outbox.held(), 4);
+        outbox.close();
+        assert_eq!(outbox.append(4, &mut spares, 1, |out| out.push(b'x')), Appended::Closed);
+    }
+}

@@ -1,0 +1,117 @@
+//! The side of a connection that every reactor may touch: its outbox, its subscriptions, what is known of it.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use crosstie_core::{ByteTransport, Mono, Wall};
+
+use super::{
+    lock,
+    outbox::{Flushed, Outbox, Spares, flush},
+    permissions::Rights,
+    subscription::Subscription,
+};
+
+/// A connection's transport, and a way to hear when it takes bytes again.
+pub trait Link: ByteTransport {
+    /// Asks for one call of [`Core::writable`](super::Core::writable) once the transport takes bytes again. It may come from any thread.
+    fn watch_writable(&self);
+}
+
+/// What a client said of itself in `CONNECT`, and what was found out since.
+#[derive(Clone, Default)]
+pub(super) struct About {
+    pub(super) name: String,
+    pub(super) lang: String,
+    pub(super) version: String,
+    pub(super) user: Option<String>,
+    pub(super) rtt: Option<std::time::Duration>,
+    pub(super) last_activity: Mono,
+}
+
+/// The subscriptions of one client by its own ids.
+pub(super) type Subscriptions = HashMap<Box<[u8]>, Arc<Subscription>, foldhash::fast::RandomState>;
+
+/// The shared side of one connection.
+pub struct Peer {
+    pub(super) id: u64,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) opened: Mono,
+    pub(super) opened_wall: Wall,
+    pub(super) link: Box<dyn Link>,
+    pub(super) outbox: Mutex<Outbox>,
+    pub(super) subscriptions: Mutex<Subscriptions>,
+    /// Present if it has fewer than all rights.
+    pub(super) rights: Mutex<Option<Rights>>,
+    pub(super) about: Mutex<About>,
+    /// Takes headers; else they are cut off before it gets a message.
+    pub(super) takes_headers: AtomicBool,
+    /// Gets its own messages, too.
+    pub(super) echo: AtomicBool,
+    /// The reply subjects of what it receives have to be noted.
+    pub(super) notes_replies: AtomicBool,
+    /// Knows what to do with a second `INFO`.
+    pub(super) takes_info: AtomicBool,
+    pub(super) in_msgs: AtomicU64,
+    pub(super) in_bytes: AtomicU64,
+    /// Its share of the bytes that wait for all clients, as last reported.
+    pub(super) reported: AtomicU64,
+}
+
+impl Peer {
+    pub(super) fn new(id: u64, link: Box<dyn Link>, address: Option<SocketAddr>, now: Mono, wall: Wall) -> Self {
+        Self {
+            id,
+            address,
+            opened: now,
+            opened_wall: wall,
+            link,
+            outbox: Mutex::default(),
+            subscriptions: Mutex::default(),
+            rights: Mutex::default(),
+            about: Mutex::new(About {
+                last_activity: now,
+                ..About::default()
+            }),
+            takes_headers: AtomicBool::new(false),
+            echo: AtomicBool::new(true),
+            notes_replies: AtomicBool::new(false),
+            takes_info: AtomicBool::new(false),
+            in_msgs: AtomicU64::new(0),
+            in_bytes: AtomicU64::new(0),
+            reported: AtomicU64::new(0),
+        }
+    }
+
+    /// The connection's number.
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Writes what waits. `total` is the sum over all clients, kept true within one flush of each.
+    pub(super) fn flush(&self, spares: &mut Spares, writable: bool, now: Mono, total: &AtomicU64) -> Flushed {
+        let flushed = flush(&self.outbox, &*self.link, spares, writable, now);
+        match flushed {
+            Flushed::Blocked => self.link.watch_writable(),
+            Flushed::Failed => self.link.shutdown(),
+            Flushed::Done => {}
+        }
+        if flushed != Flushed::Done || self.reported.load(Ordering::Relaxed) != 0 {
+            self.report(total);
+        }
+        flushed
+    }
+
+    // Relaxed is enough: the sum is a bound on memory, not a signal.
+    pub(super) fn report(&self, total: &AtomicU64) {
+        let held = lock(&self.outbox).held() as u64;
+        let before = self.reported.swap(held, Ordering::Relaxed);
+        total.fetch_add(held.wrapping_sub(before), Ordering::Relaxed);
+    }
+}

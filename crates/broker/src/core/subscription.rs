@@ -1,0 +1,102 @@
+//! One client's wish to receive a subject.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+};
+
+use crosstie_core::{SubjectPattern, matches};
+
+use super::peer::Peer;
+
+/// What was subscribed, by whom, and how far it has got. Shared by the index, the match caches and its client.
+pub(super) struct Subscription {
+    pub(super) peer: Arc<Peer>,
+    pub(super) subject: Box<[u8]>,
+    pub(super) queue: Option<Box<[u8]>>,
+    pub(super) sid: Box<[u8]>,
+    /// Subjects inside the pattern that its client may not see.
+    pub(super) hidden: Vec<SubjectPattern>,
+    /// Its place in the index's list.
+    pub(super) slot: AtomicUsize,
+    delivered: AtomicU64,
+    /// After how many deliveries it ends; zero: never.
+    max: AtomicU64,
+    ended: AtomicBool,
+}
+
+/// Whether a subscription takes one more message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It does.
+    Taken,
+    /// It does, and that was the last one.
+    Last,
+    /// It does not.
+    Refused,
+}
+
+impl Subscription {
+    pub(super) fn new(
+        peer: Arc<Peer>,
+        subject: &[u8],
+        queue: Option<&[u8]>,
+        sid: &[u8],
+        hidden: Vec<SubjectPattern>,
+    ) -> Self {
+        Self {
+            peer,
+            subject: subject.into(),
+            queue: queue.map(Into::into),
+            sid: sid.into(),
+            hidden,
+            slot: AtomicUsize::new(0),
+            delivered: AtomicU64::new(0),
+            max: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// True if its client may not see `subject`, although the pattern matches.
+    pub(super) fn hides(&self, subject: &[u8]) -> bool {
+        self.hidden.iter().any(|pattern| matches(pattern.as_bytes(), subject))
+    }
+
+    /// Counts one delivery, unless the subscription has ended.
+    // Relaxed is enough for the counters: each is a total of its own, and the maximum only has to be seen in the end.
+    pub(super) fn claim(&self) -> Claim {
+        if self.has_ended() {
+            return Claim::Refused;
+        }
+        let count = self.delivered.fetch_add(1, Ordering::Relaxed) + 1;
+        match self.max.load(Ordering::Relaxed) {
+            0 => Claim::Taken,
+            max if count < max => Claim::Taken,
+            max if count == max => Claim::Last,
+            _ => Claim::Refused,
+        }
+    }
+
+    /// Ends it after `max` deliveries in all. False if it has had as many already.
+    pub(super) fn limit(&self, max: u64) -> bool {
+        self.max.store(max, Ordering::Relaxed);
+        self.delivered.load(Ordering::Relaxed) < max
+    }
+
+    /// Takes no more messages. True if it did until now.
+    pub(super) fn end(&self) -> bool {
+        !self.ended.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn max(&self) -> Option<u64> {
+        Some(self.max.load(Ordering::Relaxed)).filter(|max| *max > 0)
+    }
+}

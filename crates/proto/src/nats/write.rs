@@ -1,0 +1,3 @@
+//! Operations as bytes.
+
+pub use super::number::push_decimal;
