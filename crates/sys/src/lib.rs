@@ -1,1 +1,12 @@
-//! The operating system: the only Crosstie crate that calls it with unsafe code.
+//! The operating system: the only Crosstie crate that may call it with unsafe code.
+//!
+//! What is here so far needs none: rustix gives safe calls for it.
+#![forbid(unsafe_code)]
+
+mod limits;
+mod poller;
+
+pub use crate::{
+    limits::raise_descriptor_limit,
+    poller::{Event, Interest, Poller, Waker},
+};

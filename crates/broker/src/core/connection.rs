@@ -27,7 +27,7 @@ const MAX_KEPT: usize = 1024;
 /// How long after `CONNECT` the first `PING` goes out, to measure the round trip.
 const FIRST_PING: Duration = Duration::from_secs(2);
 /// How long a client waits that writes to one who is far behind.
-const PAUSE: Duration = Duration::from_millis(2);
+pub const PAUSE: Duration = Duration::from_millis(2);
 
 /// What the driver does next with a connection.
 #[must_use]

@@ -39,7 +39,7 @@ use crosstie_proto::nats::{Info, client_op::ClientLimits};
 
 pub use self::{
     auth::PasswordCheck,
-    connection::{Connection, Next},
+    connection::{Connection, Next, PAUSE},
     peer::{Link, Peer},
     worker::Worker,
 };
@@ -119,7 +119,7 @@ impl Core {
     /// Where a limit forbids one more, the client is told so and [`Connection::is_closing`] is true from the start.
     pub fn open(
         &self,
-        link: Box<dyn Link>,
+        link: Arc<dyn Link>,
         address: Option<SocketAddr>,
         worker: &mut Worker,
         now: Mono,
@@ -174,9 +174,15 @@ impl Core {
         worker.touched.retain(|touched| touched.id != peer.id);
     }
 
-    /// Writes what waits for everybody this worker has appended to.
-    pub fn flush(&self, worker: &mut Worker, now: Mono) {
-        worker.flush(self, now);
+    /// Writes what waits for everybody this worker has appended to. True if one of them is far behind: the driver does well
+    /// to let the writer rest for [`PAUSE`].
+    pub fn flush(&self, worker: &mut Worker, now: Mono) -> bool {
+        worker.flush(self, now)
+    }
+
+    /// Lets go of remembered look-ups that are out of date, and of the connections they keep. Call it now and then when idle.
+    pub fn forget_if_changed(&self, worker: &mut Worker) {
+        worker.forget_if_changed(self);
     }
 
     /// Writes on, now that the transport takes bytes again.

@@ -44,7 +44,7 @@ pub struct Peer {
     pub(super) address: Option<SocketAddr>,
     pub(super) opened: Mono,
     pub(super) opened_wall: Wall,
-    pub(super) link: Box<dyn Link>,
+    pub(super) link: Arc<dyn Link>,
     pub(super) outbox: Mutex<Outbox>,
     pub(super) subscriptions: Mutex<Subscriptions>,
     /// Present if it has fewer than all rights.
@@ -65,7 +65,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(id: u64, link: Box<dyn Link>, address: Option<SocketAddr>, now: Mono, wall: Wall) -> Self {
+    pub(super) fn new(id: u64, link: Arc<dyn Link>, address: Option<SocketAddr>, now: Mono, wall: Wall) -> Self {
         Self {
             id,
             address,

@@ -1,0 +1,228 @@
+//! A running broker and the handle to it.
+
+use std::{
+    io,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crosstie_core::{Clock, Endpoint, Error, Kind, SystemClock, Target};
+use crosstie_net::SocketListener;
+
+use crate::{
+    core::Core,
+    options::Options,
+    reactor::{Command, Mailbox, Reactor},
+    snapshot::{ConnectionSnapshot, Snapshot},
+};
+
+/// A running broker. Cloning the handle is cheap; the broker runs until [`Broker::shutdown`], whatever becomes of the handles.
+#[derive(Clone)]
+pub struct Broker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    core: Arc<Core>,
+    clock: Arc<SystemClock>,
+    mailboxes: Vec<Arc<Mailbox>>,
+    endpoints: Vec<Endpoint>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    stopping: AtomicBool,
+    ended: Mutex<bool>,
+    end: Condvar,
+}
+
+impl Broker {
+    /// Starts the reactor threads, which serve whoever connects to `listeners`.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::InvalidInput`] if a listener is reachable from beyond this machine although nobody has to authenticate and
+    /// `insecure` is not set; [`Kind::Io`] if the operating system refuses threads or descriptors.
+    pub fn start(options: Options, listeners: Vec<SocketListener>) -> Result<Self, Error> {
+        let endpoints = listeners
+            .iter()
+            .map(SocketListener::local_endpoint)
+            .collect::<io::Result<Vec<_>>>()?;
+        refuse_open_door(&options, &endpoints)?;
+        crosstie_sys::raise_descriptor_limit();
+        let clock = Arc::new(SystemClock::new());
+        let (host, port) = announced(&options, &endpoints);
+        let reactors = match options.reactors {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let core = Arc::new(Core::new(
+            options,
+            new_server_id(),
+            host,
+            port,
+            clock.mono(),
+            clock.wall(),
+        ));
+        let mailboxes = (0..reactors)
+            .map(|_| Mailbox::new().map(Arc::new))
+            .collect::<io::Result<Vec<_>>>()?;
+        let shared = Arc::new(Shared {
+            core,
+            clock,
+            mailboxes,
+            endpoints,
+            threads: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            ended: Mutex::new(false),
+            end: Condvar::new(),
+        });
+        let broker = Self { shared };
+        broker.spawn(listeners)?;
+        Ok(broker)
+    }
+
+    fn spawn(&self, listeners: Vec<SocketListener>) -> Result<(), Error> {
+        let shared = &self.shared;
+        let mut listeners = Some(listeners);
+        for index in 0..shared.mailboxes.len() {
+            let reactor = Reactor::new(
+                Arc::clone(&shared.core),
+                Arc::clone(&shared.clock),
+                shared.mailboxes.clone(),
+                index,
+                listeners.take().unwrap_or_default(),
+                fastrand::u64(..),
+            );
+            let run = move || {
+                if let Err(error) = reactor.run() {
+                    tracing::error!(%error, "a reactor of the broker has ended");
+                }
+            };
+            let thread = thread::Builder::new().name(format!("crosstie-io-{index}")).spawn(run)?;
+            shared
+                .threads
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(thread);
+        }
+        Ok(())
+    }
+
+    /// The broker as a whole.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.core.snapshot(self.shared.clock.mono())
+    }
+
+    /// Every connection there is.
+    pub fn connections(&self, with_subscriptions: bool) -> Vec<ConnectionSnapshot> {
+        let clock = &self.shared.clock;
+        self.shared
+            .core
+            .connections(with_subscriptions, clock.mono(), clock.wall())
+    }
+
+    /// The unique id of this run.
+    pub fn server_id(&self) -> &str {
+        self.shared.core.server_id()
+    }
+
+    /// Where it listens, with the ports that the system chose.
+    pub fn local_endpoints(&self) -> &[Endpoint] {
+        &self.shared.endpoints
+    }
+
+    /// Leaves politely: accepts no more, tells clients to look for another server, closes their connections spread over the configured
+    /// time, then ends. Returns at once; [`Broker::wait`] waits for the end.
+    pub fn lame_duck(&self) {
+        if self.shared.stopping.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        for mailbox in &self.shared.mailboxes {
+            mailbox.send(Command::StopListening);
+        }
+        self.shared.mailboxes[0].send(Command::LameDuck);
+        let broker = self.clone();
+        let spawned = thread::Builder::new().name("crosstie-lame-duck".into()).spawn(move || {
+            broker.close_gradually();
+            broker.stop();
+        });
+        if spawned.is_err() {
+            self.stop();
+        }
+    }
+
+    fn close_gradually(&self) {
+        let core = &self.shared.core;
+        thread::sleep(core.options().lame_duck_grace);
+        let peers = core.peers();
+        let steps = u32::try_from(peers.len()).unwrap_or(u32::MAX).max(1);
+        let pause = (core.options().lame_duck_duration / steps).min(Duration::from_secs(1));
+        for peer in peers {
+            core.disconnect(&peer);
+            thread::sleep(pause);
+        }
+    }
+
+    /// Closes everything and waits until all threads have ended. What waits to be written gets no further.
+    pub fn shutdown(&self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.stop();
+    }
+
+    fn stop(&self) {
+        for mailbox in &self.shared.mailboxes {
+            mailbox.send(Command::Stop);
+        }
+        let threads = std::mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A reactor that panicked has said so already.
+            let _ = thread.join();
+        }
+        *self.shared.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.shared.end.notify_all();
+    }
+
+    /// Blocks until the broker has ended, by [`Broker::shutdown`] or at the end of lame duck mode.
+    pub fn wait(&self) {
+        let ended = self.shared.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.shared.end.wait_while(ended, |ended| !*ended));
+    }
+}
+
+/// A listener beyond loopback without authentication is refused unless it is spelled out.
+fn refuse_open_door(options: &Options, endpoints: &[Endpoint]) -> Result<(), Error> {
+    if options.insecure || options.auth.is_required() {
+        return Ok(());
+    }
+    let open = endpoints.iter().find(|endpoint| match endpoint.target() {
+        Target::Tcp { host } => !host.is_loopback(),
+        _ => false,
+    });
+    open.map_or(Ok(()), |endpoint| {
+        let text = format!(
+            "'{endpoint}' can be reached from other machines, and nobody has to authenticate: \
+             set a token or users, listen on 127.0.0.1, or spell out 'insecure'"
+        );
+        Err(Error::new(Kind::InvalidInput, text))
+    })
+}
+
+/// The host and port that clients are told.
+fn announced(options: &Options, endpoints: &[Endpoint]) -> (String, u16) {
+    let tcp = endpoints.iter().find_map(|endpoint| match endpoint.target() {
+        Target::Tcp { host } => Some((host.host.clone(), host.port)),
+        _ => None,
+    });
+    let (host, port) = tcp.unwrap_or_else(|| ("127.0.0.1".to_owned(), 0));
+    (options.advertise_host.clone().unwrap_or(host), port)
+}
+
+/// An id in the form of NATS's server keys: an `N` and 55 characters of base 32.
+fn new_server_id() -> String {
+    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    std::iter::once('N')
+        .chain((0..55).map(|_| char::from(ALPHABET[fastrand::usize(..32)])))
+        .collect()
+}
