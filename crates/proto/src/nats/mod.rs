@@ -1,24 +1,28 @@
 //! The NATS client protocol, both ends.
 //!
-//! The protocol is text lines ended by CRLF; `PUB`, `HPUB`, `MSG` and `HMSG` are followed by a payload of a stated size and another
-//! CRLF. `docs/nats-wire.md` says what each operation does and which errors it can earn.
+//! | module | what it reads or writes |
+//! | --- | --- |
+//! | [`client_op`] | what a client says, as a server reads it |
+//! | [`server_op`] | what a server says, as a client reads it |
+//! | [`write`] | what a client says, as bytes |
+//! | [`Info`], [`Connect`] | the two JSON documents of the handshake |
+//!
+//! The protocol is text lines ended by CRLF; `PUB`, `HPUB`, `MSG` and `HMSG` are followed by a payload of a stated size and another CRLF.
 
 pub mod client_op;
 mod connect;
+mod header_block;
 mod info;
 mod number;
+pub mod server_op;
 pub mod write;
 
 pub use self::{
-    client_op::{ClientLimits, ClientOp, Parsed, Pub, Violation},
     connect::Connect,
+    header_block::{HeaderBlockError, decode_headers, encode_headers},
     info::Info,
     number::decimal,
 };
 
 /// The port that NATS servers listen on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 4222;
-/// The longest control line a server accepts by default, its CRLF not counted.
-pub const MAX_CONTROL_LINE: usize = 4096;
-/// The largest payload, headers included, a server accepts by default.
-pub const MAX_PAYLOAD: usize = 1024 * 1024;
