@@ -1,7 +1,7 @@
 //! Sockets that never block, for a reactor: listeners and connections over TCP and Unix sockets.
 
-mod tcp;
-mod unix;
+pub(crate) mod tcp;
+pub(crate) mod unix;
 
 use std::{io, net::SocketAddr, os::fd::AsFd};
 

@@ -19,10 +19,7 @@ pub(super) fn bind(host: &HostPort) -> io::Result<TcpListener> {
 impl Listen for TcpListener {
     fn accept(&self) -> io::Result<(Box<dyn SocketTransport>, Peer)> {
         let (stream, address) = Self::accept(self)?;
-        stream.set_nonblocking(true)?;
-        // Messages leave in whole batches already; waiting for more would only delay them.
-        stream.set_nodelay(true)?;
-        Ok((Box::new(TcpTransport { stream }), Peer::Network(address)))
+        Ok((Box::new(TcpTransport::new(stream)?), Peer::Network(address)))
     }
 
     fn local_target(&self) -> io::Result<Target> {
@@ -36,8 +33,18 @@ impl Listen for TcpListener {
     }
 }
 
-struct TcpTransport {
+/// A connection.
+pub(crate) struct TcpTransport {
     stream: TcpStream,
+}
+
+impl TcpTransport {
+    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        // Messages leave in whole batches already; waiting for more would only delay them.
+        stream.set_nodelay(true)?;
+        Ok(Self { stream })
+    }
 }
 
 impl ByteTransport for TcpTransport {

@@ -70,8 +70,7 @@ impl AsFd for Listener {
 impl Listen for Listener {
     fn accept(&self) -> io::Result<(Box<dyn SocketTransport>, Peer)> {
         let (stream, _) = self.listener.accept()?;
-        stream.set_nonblocking(true)?;
-        Ok((Box::new(UnixTransport { stream }), Peer::Local))
+        Ok((Box::new(UnixTransport::new(stream)?), Peer::Local))
     }
 
     fn local_target(&self) -> io::Result<Target> {
@@ -81,8 +80,16 @@ impl Listen for Listener {
     }
 }
 
-struct UnixTransport {
+/// A connection.
+pub(crate) struct UnixTransport {
     stream: UnixStream,
+}
+
+impl UnixTransport {
+    pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream })
+    }
 }
 
 impl ByteTransport for UnixTransport {

@@ -1,0 +1,106 @@
+//! The driver for async programs: one tokio task.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use crosstie_net::{AsyncStream, connect_async};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
+    sync::Notify,
+    time::timeout,
+};
+
+use super::{READ_BUFFER, ended, no_answer, unreachable};
+use crate::{session::Act, shared::Shared};
+
+struct Wire {
+    reader: ReadHalf<Box<dyn AsyncStream>>,
+    writer: WriteHalf<Box<dyn AsyncStream>>,
+    input: BytesMut,
+    output: Vec<u8>,
+    written: usize,
+}
+
+/// Runs until the session ends.
+pub(crate) async fn run(shared: Arc<Shared>, bell: Arc<Notify>) {
+    let connect_timeout = shared.session().options().connect_timeout;
+    let mut wire: Option<Wire> = None;
+    loop {
+        shared.silence();
+        match shared.poll() {
+            Act::End => return finish(&shared, wire).await,
+            Act::HangUp => {
+                wire = None;
+                shared.lost(no_answer());
+            }
+            Act::Dial(target) => match timeout(connect_timeout, connect_async(&target)).await {
+                Ok(Ok(stream)) => {
+                    let (reader, writer) = tokio::io::split(stream);
+                    wire = Some(Wire {
+                        reader,
+                        writer,
+                        input: BytesMut::new(),
+                        output: Vec::new(),
+                        written: 0,
+                    });
+                    let now = shared.now();
+                    shared.session().dialed(now);
+                }
+                Ok(Err(error)) => shared.lost(unreachable(&target, error)),
+                Err(_) => shared.lost(unreachable(&target, std::io::ErrorKind::TimedOut.into())),
+            },
+            Act::Wait(until) => {
+                let left = until.since(shared.now()).min(Duration::from_secs(3600));
+                let Some(connected) = &mut wire else {
+                    tokio::select! {
+                        () = bell.notified() => {}
+                        () = tokio::time::sleep(left) => {}
+                    }
+                    continue;
+                };
+                if let Err(error) = carry(&shared, &bell, connected, left).await {
+                    wire = None;
+                    shared.lost(error);
+                }
+            }
+        }
+    }
+}
+
+/// Reads or writes once, or waits until there is something to do.
+async fn carry(shared: &Shared, bell: &Notify, wire: &mut Wire, left: Duration) -> crosstie_core::Result<()> {
+    if wire.written == wire.output.len() {
+        wire.output.clear();
+        wire.written = 0;
+        shared.session().take_output(&mut wire.output);
+    }
+    let pending = wire.written < wire.output.len();
+    wire.input.reserve(READ_BUFFER);
+    tokio::select! {
+        read = wire.reader.read_buf(&mut wire.input) => match read? {
+            0 => Err(ended()),
+            _ => shared.received(&mut wire.input),
+        },
+        written = wire.writer.write(&wire.output[wire.written..]), if pending => {
+            wire.written += written?;
+            Ok(())
+        }
+        () = bell.notified(), if !pending => Ok(()),
+        () = tokio::time::sleep(left) => Ok(()),
+    }
+}
+
+/// Writes what is left, within a second.
+async fn finish(shared: &Shared, wire: Option<Wire>) {
+    let Some(mut wire) = wire else { return };
+    let mut rest = wire.output.split_off(wire.written);
+    let mut more = Vec::new();
+    shared.session().take_output(&mut more);
+    rest.append(&mut more);
+    let goodbye = async {
+        wire.writer.write_all(&rest).await?;
+        wire.writer.shutdown().await
+    };
+    // The server may be gone already; nobody is left to be told.
+    let _ = timeout(Duration::from_secs(1), goodbye).await;
+}

@@ -1,0 +1,148 @@
+//! What a client is told before it connects.
+
+use std::{fmt, time::Duration};
+
+use crosstie_core::Credentials;
+
+/// How to connect, and how patient to be. Every setter returns the options, so they can be chained.
+#[derive(Clone)]
+pub struct ConnectOptions {
+    pub(crate) name: String,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) echo: bool,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) ping_interval: Duration,
+    pub(crate) max_pings_out: u32,
+    pub(crate) reconnect_buffer: usize,
+    pub(crate) write_buffer: usize,
+    pub(crate) subscription_capacity: usize,
+    pub(crate) max_reconnects: Option<u32>,
+    pub(crate) backoff: (Duration, Duration),
+    pub(crate) retry_initial: bool,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            credentials: None,
+            echo: true,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(60),
+            max_pings_out: 2,
+            reconnect_buffer: 8 * 1024 * 1024,
+            write_buffer: 1024 * 1024,
+            subscription_capacity: 65_536,
+            max_reconnects: None,
+            backoff: (Duration::from_millis(50), Duration::from_secs(4)),
+            retry_initial: false,
+        }
+    }
+}
+
+impl ConnectOptions {
+    /// The defaults, which each setter names.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A name that the server's monitoring shows. Default: none.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// A user name and password, in place of those in the URL.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.credentials = Some(Credentials::Password {
+            user: user.into(),
+            password: password.into(),
+        });
+        self
+    }
+
+    /// A token, in place of the one in the URL.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.credentials = Some(Credentials::Token(token.into()));
+        self
+    }
+
+    /// Do not receive what this client publishes itself. Default: receive it.
+    #[must_use]
+    pub const fn no_echo(mut self) -> Self {
+        self.echo = false;
+        self
+    }
+
+    /// How long one attempt to connect may take, greeting included. Default: 5 s.
+    #[must_use]
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a request waits for its answer unless it says otherwise. Default: 10 s.
+    #[must_use]
+    pub const fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// How often a quiet server is asked whether it lives, and how many questions may stay unanswered. Default: 60 s, 2.
+    #[must_use]
+    pub const fn ping(mut self, interval: Duration, max_out: u32) -> Self {
+        self.ping_interval = interval;
+        self.max_pings_out = max_out;
+        self
+    }
+
+    /// How many bytes are kept for the server while it is away; beyond it publishing is refused with *full*. Default: 8 MiB.
+    #[must_use]
+    pub const fn reconnect_buffer(mut self, bytes: usize) -> Self {
+        self.reconnect_buffer = bytes;
+        self
+    }
+
+    /// How many messages a subscription keeps for a slow user; beyond it the newest are dropped and counted.
+    /// Worst-case memory is this times the largest payload. Default: 65,536.
+    #[must_use]
+    pub const fn subscription_capacity(mut self, messages: usize) -> Self {
+        self.subscription_capacity = messages;
+        self
+    }
+
+    /// How many attempts in a row to reconnect may fail before the client gives up. Default: no limit.
+    #[must_use]
+    pub const fn max_reconnects(mut self, attempts: u32) -> Self {
+        self.max_reconnects = Some(attempts);
+        self
+    }
+
+    /// The shortest and the longest pause between two attempts; it doubles in between, and half of it is random. Default: 50 ms, 4 s.
+    #[must_use]
+    pub const fn backoff(mut self, shortest: Duration, longest: Duration) -> Self {
+        self.backoff = (shortest, longest);
+        self
+    }
+
+    /// Go on trying in the background if no server can be reached at first. Default: report it.
+    #[must_use]
+    pub const fn retry_on_initial_connect(mut self) -> Self {
+        self.retry_initial = true;
+        self
+    }
+}
+
+impl fmt::Debug for ConnectOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("name", &self.name)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,223 @@
+//! Requests in the making, and what they are answered with.
+
+use std::{
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use crosstie_core::{Endpoint, Error, Headers, Kind, Message, Result, Subject};
+use tokio::time::timeout_at;
+
+use crate::{
+    mailbox::{Mailbox, Taken},
+    session::Answer,
+    shared::{Asked, Shared},
+};
+
+/// What names an endpoint: an [`Endpoint`], or text that is parsed.
+pub trait IntoEndpoint {
+    /// The endpoint.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the text is none.
+    fn into_endpoint(self) -> Result<Endpoint>;
+}
+
+impl IntoEndpoint for Endpoint {
+    fn into_endpoint(self) -> Result<Endpoint> {
+        Ok(self)
+    }
+}
+
+impl IntoEndpoint for &Endpoint {
+    fn into_endpoint(self) -> Result<Endpoint> {
+        Ok(self.clone())
+    }
+}
+
+impl IntoEndpoint for &str {
+    fn into_endpoint(self) -> Result<Endpoint> {
+        self.parse()
+            .map_err(|error| Error::new(Kind::InvalidInput, "the server's URL cannot be read").because(error))
+    }
+}
+
+impl IntoEndpoint for &String {
+    fn into_endpoint(self) -> Result<Endpoint> {
+        self.as_str().into_endpoint()
+    }
+}
+
+/// A subject from whatever the user has.
+pub(crate) fn subject<S: TryInto<Subject>>(subject: S) -> Result<Subject>
+where
+    S::Error: std::fmt::Display,
+{
+    subject
+        .try_into()
+        .map_err(|error| Error::new(Kind::InvalidInput, error.to_string()))
+}
+
+/// A request in the making: await it, or in blocking programs call [`Request::send`].
+#[must_use = "a request is sent when it is awaited"]
+pub struct Request {
+    shared: Arc<Shared>,
+    message: Result<Message>,
+    timeout: Duration,
+}
+
+impl Request {
+    pub(crate) fn new(shared: &Arc<Shared>, subject: Result<Subject>, payload: Bytes) -> Self {
+        let timeout = shared.session().options().request_timeout;
+        let message = subject.map(|subject| Message::new(subject, payload));
+        Self {
+            shared: Arc::clone(shared),
+            message,
+            timeout,
+        }
+    }
+
+    /// How long to wait for the answer. Default: the client's request timeout, 10 s.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Control information to go with it.
+    pub fn headers(mut self, headers: Headers) -> Self {
+        if let Ok(message) = &mut self.message {
+            message.headers = headers;
+        }
+        self
+    }
+
+    /// Sends it and blocks until the answer is there.
+    ///
+    /// # Errors
+    ///
+    /// `NoResponders` (not executed), `Timeout` or `Disconnected` (maybe executed), `TooLarge`, `Full`, `Closed` (not executed).
+    pub fn send(self) -> Result<Message> {
+        let until = Instant::now() + self.timeout;
+        let answer = ask_blocking(&self.shared, self.message?, 1, until)?;
+        let _asked = Asked {
+            shared: self.shared,
+            token: answer.token,
+        };
+        match answer.mailbox.take_blocking(Some(until)) {
+            Taken::Item(answer) => answer,
+            Taken::Closed => Err(closed()),
+            Taken::TimedOut => Err(too_late(self.timeout)),
+        }
+    }
+
+    async fn run(self) -> Result<Message> {
+        let until = tokio::time::Instant::now() + self.timeout;
+        let answer = timeout_at(until, ask(&self.shared, self.message?, 1))
+            .await
+            .map_err(|_| too_late(self.timeout))??;
+        let _asked = Asked {
+            shared: Arc::clone(&self.shared),
+            token: answer.token,
+        };
+        match timeout_at(until, answer.mailbox.take()).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => Err(closed()),
+            Err(_) => Err(too_late(self.timeout)),
+        }
+    }
+}
+
+impl IntoFuture for Request {
+    type Output = Result<Message>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Message>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+pub(crate) fn too_late(timeout: Duration) -> Error {
+    Error::new(
+        Kind::Timeout,
+        format!("no answer came within {timeout:?}: the request may have been executed"),
+    )
+}
+
+fn closed() -> Error {
+    Error::new(Kind::Closed, "the client was closed meanwhile")
+}
+
+/// Sends a request, waiting for room if too much is under way.
+pub(crate) async fn ask(shared: &Arc<Shared>, message: Message, max: u64) -> Result<Answer> {
+    loop {
+        if let Some(answer) = shared.act(|session| session.request(message.clone(), max))? {
+            return Ok(answer);
+        }
+        let room = shared.session().wait_for_room();
+        room.take().await;
+    }
+}
+
+pub(crate) fn ask_blocking(shared: &Arc<Shared>, message: Message, max: u64, until: Instant) -> Result<Answer> {
+    loop {
+        if let Some(answer) = shared.act(|session| session.request(message.clone(), max))? {
+            return Ok(answer);
+        }
+        let room = shared.session().wait_for_room();
+        if room.take_blocking(Some(until)) == Taken::TimedOut {
+            return Err(Error::new(
+                Kind::Timeout,
+                "the connection took nothing more in time: the request was not sent",
+            ));
+        }
+    }
+}
+
+/// The answers to one request, as they come.
+pub struct Replies {
+    mailbox: Arc<Mailbox<Result<Message>>>,
+    until: Instant,
+    _asked: Asked,
+}
+
+impl Replies {
+    pub(crate) fn new(shared: &Arc<Shared>, answer: Answer, timeout: Duration) -> Self {
+        let asked = Asked {
+            shared: Arc::clone(shared),
+            token: answer.token,
+        };
+        Self {
+            mailbox: answer.mailbox,
+            until: Instant::now() + timeout,
+            _asked: asked,
+        }
+    }
+
+    /// The next answer; `None` when there were as many as asked for, or the time is up.
+    ///
+    /// # Errors
+    ///
+    /// `NoResponders` if nobody answers this subject, `Disconnected` if the connection was lost.
+    pub async fn next(&mut self) -> Result<Option<Message>> {
+        match timeout_at(self.until.into(), self.mailbox.take()).await {
+            Ok(Some(answer)) => answer.map(Some),
+            Ok(None) | Err(_) => Ok(None),
+        }
+    }
+
+    /// As [`Replies::next`], blocking.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replies::next`].
+    pub fn next_blocking(&mut self) -> Result<Option<Message>> {
+        match self.mailbox.take_blocking(Some(self.until)) {
+            Taken::Item(answer) => answer.map(Some),
+            Taken::Closed | Taken::TimedOut => Ok(None),
+        }
+    }
+}

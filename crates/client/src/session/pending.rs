@@ -1,0 +1,146 @@
+//! Requests that wait for their answers, over one inbox subscription.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use crosstie_core::{Error, Kind, Message, Randomness, Result, Status, Subject};
+
+use crate::mailbox::Mailbox;
+
+/// The mailbox of one request.
+pub(crate) struct Answer {
+    pub(crate) token: u64,
+    pub(crate) mailbox: Arc<Mailbox<Result<Message>>>,
+}
+
+struct Expected {
+    mailbox: Arc<Mailbox<Result<Message>>>,
+    left: u64,
+}
+
+/// Every request under way, by the last token of its reply subject.
+pub(crate) struct Pending {
+    prefix: String,
+    sid: Option<u64>,
+    expected: HashMap<u64, Expected>,
+    next: u64,
+}
+
+impl Pending {
+    /// How many requests may be under way.
+    const MAX: usize = 1 << 20;
+    /// How many answers to one request are kept for a slow user.
+    const MAX_ANSWERS: u64 = 65_536;
+
+    pub(super) fn new(random: &mut dyn Randomness) -> Self {
+        Self {
+            prefix: inbox_text(random),
+            sid: None,
+            expected: HashMap::new(),
+            next: 0,
+        }
+    }
+
+    pub(super) const fn has_inbox(&self) -> bool {
+        self.sid.is_some()
+    }
+
+    pub(super) const fn set_inbox(&mut self, sid: u64) {
+        self.sid = Some(sid);
+    }
+
+    pub(super) fn is_inbox(&self, sid: u64) -> bool {
+        self.sid == Some(sid)
+    }
+
+    pub(super) fn pattern(&self) -> Bytes {
+        Bytes::from(format!("{}.*", self.prefix))
+    }
+
+    pub(super) fn subject(&self, token: u64) -> Subject {
+        format!("{}.{token}", self.prefix)
+            .try_into()
+            .expect("letters, digits and dots are a subject")
+    }
+
+    /// Expects up to `max` answers.
+    pub(super) fn expect(&mut self, max: u64) -> Result<Answer> {
+        if self.expected.len() >= Self::MAX {
+            return Err(Error::new(
+                Kind::Limit,
+                format!("{} requests wait for their answers already", Self::MAX),
+            ));
+        }
+        let token = self.next;
+        self.next += 1;
+        let capacity = usize::try_from(max.min(Self::MAX_ANSWERS)).unwrap_or(1);
+        let mailbox = Arc::new(Mailbox::new(capacity));
+        self.expected.insert(
+            token,
+            Expected {
+                mailbox: Arc::clone(&mailbox),
+                left: max,
+            },
+        );
+        Ok(Answer { token, mailbox })
+    }
+
+    /// Hands an answer to its request. One that comes too late is dropped.
+    pub(super) fn answer(&mut self, message: Message) {
+        let token = message
+            .subject
+            .as_str()
+            .rsplit('.')
+            .next()
+            .and_then(|token| token.parse().ok());
+        let Some(expected) = token.and_then(|token: u64| self.expected.get_mut(&token)) else {
+            return;
+        };
+        let nobody = message
+            .status
+            .as_ref()
+            .is_some_and(|status| status.code == Status::NO_RESPONDERS)
+            && message.payload.is_empty();
+        expected.left = if nobody { 0 } else { expected.left - 1 };
+        expected.mailbox.put(if nobody {
+            Err(Error::new(
+                Kind::NoResponders,
+                "nobody answers requests on this subject: the request was not executed",
+            ))
+        } else {
+            Ok(message)
+        });
+        if let (0, Some(token)) = (expected.left, token) {
+            self.forget(token);
+        }
+    }
+
+    /// Expects no more answers to a request.
+    pub(crate) fn forget(&mut self, token: u64) {
+        if let Some(expected) = self.expected.remove(&token) {
+            expected.mailbox.close();
+        }
+    }
+
+    pub(super) fn fail_all(&mut self, error: impl Fn() -> Error) {
+        for (_, expected) in self.expected.drain() {
+            expected.mailbox.put(Err(error()));
+            expected.mailbox.close();
+        }
+    }
+}
+
+/// A subject nobody else uses.
+pub(super) fn inbox_subject(random: &mut dyn Randomness) -> Subject {
+    inbox_text(random)
+        .try_into()
+        .expect("letters, digits and dots are a subject")
+}
+
+fn inbox_text(random: &mut dyn Randomness) -> String {
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let name: String = (0..22)
+        .map(|_| char::from(ALPHABET[random.below(62) as usize]))
+        .collect();
+    format!("_INBOX.{name}")
+}

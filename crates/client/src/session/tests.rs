@@ -1,0 +1,158 @@
+//! The session driven by hand, with a server that is a list of lines.
+
+use crosstie_core::{HostPort, Seeded};
+
+use super::*;
+use crate::mailbox::Taken;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn target(port: u16) -> Target {
+    Target::Tcp {
+        host: HostPort { host: "h".into(), port },
+    }
+}
+
+fn session(options: ConnectOptions) -> Session {
+    Session::new(vec![target(1)], options, Box::new(Seeded::new(1)))
+}
+
+fn say(session: &mut Session, text: &str, now: Mono) -> Result<()> {
+    session.received(&mut BytesMut::from(text), now)
+}
+
+fn output(session: &mut Session) -> String {
+    let mut buffer = Vec::new();
+    session.take_output(&mut buffer);
+    String::from_utf8(buffer).unwrap()
+}
+
+/// Dials, greets and lets it in.
+fn connect(session: &mut Session, now: Mono) {
+    assert!(matches!(session.poll(now), Act::Dial(_)));
+    session.dialed(now);
+    say(session, "INFO {\"max_payload\":100,\"headers\":true}\r\n", now).unwrap();
+    assert!(output(session).ends_with("PING\r\n"));
+    say(session, "PONG\r\n", now).unwrap();
+    assert!(session.is_connected());
+}
+
+fn note(text: &'static str, subject: &str) -> Message {
+    Message::new(subject.parse().unwrap(), text)
+}
+
+fn take<T>(mailbox: &Mailbox<T>) -> T {
+    match mailbox.take_blocking(Some(std::time::Instant::now())) {
+        Taken::Item(item) => item,
+        _ => panic!("nothing has come"),
+    }
+}
+
+#[test]
+fn what_is_published_while_the_server_is_away_follows_the_subscriptions() {
+    let mut session = session(ConnectOptions::new());
+    let (_, mailbox) = session.subscribe("a.*".into(), None).unwrap();
+    session.publish(&note("early", "b")).unwrap();
+    connect(&mut session, Mono::ZERO);
+    assert_eq!(output(&mut session), "SUB a.* 1\r\nPUB b 5\r\nearly\r\n");
+    say(&mut session, "MSG a.x 1 2\r\nhi\r\n", Mono::ZERO).unwrap();
+    assert_eq!(take(&mailbox).payload, "hi");
+}
+
+#[test]
+fn after_a_loss_it_dials_again_and_asks_only_for_what_is_left() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    let (sid, mailbox) = session.subscribe("a".into(), Some("q".into())).unwrap();
+    session.unsubscribe(sid, Some(3));
+    say(&mut session, "MSG a 1 0\r\n\r\n", Mono::ZERO).unwrap();
+    session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
+    let Act::Wait(at) = session.poll(Mono::ZERO) else {
+        panic!()
+    };
+    assert!(at > Mono::ZERO, "it does not try again at once");
+    connect(&mut session, at);
+    assert_eq!(output(&mut session), "SUB a q 1\r\nUNSUB 1 2\r\n");
+    say(&mut session, "MSG a 1 0\r\n\r\nMSG a 1 0\r\n\r\n", at).unwrap();
+    assert_eq!((0..3).filter(|_| mailbox.try_take().is_some()).count(), 3);
+    assert_eq!(mailbox.take_blocking(None), Taken::Closed);
+    assert_eq!(session.stats.reconnects, 1);
+}
+
+#[test]
+fn what_is_kept_is_bounded() {
+    let mut session = session(ConnectOptions::new().reconnect_buffer(100));
+    while session.publish(&note("0123456789", "a")).is_ok() {}
+    let error = session.publish(&note("0123456789", "a")).unwrap_err();
+    assert_eq!(error.kind(), Kind::Full);
+    assert!(session.kept.len() <= 120);
+}
+
+#[test]
+fn no_responders_a_lost_connection_and_an_answer_are_different() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    let ask = |session: &mut Session| session.request(note("?", "service"), 1).unwrap().unwrap();
+    let (first, second, third) = (ask(&mut session), ask(&mut session), ask(&mut session));
+    let sent = output(&mut session);
+    let inbox = sent.split(' ').nth(1).unwrap().trim_end_matches('*').to_owned();
+    say(
+        &mut session,
+        &format!("MSG {inbox}0 1 1\r\n!\r\nHMSG {inbox}1 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n"),
+        Mono::ZERO,
+    )
+    .unwrap();
+    assert_eq!(take(&first.mailbox).unwrap().payload, "!");
+    assert_eq!(take(&second.mailbox).unwrap_err().kind(), Kind::NoResponders);
+    session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
+    assert_eq!(take(&third.mailbox).unwrap_err().kind(), Kind::Disconnected);
+}
+
+#[test]
+fn wrong_credentials_end_the_first_attempt() {
+    let mut session = session(ConnectOptions::new());
+    session.poll(Mono::ZERO);
+    session.dialed(Mono::ZERO);
+    let error = say(
+        &mut session,
+        "INFO {}\r\n-ERR 'Authorization Violation'\r\n",
+        Mono::ZERO,
+    )
+    .unwrap_err();
+    session.lost(Mono::ZERO, error);
+    assert_eq!(take(&session.ready()).unwrap_err().kind(), Kind::Denied);
+    assert_eq!(session.poll(Mono::ZERO), Act::End);
+}
+
+#[test]
+fn a_server_that_answers_no_ping_is_left() {
+    let mut session = session(ConnectOptions::new().ping(SECOND, 1));
+    connect(&mut session, Mono::ZERO);
+    let first = Mono::ZERO + SECOND;
+    assert_eq!(session.poll(first), Act::Wait(first + SECOND));
+    assert_eq!(session.poll(first + SECOND), Act::HangUp);
+}
+
+#[test]
+fn draining_delivers_what_is_under_way_before_it_closes() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    let (_, mailbox) = session.subscribe("a".into(), None).unwrap();
+    let done = session.drain().unwrap();
+    assert_eq!(output(&mut session), "SUB a 1\r\nUNSUB 1\r\nPING\r\nPING\r\n");
+    assert_eq!(session.publish(&note("late", "a")).unwrap_err().kind(), Kind::Closed);
+    say(&mut session, "MSG a 1 1\r\nx\r\nPONG\r\nPONG\r\n", Mono::ZERO).unwrap();
+    assert_eq!(take(&mailbox).payload, "x");
+    assert_eq!(mailbox.take_blocking(None), Taken::Closed);
+    take(&done).unwrap();
+    assert_eq!(session.poll(Mono::ZERO), Act::End);
+}
+
+#[test]
+fn too_large_a_payload_is_refused_before_it_is_sent() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    let message = Message::new("a".parse().unwrap(), vec![0; 101]);
+    assert_eq!(session.publish(&message).unwrap_err().kind(), Kind::TooLarge);
+    assert_eq!(output(&mut session), "");
+}

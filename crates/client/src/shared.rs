@@ -1,0 +1,140 @@
+//! What the handles of a client and its driver share.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use bytes::BytesMut;
+use crosstie_core::{Clock, Endpoint, Error, Kind, Mono, Randomness, Result, SystemClock, Target};
+
+use crate::{
+    options::ConnectOptions,
+    session::{Act, Session},
+};
+
+/// The session, and a bell to call the driver.
+pub(crate) struct Shared {
+    session: Mutex<Session>,
+    clock: SystemClock,
+    /// The bell has rung, and the driver has not looked yet.
+    rung: AtomicBool,
+    bell: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Shared {
+    pub(crate) fn new(session: Session, bell: Box<dyn Fn() + Send + Sync>) -> Self {
+        Self {
+            session: Mutex::new(session),
+            clock: SystemClock::new(),
+            rung: AtomicBool::new(false),
+            bell,
+        }
+    }
+
+    pub(crate) fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Mono {
+        self.clock.mono()
+    }
+
+    /// Does what a user asks, and calls the driver if that made something to do.
+    pub(crate) fn act<T>(&self, act: impl FnOnce(&mut Session) -> T) -> T {
+        let mut session = self.session();
+        let result = act(&mut session);
+        let due = session.has_output() || session.is_closed();
+        drop(session);
+        // AcqRel on both sides: whoever finds the bell already rung knows that the driver, which silences it before it locks the session, will see
+        // what was just done.
+        if due && !self.rung.swap(true, Ordering::AcqRel) {
+            (self.bell)();
+        }
+        result
+    }
+
+    /// The driver looks: what it finds from now on has not rung yet.
+    pub(crate) fn silence(&self) {
+        self.rung.swap(false, Ordering::AcqRel);
+    }
+
+    pub(crate) fn poll(&self) -> Act {
+        self.session().poll(self.now())
+    }
+
+    pub(crate) fn received(&self, input: &mut BytesMut) -> Result<()> {
+        self.session().received(input, self.now())
+    }
+
+    pub(crate) fn lost(&self, reason: Error) {
+        self.session().lost(self.now(), reason);
+    }
+}
+
+/// The addresses an endpoint names, and the options with its credentials.
+pub(crate) fn servers(endpoint: &Endpoint, mut options: ConnectOptions) -> Result<(Vec<Target>, ConnectOptions)> {
+    let targets = match endpoint.target() {
+        Target::Nats { servers, credentials } => {
+            options.credentials = options.credentials.or_else(|| credentials.clone());
+            servers.iter().map(|host| Target::Tcp { host: host.clone() }).collect()
+        }
+        Target::NatsUnix { address } => vec![Target::Unix {
+            address: address.clone(),
+        }],
+        target @ (Target::Tcp { .. } | Target::Unix { .. }) => vec![target.clone()],
+        other => {
+            let text = format!(
+                "a server is reached by nats:, nats+unix:, tcp: or unix:, found '{}:'",
+                other.scheme()
+            );
+            return Err(Error::new(Kind::Unsupported, text));
+        }
+    };
+    if let Some(deadline) = endpoint.options().deadline {
+        options.request_timeout = deadline;
+    }
+    Ok((targets, options))
+}
+
+/// Closes the client when the last handle of its user is gone.
+pub(crate) struct Owner(pub(crate) Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.act(Session::close);
+    }
+}
+
+/// Ends a subscription when its user is done with it.
+pub(crate) struct Subscribed {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) sid: u64,
+}
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        self.shared.act(|session| session.unsubscribe(self.sid, None));
+    }
+}
+
+/// Forgets a request when its user no longer waits.
+pub(crate) struct Asked {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) token: u64,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.shared.session().pending.forget(self.token);
+    }
+}
+
+/// The process's own random source: good enough to spread attempts and to name inboxes.
+pub(crate) struct Entropy;
+
+impl Randomness for Entropy {
+    fn next_u64(&mut self) -> u64 {
+        fastrand::u64(..)
+    }
+}

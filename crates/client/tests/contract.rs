@@ -1,0 +1,377 @@
+//! What a client promises, tried on both drivers against our own broker.
+
+use std::{sync::Mutex, time::Duration};
+
+use crosstie_broker::{Auth, Broker, Options, Permissions, Secret, User};
+use crosstie_client::{ConnectOptions, Event, blocking};
+use crosstie_core::{Error, Headers, HostPort, Kind, Message, Target};
+use crosstie_net::SocketListener;
+
+fn listener(port: u16) -> SocketListener {
+    SocketListener::bind(&Target::Tcp {
+        host: HostPort {
+            host: "127.0.0.1".into(),
+            port,
+        },
+    })
+    .unwrap()
+}
+
+fn start(options: Options) -> (Broker, u16) {
+    let broker = Broker::start(options, vec![listener(0)]).unwrap();
+    let Target::Tcp { host } = broker.local_endpoints()[0].target().clone() else {
+        panic!()
+    };
+    (broker, host.port)
+}
+
+fn url(port: u16) -> String {
+    format!("nats://127.0.0.1:{port}")
+}
+
+fn quick() -> ConnectOptions {
+    ConnectOptions::new()
+        .backoff(Duration::from_millis(5), Duration::from_millis(50))
+        .request_timeout(Duration::from_secs(10))
+}
+
+const LONG: Duration = Duration::from_secs(10);
+
+/// The one face under which both drivers are tried.
+trait Face: Sized + Clone + Send + 'static {
+    type Stream: Send;
+    fn connect(options: ConnectOptions, url: &str) -> Result<Self, Error>;
+    fn publish(&self, message: Message) -> Result<(), Error>;
+    fn subscribe(&self, pattern: &str, group: Option<&str>) -> Result<Self::Stream, Error>;
+    /// The next message; `None` at the end. Panics if none comes in ten seconds.
+    fn next(&self, stream: &mut Self::Stream) -> Option<Message>;
+    fn end_after(&self, stream: &Self::Stream, max: u64);
+    fn request(&self, subject: &str, payload: &str, timeout: Duration) -> Result<Message, Error>;
+    fn request_many(&self, subject: &str, max: u64, timeout: Duration) -> Result<usize, Error>;
+    fn flush(&self) -> Result<(), Error>;
+    fn drain(&self) -> Result<(), Error>;
+    fn is_connected(&self) -> bool;
+    fn reconnects(&self) -> u64;
+}
+
+impl Face for blocking::Client {
+    type Stream = blocking::Subscription;
+
+    fn connect(options: ConnectOptions, url: &str) -> Result<Self, Error> {
+        options.connect_blocking(url)
+    }
+    fn publish(&self, message: Message) -> Result<(), Error> {
+        self.publish_message(message)
+    }
+    fn subscribe(&self, pattern: &str, group: Option<&str>) -> Result<Self::Stream, Error> {
+        match group {
+            Some(group) => self.queue_subscribe(pattern, group),
+            None => blocking::Client::subscribe(self, pattern),
+        }
+    }
+    fn next(&self, stream: &mut Self::Stream) -> Option<Message> {
+        stream.next_timeout(LONG).unwrap()
+    }
+    fn end_after(&self, stream: &Self::Stream, max: u64) {
+        stream.unsubscribe_after(max);
+    }
+    fn request(&self, subject: &str, payload: &str, timeout: Duration) -> Result<Message, Error> {
+        blocking::Client::request(self, subject, payload.to_owned())
+            .timeout(timeout)
+            .send()
+    }
+    fn request_many(&self, subject: &str, max: u64, timeout: Duration) -> Result<usize, Error> {
+        let mut replies = blocking::Client::request_many(self, subject, "", max, timeout)?;
+        let mut count = 0;
+        while replies.next()?.is_some() {
+            count += 1;
+        }
+        Ok(count)
+    }
+    fn flush(&self) -> Result<(), Error> {
+        blocking::Client::flush(self)
+    }
+    fn drain(&self) -> Result<(), Error> {
+        blocking::Client::drain(self)
+    }
+    fn is_connected(&self) -> bool {
+        blocking::Client::is_connected(self)
+    }
+    fn reconnects(&self) -> u64 {
+        self.stats().reconnects
+    }
+}
+
+/// The async client, each call run to its end.
+#[derive(Clone)]
+struct OnTokio(crosstie_client::Client);
+
+fn runtime() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap()
+    })
+}
+
+impl Face for OnTokio {
+    type Stream = crosstie_client::Subscription;
+
+    fn connect(options: ConnectOptions, url: &str) -> Result<Self, Error> {
+        runtime().block_on(options.connect(url)).map(Self)
+    }
+    fn publish(&self, message: Message) -> Result<(), Error> {
+        runtime().block_on(self.0.publish_message(message))
+    }
+    fn subscribe(&self, pattern: &str, group: Option<&str>) -> Result<Self::Stream, Error> {
+        match group {
+            Some(group) => runtime().block_on(self.0.queue_subscribe(pattern, group)),
+            None => runtime().block_on(self.0.subscribe(pattern)),
+        }
+    }
+    fn next(&self, stream: &mut Self::Stream) -> Option<Message> {
+        runtime().block_on(async {
+            tokio::time::timeout(LONG, stream.next())
+                .await
+                .expect("a message in time")
+        })
+    }
+    fn end_after(&self, stream: &Self::Stream, max: u64) {
+        stream.unsubscribe_after(max);
+    }
+    fn request(&self, subject: &str, payload: &str, timeout: Duration) -> Result<Message, Error> {
+        runtime().block_on(async { self.0.request(subject, payload.to_owned()).timeout(timeout).await })
+    }
+    fn request_many(&self, subject: &str, max: u64, timeout: Duration) -> Result<usize, Error> {
+        runtime().block_on(async {
+            let mut replies = self.0.request_many(subject, "", max, timeout).await?;
+            let mut count = 0;
+            while replies.next().await?.is_some() {
+                count += 1;
+            }
+            Ok(count)
+        })
+    }
+    fn flush(&self) -> Result<(), Error> {
+        runtime().block_on(self.0.flush())
+    }
+    fn drain(&self) -> Result<(), Error> {
+        runtime().block_on(self.0.drain())
+    }
+    fn is_connected(&self) -> bool {
+        self.0.is_connected()
+    }
+    fn reconnects(&self) -> u64 {
+        self.0.stats().reconnects
+    }
+}
+
+fn note(subject: &str, payload: impl Into<bytes::Bytes>) -> Message {
+    Message::new(subject.parse().unwrap(), payload)
+}
+
+/// Waits until `condition` holds, at most ten seconds.
+fn until(what: &str, condition: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < LONG, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+fn messages_arrive_in_order_with_headers_and_reply<C: Face>() {
+    let (broker, port) = start(Options::default());
+    let client = C::connect(quick(), &url(port)).unwrap();
+    let mut stream = client.subscribe("a.*", None).unwrap();
+    for i in 0..1000 {
+        let mut message = note("a.b", format!("{i}"));
+        message.headers.append("Number", i.to_string()).unwrap();
+        message.reply = Some("r".parse().unwrap());
+        client.publish(message).unwrap();
+    }
+    client.publish(note("a.c", vec![7; 300_000])).unwrap();
+    for i in 0..1000 {
+        let message = client.next(&mut stream).unwrap();
+        assert_eq!(
+            (message.payload, message.headers.get("Number")),
+            (format!("{i}").into(), Some(i.to_string().as_str()))
+        );
+        assert_eq!(message.reply.unwrap().as_str(), "r");
+    }
+    let large = client.next(&mut stream).unwrap();
+    assert!(large.payload.len() == 300_000 && large.payload.iter().all(|b| *b == 7) && large.headers == Headers::new());
+    broker.shutdown();
+}
+
+fn a_queue_group_shares_and_a_limit_ends<C: Face>() {
+    let (broker, port) = start(Options::default());
+    let clients: Vec<C> = (0..3).map(|_| C::connect(quick(), &url(port)).unwrap()).collect();
+    let mut streams: Vec<_> = clients
+        .iter()
+        .map(|client| client.subscribe("work", Some("group")).unwrap())
+        .collect();
+    let mut limited = clients[0].subscribe("work", None).unwrap();
+    clients[0].end_after(&limited, 5);
+    for client in &clients {
+        client.flush().unwrap();
+    }
+    for i in 0..90 {
+        clients[1].publish(note("work", i.to_string())).unwrap();
+    }
+    clients[1].flush().unwrap();
+    let mut seen = Vec::new();
+    for (client, stream) in clients.iter().zip(&mut streams) {
+        client.drain().unwrap();
+        while let Some(message) = client.next(stream) {
+            seen.push(String::from_utf8_lossy(&message.payload).parse::<u32>().unwrap());
+        }
+    }
+    seen.sort_unstable();
+    assert_eq!(
+        seen,
+        (0..90).collect::<Vec<_>>(),
+        "each message went to exactly one member"
+    );
+    assert_eq!(std::iter::from_fn(|| clients[0].next(&mut limited)).count(), 5);
+    broker.shutdown();
+}
+
+fn a_request_is_answered_or_says_why_not<C: Face>() {
+    let (broker, port) = start(Options::default());
+    let client = C::connect(quick(), &url(port)).unwrap();
+    let service = client.clone();
+    let mut stream = service.subscribe("echo", None).unwrap();
+    let mute = client.subscribe("mute", None).unwrap();
+    service.flush().unwrap();
+    let worker = std::thread::spawn(move || {
+        while let Some(message) = service.next(&mut stream) {
+            let reply = message.reply.unwrap();
+            service
+                .publish(Message::new(reply.clone(), message.payload.clone()))
+                .unwrap();
+            if message.payload.is_empty() {
+                service.publish(Message::new(reply, "second")).unwrap();
+            }
+            if message.payload == "stop" {
+                return;
+            }
+        }
+    });
+    for i in 0..50 {
+        assert_eq!(
+            client.request("echo", &i.to_string(), LONG).unwrap().payload,
+            i.to_string()
+        );
+    }
+    assert_eq!(client.request_many("echo", 2, LONG).unwrap(), 2);
+    let kind = |result: Result<Message, Error>| result.unwrap_err().kind();
+    assert_eq!(kind(client.request("nobody", "", LONG)), Kind::NoResponders);
+    assert_eq!(
+        kind(client.request("mute", "", Duration::from_millis(50))),
+        Kind::Timeout
+    );
+    assert_eq!(kind(client.request("not valid", "", LONG)), Kind::InvalidInput);
+    client.request("echo", "stop", LONG).unwrap();
+    worker.join().unwrap();
+    let waiting = client.clone();
+    let lost = std::thread::spawn(move || waiting.request("mute", "", LONG));
+    until("the request has reached the broker", || {
+        broker.snapshot().in_msgs > 2 * 52 + 3
+    });
+    broker.shutdown();
+    assert_eq!(kind(lost.join().unwrap()), Kind::Disconnected);
+    drop(mute);
+}
+
+fn a_restart_of_the_broker_heals_by_itself<C: Face>() {
+    let (broker, port) = start(Options::default());
+    let client = C::connect(quick(), &url(port)).unwrap();
+    let mut stream = client.subscribe("news", None).unwrap();
+    client.flush().unwrap();
+    broker.shutdown();
+    until("the client notices", || !client.is_connected());
+    client.publish(note("news", "kept")).unwrap();
+    let again = Broker::start(Options::default(), vec![listener(port)]).unwrap();
+    assert_eq!(client.next(&mut stream).unwrap().payload, "kept");
+    assert_eq!(client.reconnects(), 1);
+    again.shutdown();
+}
+
+fn credentials_are_shown_and_wrong_ones_named<C: Face>() {
+    let mut auth = Auth::default();
+    auth.users = vec![User {
+        name: "ann".into(),
+        password: Secret::new("pw"),
+        permissions: Permissions::default(),
+    }];
+    let mut options = Options::default();
+    options.auth = auth;
+    let (broker, port) = start(options);
+    C::connect(quick(), &format!("nats://ann:pw@127.0.0.1:{port}"))
+        .unwrap()
+        .flush()
+        .unwrap();
+    C::connect(quick().user("ann", "pw"), &url(port))
+        .unwrap()
+        .flush()
+        .unwrap();
+    let error = C::connect(quick().user("ann", "wrong"), &url(port)).err().unwrap();
+    assert_eq!(error.kind(), Kind::Denied, "{error}");
+    broker.shutdown();
+    let error = C::connect(quick(), &url(port)).err().unwrap();
+    assert_eq!(error.kind(), Kind::Disconnected, "{error}");
+    let error = C::connect(quick(), "udp://127.0.0.1:1").err().unwrap();
+    assert_eq!(error.kind(), Kind::Unsupported, "{error}");
+}
+
+macro_rules! on_both_drivers {
+    ($($name:ident)*) => {
+        mod on_a_thread {
+            $(#[test] fn $name() { super::$name::<super::blocking::Client>(); })*
+        }
+        mod on_tokio {
+            $(#[test] fn $name() { super::$name::<super::OnTokio>(); })*
+        }
+    };
+}
+
+on_both_drivers! {
+    messages_arrive_in_order_with_headers_and_reply
+    a_queue_group_shares_and_a_limit_ends
+    a_request_is_answered_or_says_why_not
+    a_restart_of_the_broker_heals_by_itself
+    credentials_are_shown_and_wrong_ones_named
+}
+
+#[test]
+fn a_slow_user_is_told_and_nothing_grows_without_bound() {
+    let (broker, port) = start(Options::default());
+    let options = quick().subscription_capacity(10);
+    let client = options.connect_blocking(&url(port)).unwrap();
+    let slow = client.subscribe("s").unwrap();
+    for _ in 0..100 {
+        client.publish("s", "x").unwrap();
+    }
+    client.flush().unwrap();
+    assert_eq!(slow.dropped(), 90);
+    broker.shutdown();
+}
+
+#[test]
+fn events_tell_the_story_of_the_connection() {
+    let (broker, port) = start(Options::default());
+    let client = runtime().block_on(quick().connect(&url(port))).unwrap();
+    let mut events = client.events();
+    broker.shutdown();
+    let seen = Mutex::new(Vec::new());
+    until("the loss is told", || {
+        seen.lock().unwrap().extend(client.events().try_next());
+        seen.lock().unwrap().len() >= 2
+    });
+    assert_eq!(*seen.lock().unwrap(), [Event::Connected, Event::Disconnected]);
+    client.close();
+    assert_eq!(runtime().block_on(events.next()), Some(Event::Closed));
+}
