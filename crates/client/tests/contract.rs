@@ -66,7 +66,7 @@ impl Face for blocking::Client {
     fn subscribe(&self, pattern: &str, group: Option<&str>) -> Result<Self::Stream, Error> {
         match group {
             Some(group) => self.queue_subscribe(pattern, group),
-            None => blocking::Client::subscribe(self, pattern),
+            None => Self::subscribe(self, pattern),
         }
     }
     fn next(&self, stream: &mut Self::Stream) -> Option<Message> {
@@ -76,12 +76,12 @@ impl Face for blocking::Client {
         stream.unsubscribe_after(max);
     }
     fn request(&self, subject: &str, payload: &str, timeout: Duration) -> Result<Message, Error> {
-        blocking::Client::request(self, subject, payload.to_owned())
+        Self::request(self, subject, payload.to_owned())
             .timeout(timeout)
             .send()
     }
     fn request_many(&self, subject: &str, max: u64, timeout: Duration) -> Result<usize, Error> {
-        let mut replies = blocking::Client::request_many(self, subject, "", max, timeout)?;
+        let mut replies = Self::request_many(self, subject, "", max, timeout)?;
         let mut count = 0;
         while replies.next()?.is_some() {
             count += 1;
@@ -89,13 +89,13 @@ impl Face for blocking::Client {
         Ok(count)
     }
     fn flush(&self) -> Result<(), Error> {
-        blocking::Client::flush(self)
+        Self::flush(self)
     }
     fn drain(&self) -> Result<(), Error> {
-        blocking::Client::drain(self)
+        Self::drain(self)
     }
     fn is_connected(&self) -> bool {
-        blocking::Client::is_connected(self)
+        Self::is_connected(self)
     }
     fn reconnects(&self) -> u64 {
         self.stats().reconnects
