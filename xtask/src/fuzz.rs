@@ -34,7 +34,7 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-saniti
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
 /// The longest input in bytes, and the most memory in MiB that one may cost.
-const MAX_LEN: u32 = 4096;
+const MAX_LEN: u32 = 1024;
 const MEMORY_MB: u32 = 1024;
 /// The longest that one input may take, in seconds.
 const INPUT_TIMEOUT: u32 = 10;
