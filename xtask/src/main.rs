@@ -1,3 +1,48 @@
-//! The project's own chores: tidy, test rings, tools.
+//! The project's own chores: tidy, test rings, fuzzing, tools.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod deny;
+mod failure;
+mod fuzz;
+mod readme;
+mod ring;
+mod root;
+mod rust;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+fn main() -> ExitCode {
+    let outcome = match Chores::parse().chore {
+        Chore::Tidy(args) => tidy::run(&args),
+        Chore::Test(args) => ring::run(&args),
+        Chore::Fuzz(args) => fuzz::run(&args),
+        Chore::Deny => deny::run(),
+        Chore::Readme => readme::run(),
+    };
+    outcome.unwrap_or_else(|failure| failure.report())
+}
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own chores")]
+struct Chores {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Check the rules that the compiler does not: floors, circles, headers, links, guarantees
+    Tidy(tidy::Args),
+    /// Run every check that CI must hold, stage by stage
+    Test(ring::Args),
+    /// Fuzz the parsers, guided by coverage, on the stable toolchain
+    Fuzz(fuzz::Args),
+    /// Check the licences, sources and duplicates of what we depend on
+    Deny,
+    /// Run the commands that README.md shows
+    Readme,
+}

@@ -50,6 +50,6 @@ impl Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.code, self.description)
+        write!(f, "{:03} {}", self.code, self.description)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
-use super::parse::{EndpointError, Part};
+use super::part::{EndpointError, Part, encode};
 use crate::Codec;
 
 /// What follows the `?` of an endpoint. Absent options are `None` or `false`.
@@ -276,7 +276,7 @@ impl fmt::Display for Options {
             self.durability.map(|level| format!("{level:?}").to_lowercase()),
         );
         add("host", self.daemon.then(|| "daemon".to_owned()));
-        add("iface", self.iface.as_deref().map(super::parse::encode));
+        add("iface", self.iface.as_deref().map(encode));
         add("ttl", self.ttl.map(|n| n.to_string()));
         add("loop", self.multicast_loop.map(|on| u8::from(on).to_string()));
         add("insecure", self.insecure.then(|| "true".to_owned()));

@@ -1,159 +1,22 @@
-//! From text to target and options, with errors that point at the offending part.
+//! From text to target and options.
 
 use std::path::PathBuf;
 
-use super::{Credentials, Endpoint, HostPort, Options, Target, UnixAddress};
+use super::{
+    options::Options,
+    part::{EndpointError, Part},
+    target::{Credentials, HostPort, Target, UnixAddress},
+};
 
-/// Why a text is not an endpoint: what was expected, what came, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected {expected}, found {} (column {column} of '{shown}')", if found.is_empty() { "nothing".to_owned() } else { format!("'{found}'") })]
-pub struct EndpointError {
-    expected: String,
-    found: String,
-    column: usize,
-    shown: String,
-}
-
-impl EndpointError {
-    /// Where the offending part begins, in characters from 1.
-    pub const fn column(&self) -> usize {
-        self.column
-    }
-
-    /// What should stand there.
-    pub fn expected(&self) -> &str {
-        &self.expected
-    }
-}
-
-/// A piece of the URL that knows where it stands in the whole.
-#[derive(Clone, Copy)]
-pub(super) struct Part<'a> {
-    whole: &'a str,
-    start: usize,
-    end: usize,
-}
-
-impl<'a> Part<'a> {
-    fn new(whole: &'a str) -> Self {
-        Self {
-            whole,
-            start: 0,
-            end: whole.len(),
-        }
-    }
-
-    pub(super) fn text(self) -> &'a str {
-        &self.whole[self.start..self.end]
-    }
-
-    /// The parts before and after the first `separator`.
-    pub(super) fn split_once(self, separator: char) -> Option<(Self, Self)> {
-        let at = self.start + self.text().find(separator)?;
-        Some((
-            Self { end: at, ..self },
-            Self {
-                start: at + separator.len_utf8(),
-                ..self
-            },
-        ))
-    }
-
-    fn rsplit_once(self, separator: char) -> Option<(Self, Self)> {
-        let at = self.start + self.text().rfind(separator)?;
-        Some((
-            Self { end: at, ..self },
-            Self {
-                start: at + separator.len_utf8(),
-                ..self
-            },
-        ))
-    }
-
-    fn strip_prefix(self, prefix: &str) -> Option<Self> {
-        self.text().starts_with(prefix).then_some(Self {
-            start: self.start + prefix.len(),
-            ..self
-        })
-    }
-
-    pub(super) fn split(self, separator: char) -> impl Iterator<Item = Self> {
-        let mut rest = Some(self);
-        std::iter::from_fn(move || {
-            let part = rest?;
-            let (head, tail) = part
-                .split_once(separator)
-                .map_or((part, None), |(head, tail)| (head, Some(tail)));
-            rest = tail;
-            Some(head)
-        })
-    }
-
-    /// The error that says what should have stood here.
-    pub(super) fn expected(self, expected: impl Into<String>) -> EndpointError {
-        EndpointError {
-            expected: expected.into(),
-            found: without_secret(self.text()),
-            column: self.whole[..self.start].chars().count() + 1,
-            shown: without_secret(self.whole),
-        }
-    }
-
-    /// The text with its `%xx` escapes resolved.
-    pub(super) fn decode(self) -> Result<String, EndpointError> {
-        let mut bytes = Vec::with_capacity(self.text().len());
-        let mut rest = self.text().as_bytes();
-        while let [first, tail @ ..] = rest {
-            rest = tail;
-            if *first != b'%' {
-                bytes.push(*first);
-                continue;
-            }
-            let digits = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
-            let byte = digits
-                .filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()))
-                .and_then(|pair| u8::from_str_radix(pair, 16).ok());
-            bytes.push(byte.ok_or_else(|| self.expected("two hexadecimal digits after every '%'"))?);
-            rest = &tail[2..];
-        }
-        String::from_utf8(bytes).map_err(|_| self.expected("escapes that spell UTF-8 text"))
-    }
-}
-
-/// The text with what stands between `//` and the last `@` of the authority hidden.
-fn without_secret(text: &str) -> String {
-    let start = text.find("//").map_or(0, |at| at + 2);
-    let authority = text[start..].split(['/', '?']).next().unwrap_or_default();
-    match authority.rfind('@') {
-        Some(at) if at > 0 => format!("{}***{}", &text[..start], &text[start + at..]),
-        _ => text.to_owned(),
-    }
-}
-
-/// Escapes what would end a path or a user name.
-pub(super) fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_ascii_control() || matches!(c, '%' | '?' | '#' | ' ' | '&') {
-            out.push_str(&format!("%{:02X}", c as u32));
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
+/// The longest URL in bytes.
+pub(super) const MAX_LEN: usize = 8192;
 
 const SCHEMES: &str = "a scheme: mem: pipe: fd: exec: fifo: unix: shm: tcp:// tls:// udp:// http:// https:// local: nats:// or nats+unix:";
 
 pub(super) fn parse(text: &str) -> Result<(Target, Options), EndpointError> {
     let whole = Part::new(text);
-    if text.len() > Endpoint::MAX_LEN {
-        return Err(Part {
-            start: 0,
-            end: 0,
-            whole: "",
-        }
-        .expected(format!("a URL of at most {} bytes", Endpoint::MAX_LEN)));
+    if text.len() > MAX_LEN {
+        return Err(Part::new("").expected(format!("a URL of at most {MAX_LEN} bytes")));
     }
     let (scheme, rest) = whole.split_once(':').ok_or_else(|| whole.expected(SCHEMES))?;
     if scheme.text() == "exec" {
@@ -351,7 +214,7 @@ fn host_port(part: Part<'_>, default_port: Option<u16>) -> Result<HostPort, Endp
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::Endpoint;
 
     fn error(text: &str) -> String {
         text.parse::<Endpoint>().unwrap_err().to_string()
@@ -377,6 +240,7 @@ mod tests {
             "local:shop",
             "nats://n1:4222,n2:4222,n3:4222?durability=disk",
             "nats+unix:/run/crosstie.sock",
+            "unix:////run/bank.sock",
         ] {
             let endpoint: Endpoint = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
             assert_eq!(endpoint.to_string(), text);

@@ -103,6 +103,10 @@ mod tests {
                 code: 404,
                 description: "No Messages".into(),
             }),
+            Some(Status {
+                code: 44,
+                description: String::new(),
+            }),
         ] {
             let mut block = Vec::new();
             encode_headers(&headers, status.as_ref(), &mut block);

@@ -51,9 +51,12 @@ pub fn subscribe(out: &mut Vec<u8>, subject: &[u8], queue: Option<&[u8]>, sid: u
     out.extend_from_slice(format!(" {sid}\r\n").as_bytes());
 }
 
-/// Appends `UNSUB`; with `max`, the subscription ends after as many deliveries in all.
+/// The most deliveries that `UNSUB` can ask for: servers read nine digits and take a longer number to mean "now".
+pub const MAX_DELIVERIES: u64 = 999_999_999;
+
+/// Appends `UNSUB`; with `max`, the subscription ends after as many deliveries in all, or after [`MAX_DELIVERIES`].
 pub fn unsubscribe(out: &mut Vec<u8>, sid: u64, max: Option<u64>) {
-    let max = max.map_or_else(String::new, |max| format!(" {max}"));
+    let max = max.map_or_else(String::new, |max| format!(" {}", max.min(MAX_DELIVERIES)));
     out.extend_from_slice(format!("UNSUB {sid}{max}\r\n").as_bytes());
 }
 
@@ -123,5 +126,12 @@ mod tests {
                 len: out.len()
             }
         );
+    }
+
+    #[test]
+    fn a_count_too_long_for_a_server_is_not_read_as_now() {
+        let mut out = Vec::new();
+        unsubscribe(&mut out, 7, Some(u64::MAX));
+        assert_eq!(out, b"UNSUB 7 999999999\r\n");
     }
 }
