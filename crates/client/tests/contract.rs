@@ -76,9 +76,7 @@ impl Face for blocking::Client {
         stream.unsubscribe_after(max);
     }
     fn request(&self, subject: &str, payload: &str, timeout: Duration) -> Result<Message, Error> {
-        Self::request(self, subject, payload.to_owned())
-            .timeout(timeout)
-            .send()
+        Self::request(self, subject, payload.to_owned()).timeout(timeout).send()
     }
     fn request_many(&self, subject: &str, max: u64, timeout: Duration) -> Result<usize, Error> {
         let mut replies = Self::request_many(self, subject, "", max, timeout)?;
