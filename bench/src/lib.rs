@@ -1,1 +1,3 @@
 //! Crosstie measured against its rivals.
+
+#![forbid(unsafe_code)]

@@ -46,10 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let root = root::workspace();
     let known = targets(&root)?;
     if let Some(unknown) = args.targets.iter().find(|name| !known.contains(name)) {
-        return Err(Failure::failed(format!(
-            "no fuzz target is called `{unknown}`; there are: {}",
-            known.join(", ")
-        )));
+        return Err(Failure::failed(format!("no fuzz target is called `{unknown}`; there are: {}", known.join(", "))));
     }
     let chosen = if args.targets.is_empty() { &known } else { &args.targets };
     let binaries = build(&root)?;
@@ -57,10 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let at_once = thread::available_parallelism().map_or(1, usize::from);
     let mut broken = 0;
     for group in chosen.chunks(at_once) {
-        let running: Vec<_> = group
-            .iter()
-            .map(|name| start(&root, &binaries, name, args.seconds))
-            .collect();
+        let running: Vec<_> = group.iter().map(|name| start(&root, &binaries, name, args.seconds)).collect();
         for (name, child) in group.iter().zip(running) {
             let outcome = finish(name, child?)?;
             if let Err(why) = outcome {
@@ -72,10 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if broken == 0 {
         Ok(ExitCode::SUCCESS)
     } else {
-        Err(Failure::failed(format!(
-            "fuzz: {broken} of {} targets broke",
-            chosen.len()
-        )))
+        Err(Failure::failed(format!("fuzz: {broken} of {} targets broke", chosen.len())))
     }
 }
 
@@ -84,24 +75,15 @@ fn targets(root: &Path) -> Result<Vec<String>> {
     let path = root.join("fuzz/Cargo.toml");
     let text = fs::read_to_string(&path)
         .map_err(|error| Failure::failed(format!("cannot read {}: {error}", path.display())))?;
-    let manifest: Table = text
-        .parse()
-        .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+    let manifest: Table = text.parse().map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
     let binaries = manifest.get("bin").and_then(Value::as_array).into_iter().flatten();
-    Ok(binaries
-        .filter_map(|binary| binary.get("name")?.as_str())
-        .map(str::to_owned)
-        .collect())
+    Ok(binaries.filter_map(|binary| binary.get("name")?.as_str()).map(str::to_owned).collect())
 }
 
 /// Builds every target; gives the folder that they are in.
 fn build(root: &Path) -> Result<PathBuf> {
     let compiler = env::var_os("CXX").unwrap_or_else(|| "c++".into());
-    let answers = Command::new(&compiler)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let answers = Command::new(&compiler).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !answers.is_ok_and(|status| status.success()) {
         return Err(Failure::not_run(format!(
             "no C++ compiler for libFuzzer: `{}` does not start",
@@ -112,15 +94,7 @@ fn build(root: &Path) -> Result<PathBuf> {
     let place = root.join("target/fuzz");
     // Naming the platform keeps the flags away from build scripts and macros, which run unfuzzed.
     let status = cargo()
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--manifest-path",
-            "fuzz/Cargo.toml",
-            "--target",
-            &host,
-        ])
+        .args(["build", "--release", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target", &host])
         .arg("--target-dir")
         .arg(&place)
         .env("RUSTFLAGS", COVERAGE)
@@ -129,9 +103,7 @@ fn build(root: &Path) -> Result<PathBuf> {
         .status()
         .map_err(|error| Failure::failed(format!("cannot start cargo: {error}")))?;
     if !status.success() {
-        return Err(Failure::failed(format!(
-            "building the fuzz targets ended with {status}"
-        )));
+        return Err(Failure::failed(format!("building the fuzz targets ended with {status}")));
     }
     Ok(place.join(host).join("release"))
 }
@@ -145,8 +117,7 @@ fn host() -> Result<String> {
         .map_err(|error| Failure::failed(format!("cannot start rustc: {error}")))?;
     let told = String::from_utf8_lossy(&output.stdout);
     let host = told.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned)
-        .ok_or_else(|| Failure::failed("rustc -vV names no host"))
+    host.map(str::to_owned).ok_or_else(|| Failure::failed("rustc -vV names no host"))
 }
 
 fn start(root: &Path, binaries: &Path, name: &str, seconds: u64) -> Result<Child> {
@@ -157,9 +128,7 @@ fn start(root: &Path, binaries: &Path, name: &str, seconds: u64) -> Result<Child
             .map_err(|error| Failure::failed(format!("cannot create {}: {error}", folder.display())))?;
     }
     let mut command = Command::new(binaries.join(name));
-    command
-        .arg(format!("-max_total_time={seconds}"))
-        .arg(format!("-artifact_prefix={}/", artifacts.display()));
+    command.arg(format!("-max_total_time={seconds}")).arg(format!("-artifact_prefix={}/", artifacts.display()));
     command.args([
         format!("-max_len={MAX_LEN}"),
         format!("-rss_limit_mb={MEMORY_MB}"),
@@ -182,9 +151,8 @@ fn start(root: &Path, binaries: &Path, name: &str, seconds: u64) -> Result<Child
 
 /// Waits for a target; says how its coverage grew, or why it broke.
 fn finish(name: &str, child: Child) -> Result<std::result::Result<(), String>> {
-    let output = child
-        .wait_with_output()
-        .map_err(|error| Failure::failed(format!("cannot wait for `{name}`: {error}")))?;
+    let output =
+        child.wait_with_output().map_err(|error| Failure::failed(format!("cannot wait for `{name}`: {error}")))?;
     let told = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         let lines: Vec<_> = told.lines().filter(|line| !line.starts_with('#')).collect();
@@ -194,14 +162,9 @@ fn finish(name: &str, child: Child) -> Result<std::result::Result<(), String>> {
         return Ok(Err(format!("ended with {}", output.status)));
     }
     let Some(growth) = Growth::read(&told) else {
-        return Ok(Err(
-            "no coverage was counted; the flags of the build do not work on this toolchain".to_owned(),
-        ));
+        return Ok(Err("no coverage was counted; the flags of the build do not work on this toolchain".to_owned()));
     };
-    println!(
-        "{name}: {} runs, {} places covered, {} at the start",
-        growth.runs, growth.last, growth.first
-    );
+    println!("{name}: {} runs, {} places covered, {} at the start", growth.runs, growth.last, growth.first);
     Ok(Ok(()))
 }
 
@@ -217,11 +180,7 @@ impl Growth {
     fn read(told: &str) -> Option<Self> {
         let covered: Vec<(u64, u64)> = told.lines().filter_map(status).collect();
         let (first, last) = (covered.first()?, covered.last()?);
-        (last.1 > 0).then_some(Self {
-            first: first.1,
-            last: last.1,
-            runs: last.0,
-        })
+        (last.1 > 0).then_some(Self { first: first.1, last: last.1, runs: last.0 })
     }
 }
 
@@ -243,22 +202,12 @@ mod tests {
     #[test]
     fn growth_is_read_from_the_status_lines() {
         let told = "INFO: Seed: 1\n#2\tINITED cov: 12 ft: 13 corp: 1/1b\n#90\tNEW    cov: 40 ft: 50\n#512\tDONE   cov: 44 ft: 60\nDone 512 runs";
-        assert_eq!(
-            Growth::read(told),
-            Some(Growth {
-                first: 12,
-                last: 44,
-                runs: 512
-            })
-        );
+        assert_eq!(Growth::read(told), Some(Growth { first: 12, last: 44, runs: 512 }));
     }
 
     #[test]
     fn a_build_without_counters_is_noticed() {
-        assert_eq!(
-            Growth::read("#2\tINITED exec/s: 0 rss: 30Mb\n#512\tDONE cov: 0 ft: 1"),
-            None
-        );
+        assert_eq!(Growth::read("#2\tINITED exec/s: 0 rss: 30Mb\n#512\tDONE cov: 0 ft: 1"), None);
         assert_eq!(Growth::read("#2\tINITED exec/s: 0 rss: 30Mb"), None);
     }
 

@@ -45,10 +45,7 @@ impl Broker {
     /// [`Kind::InvalidInput`] if a listener is reachable from beyond this machine although nobody has to authenticate and
     /// `insecure` is not set; [`Kind::Io`] if the operating system refuses threads or descriptors.
     pub fn start(options: Options, listeners: Vec<SocketListener>) -> Result<Self, Error> {
-        let endpoints = listeners
-            .iter()
-            .map(SocketListener::local_endpoint)
-            .collect::<io::Result<Vec<_>>>()?;
+        let endpoints = listeners.iter().map(SocketListener::local_endpoint).collect::<io::Result<Vec<_>>>()?;
         refuse_open_door(&options, &endpoints)?;
         crosstie_sys::raise_descriptor_limit();
         let clock = Arc::new(SystemClock::new());
@@ -57,17 +54,8 @@ impl Broker {
             0 => thread::available_parallelism().map_or(1, usize::from),
             count => count,
         };
-        let core = Arc::new(Core::new(
-            options,
-            new_server_id(),
-            host,
-            port,
-            clock.mono(),
-            clock.wall(),
-        ));
-        let mailboxes = (0..reactors)
-            .map(|_| Mailbox::new().map(Arc::new))
-            .collect::<io::Result<Vec<_>>>()?;
+        let core = Arc::new(Core::new(options, new_server_id(), host, port, clock.mono(), clock.wall()));
+        let mailboxes = (0..reactors).map(|_| Mailbox::new().map(Arc::new)).collect::<io::Result<Vec<_>>>()?;
         let shared = Arc::new(Shared {
             core,
             clock,
@@ -101,11 +89,7 @@ impl Broker {
                 }
             };
             let thread = thread::Builder::new().name(format!("crosstie-io-{index}")).spawn(run)?;
-            shared
-                .threads
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(thread);
+            shared.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(())
     }
@@ -118,9 +102,7 @@ impl Broker {
     /// Every connection there is.
     pub fn connections(&self, with_subscriptions: bool) -> Vec<ConnectionSnapshot> {
         let clock = &self.shared.clock;
-        self.shared
-            .core
-            .connections(with_subscriptions, clock.mono(), clock.wall())
+        self.shared.core.connections(with_subscriptions, clock.mono(), clock.wall())
     }
 
     /// The unique id of this run.
@@ -222,7 +204,5 @@ fn announced(options: &Options, endpoints: &[Endpoint]) -> (String, u16) {
 /// An id in the form of NATS's server keys: an `N` and 55 characters of base 32.
 fn new_server_id() -> String {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    std::iter::once('N')
-        .chain((0..55).map(|_| char::from(ALPHABET[fastrand::usize(..32)])))
-        .collect()
+    std::iter::once('N').chain((0..55).map(|_| char::from(ALPHABET[fastrand::usize(..32)]))).collect()
 }

@@ -104,12 +104,7 @@ pub struct Auth {
 
 impl Default for Auth {
     fn default() -> Self {
-        Self {
-            token: None,
-            users: Vec::new(),
-            no_auth_user: None,
-            timeout: Duration::from_secs(2),
-        }
+        Self { token: None, users: Vec::new(), no_auth_user: None, timeout: Duration::from_secs(2) }
     }
 }
 
@@ -199,9 +194,6 @@ pub struct Responses {
 
 impl Default for Responses {
     fn default() -> Self {
-        Self {
-            max: Some(1),
-            expires: Some(Duration::from_secs(120)),
-        }
+        Self { max: Some(1), expires: Some(Duration::from_secs(120)) }
     }
 }

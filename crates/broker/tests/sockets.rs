@@ -11,16 +11,9 @@ use crosstie_core::{HostPort, Target};
 use crosstie_net::SocketListener;
 
 fn start(options: Options) -> (Broker, u16) {
-    let target = Target::Tcp {
-        host: HostPort {
-            host: "127.0.0.1".into(),
-            port: 0,
-        },
-    };
+    let target = Target::Tcp { host: HostPort { host: "127.0.0.1".into(), port: 0 } };
     let broker = Broker::start(options, vec![SocketListener::bind(&target).unwrap()]).unwrap();
-    let Target::Tcp { host } = broker.local_endpoints()[0].target().clone() else {
-        panic!()
-    };
+    let Target::Tcp { host } = broker.local_endpoints()[0].target().clone() else { panic!() };
     (broker, host.port)
 }
 
@@ -34,10 +27,7 @@ impl Client {
     fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let mut client = Self {
-            stream,
-            seen: String::new(),
-        };
+        let mut client = Self { stream, seen: String::new() };
         client.until("\r\n");
         client.seen.clear();
         client
@@ -60,10 +50,7 @@ impl Client {
             if let Some(at) = self.seen.find(end) {
                 return self.seen.drain(..at + end.len()).collect();
             }
-            let count = self
-                .stream
-                .read(&mut buffer)
-                .unwrap_or_else(|e| panic!("{e}; seen {:?}", self.seen));
+            let count = self.stream.read(&mut buffer).unwrap_or_else(|e| panic!("{e}; seen {:?}", self.seen));
             assert!(count > 0, "closed while waiting for {end:?}; seen {:?}", self.seen);
             self.seen.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
         }
@@ -106,9 +93,7 @@ fn a_message_reaches_every_subscriber_once_and_one_of_a_group() {
         assert_eq!(got.matches(&format!("MSG a.b 1 3\r\n{i:03}\r\n")).count(), 1);
         assert_eq!(got.matches(&format!("MSG a.b 2 3\r\n{i:03}\r\n")).count(), 1);
     }
-    let counts = members
-        .each_mut()
-        .map(|member| member.fence().matches("MSG a.b 7 3").count());
+    let counts = members.each_mut().map(|member| member.fence().matches("MSG a.b 7 3").count());
     assert_eq!(counts.iter().sum::<usize>(), 100);
     assert!(counts.iter().all(|count| *count > 10), "the load is spread: {counts:?}");
     assert_eq!(broker.snapshot().in_msgs, 100);
@@ -170,34 +155,17 @@ fn a_large_payload_arrives_whole_at_all() {
 }
 
 fn with_users() -> Options {
-    let rule = |text: &str| Rule {
-        subject: text.parse().unwrap(),
-        queue: None,
-    };
+    let rule = |text: &str| Rule { subject: text.parse().unwrap(), queue: None };
     let permissions = Permissions {
-        publish: Rules {
-            allow: Some(vec![rule("open.>")]),
-            deny: vec![rule("open.secret")],
-        },
-        subscribe: Rules {
-            allow: None,
-            deny: vec![rule("secret.>")],
-        },
+        publish: Rules { allow: Some(vec![rule("open.>")]), deny: vec![rule("open.secret")] },
+        subscribe: Rules { allow: None, deny: vec![rule("secret.>")] },
         responses: None,
     };
     let mut options = Options::default();
     let mut auth = Auth::default();
     auth.users = vec![
-        User {
-            name: "ann".into(),
-            password: Secret::new("a"),
-            permissions,
-        },
-        User {
-            name: "bob".into(),
-            password: Secret::new(bcrypt_of("b")),
-            permissions: Permissions::default(),
-        },
+        User { name: "ann".into(), password: Secret::new("a"), permissions },
+        User { name: "bob".into(), password: Secret::new(bcrypt_of("b")), permissions: Permissions::default() },
     ];
     auth.timeout = Duration::from_millis(300);
     options.auth = auth;
@@ -211,9 +179,7 @@ fn bcrypt_of(password: &str) -> String {
 
 fn log_in(port: u16, user: &str, pass: &str) -> Client {
     let mut client = Client::connect(port);
-    client.say(&format!(
-        "CONNECT {{\"verbose\":false,\"user\":\"{user}\",\"pass\":\"{pass}\"}}\r\nPING\r\n"
-    ));
+    client.say(&format!("CONNECT {{\"verbose\":false,\"user\":\"{user}\",\"pass\":\"{pass}\"}}\r\nPING\r\n"));
     client
 }
 
@@ -223,11 +189,7 @@ fn only_those_who_know_the_password_get_in() {
     assert_eq!(log_in(port, "ann", "a").until("PONG\r\n"), "PONG\r\n");
     assert_eq!(log_in(port, "bob", "b").until("PONG\r\n"), "PONG\r\n");
     for (user, pass) in [("ann", "b"), ("bob", "x"), ("eve", "a"), ("", "")] {
-        assert_eq!(
-            log_in(port, user, pass).rest(),
-            "-ERR 'Authorization Violation'\r\n",
-            "{user}"
-        );
+        assert_eq!(log_in(port, user, pass).rest(), "-ERR 'Authorization Violation'\r\n", "{user}");
     }
     let mut early = Client::connect(port);
     early.say("PUB a 0\r\n\r\n");
@@ -254,11 +216,7 @@ fn permissions_hold_for_publishing_subscribing_and_wildcards() {
     bob.until("PONG\r\n");
     bob.say("PUB secret.x 1\r\ns\r\nPUB shown 1\r\nt\r\n");
     bob.fence();
-    assert_eq!(
-        ann.fence(),
-        "MSG shown 1 1\r\nt\r\n",
-        "a wildcard does not show what is denied"
-    );
+    assert_eq!(ann.fence(), "MSG shown 1 1\r\nt\r\n", "a wildcard does not show what is denied");
     broker.shutdown();
 }
 
@@ -277,10 +235,7 @@ fn a_client_that_takes_nothing_is_cut_off_and_others_are_not_hurt() {
     let frame = format!("PUB flood 8192\r\n{}\r\n", "x".repeat(8192));
     let begun = Instant::now();
     while broker.snapshot().slow_consumers == 0 {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "the stuck client is still there"
-        );
+        assert!(begun.elapsed() < Duration::from_secs(20), "the stuck client is still there");
         publisher.say(&frame);
     }
     publisher.say("PUB calm 2\r\nok\r\n");
@@ -310,12 +265,7 @@ fn lame_duck_mode_tells_clients_and_ends() {
 #[test]
 fn an_open_door_to_the_network_has_to_be_spelled_out() {
     let bind = || {
-        let target = Target::Tcp {
-            host: HostPort {
-                host: "0.0.0.0".into(),
-                port: 0,
-            },
-        };
+        let target = Target::Tcp { host: HostPort { host: "0.0.0.0".into(), port: 0 } };
         vec![SocketListener::bind(&target).unwrap()]
     };
     let error = Broker::start(Options::default(), bind()).err().expect("refused");

@@ -1,3 +1,5 @@
 //! The crosstie command.
 
+#![forbid(unsafe_code)]
+
 fn main() {}

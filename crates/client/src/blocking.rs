@@ -75,10 +75,7 @@ impl Client {
             }
             let room = self.shared().session().wait_for_room();
             if room.take_blocking(Some(self.limit())) == Taken::TimedOut {
-                return Err(Error::new(
-                    Kind::Timeout,
-                    "the connection took nothing more in time: nothing was sent",
-                ));
+                return Err(Error::new(Kind::Timeout, "the connection took nothing more in time: nothing was sent"));
             }
         }
     }
@@ -132,9 +129,7 @@ impl Client {
     {
         let message = Message::new(subject(to)?, payload);
         let answer = ask_blocking(self.shared(), message, max.max(1), Instant::now() + timeout)?;
-        Ok(Replies {
-            replies: crate::Replies::new(self.shared(), answer, timeout),
-        })
+        Ok(Replies { replies: crate::Replies::new(self.shared(), answer, timeout) })
     }
 
     /// Blocks until the server has read all that was published before.
@@ -204,21 +199,11 @@ impl ConnectOptions {
         let session = Session::new(servers, options, Box::new(crate::shared::Entropy));
         let ready = session.ready();
         let shared = Arc::new(Shared::new(session, Box::new(move || ring.ring())));
-        let client = Client {
-            owner: Arc::new(Owner(Arc::clone(&shared))),
-        };
+        let client = Client { owner: Arc::new(Owner(Arc::clone(&shared))) };
         let retries = shared.session().options().retry_initial;
-        thread::Builder::new()
-            .name("crosstie-client".into())
-            .spawn(move || run(&shared, &bell))?;
-        if let (false, Taken::Item(result)) = (
-            retries,
-            if retries {
-                Taken::Closed
-            } else {
-                ready.take_blocking(None)
-            },
-        ) {
+        thread::Builder::new().name("crosstie-client".into()).spawn(move || run(&shared, &bell))?;
+        if let (false, Taken::Item(result)) = (retries, if retries { Taken::Closed } else { ready.take_blocking(None) })
+        {
             result?;
         }
         Ok(client)
@@ -232,10 +217,7 @@ pub struct Subscription {
 
 impl Subscription {
     /// The next message; `None` once the subscription has ended. Blocks without limit.
-    #[allow(
-        clippy::should_implement_trait,
-        reason = "the twin of an async method, not an iterator"
-    )]
+    #[allow(clippy::should_implement_trait, reason = "the twin of an async method, not an iterator")]
     pub fn next(&mut self) -> Option<Message> {
         match self.stream.mailbox().take_blocking(None) {
             Taken::Item(message) => Some(message),
@@ -288,10 +270,7 @@ impl Replies {
     /// # Errors
     ///
     /// `NoResponders` if nobody answers this subject, `Disconnected` if the connection was lost.
-    #[allow(
-        clippy::should_implement_trait,
-        reason = "the twin of an async method, not an iterator"
-    )]
+    #[allow(clippy::should_implement_trait, reason = "the twin of an async method, not an iterator")]
     pub fn next(&mut self) -> Result<Option<Message>> {
         self.replies.next_blocking()
     }

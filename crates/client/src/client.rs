@@ -151,10 +151,7 @@ impl Client {
         match tokio::time::timeout(limit, mailbox.take()).await {
             Ok(Some(result)) => result,
             Ok(None) => Ok(()),
-            Err(_) => Err(Error::new(
-                Kind::Timeout,
-                format!("the server did not confirm within {limit:?}"),
-            )),
+            Err(_) => Err(Error::new(Kind::Timeout, format!("the server did not confirm within {limit:?}"))),
         }
     }
 
@@ -180,9 +177,7 @@ impl Client {
 
     /// What happens to the connection. There is one queue of events, bounded to 1024: the newest are dropped beyond it.
     pub fn events(&self) -> Events {
-        Events {
-            mailbox: self.shared().session().events(),
-        }
+        Events { mailbox: self.shared().session().events() }
     }
 
     /// Counts since the client was made.
@@ -205,9 +200,7 @@ impl ConnectOptions {
         let session = Session::new(servers, options, Box::new(crate::shared::Entropy));
         let ready = session.ready();
         let shared = Arc::new(Shared::new(session, Box::new(move || ring.notify_one())));
-        let client = Client {
-            owner: Arc::new(Owner(Arc::clone(&shared))),
-        };
+        let client = Client { owner: Arc::new(Owner(Arc::clone(&shared))) };
         let retries = shared.session().options().retry_initial;
         tokio::spawn(task::run(shared, bell));
         if !retries {
@@ -235,23 +228,15 @@ impl Subscription {
         let invalid = |text: String| Error::new(Kind::InvalidInput, text);
         let pattern = pattern.try_into().map_err(|error| invalid(error.to_string()))?;
         let group: Option<Subject> = match group {
-            Some(group) => Some(
-                group
-                    .parse()
-                    .map_err(|error| invalid(format!("the queue group is no name: {error}")))?,
-            ),
+            Some(group) => {
+                Some(group.parse().map_err(|error| invalid(format!("the queue group is no name: {error}")))?)
+            }
             None => None,
         };
         let bytes = |text: &[u8]| Bytes::copy_from_slice(text);
         let (sid, mailbox) = shared
             .act(|session| session.subscribe(bytes(pattern.as_bytes()), group.as_ref().map(|g| bytes(g.as_bytes()))))?;
-        Ok(Self {
-            mailbox,
-            subscribed: Subscribed {
-                shared: Arc::clone(shared),
-                sid,
-            },
-        })
+        Ok(Self { mailbox, subscribed: Subscribed { shared: Arc::clone(shared), sid } })
     }
 
     /// The next message; `None` once the subscription has ended.
@@ -275,16 +260,12 @@ impl Subscription {
 
     /// Ends it after `max` messages in all, those already received included.
     pub fn unsubscribe_after(&self, max: u64) {
-        self.subscribed
-            .shared
-            .act(|session| session.unsubscribe(self.subscribed.sid, Some(max)));
+        self.subscribed.shared.act(|session| session.unsubscribe(self.subscribed.sid, Some(max)));
     }
 
     /// Ends it, but delivers what is under way first: go on with [`Subscription::next`] until it returns `None`.
     pub fn drain(&self) {
-        self.subscribed
-            .shared
-            .act(|session| session.drain_subscription(self.subscribed.sid));
+        self.subscribed.shared.act(|session| session.drain_subscription(self.subscribed.sid));
     }
 
     pub(crate) fn mailbox(&self) -> &Mailbox<Message> {

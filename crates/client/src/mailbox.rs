@@ -33,17 +33,8 @@ pub(crate) enum Taken<T> {
 
 impl<T> Mailbox<T> {
     pub(crate) fn new(capacity: usize) -> Self {
-        let state = State {
-            queue: VecDeque::new(),
-            capacity,
-            closed: false,
-            dropped: 0,
-            waker: None,
-        };
-        Self {
-            state: Mutex::new(state),
-            filled: Condvar::new(),
-        }
+        let state = State { queue: VecDeque::new(), capacity, closed: false, dropped: 0, waker: None };
+        Self { state: Mutex::new(state), filled: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -119,17 +110,11 @@ impl<T> Mailbox<T> {
                 return Taken::Closed;
             }
             // An hour at a time where there is no limit: a wait without any would look the same.
-            let left = until.map_or(Duration::from_secs(3600), |until| {
-                until.saturating_duration_since(Instant::now())
-            });
+            let left = until.map_or(Duration::from_secs(3600), |until| until.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Taken::TimedOut;
             }
-            state = self
-                .filled
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -142,10 +127,7 @@ mod tests {
     fn what_does_not_fit_is_counted() {
         let mailbox = Mailbox::new(1);
         assert!(mailbox.put(1) && !mailbox.put(2));
-        assert_eq!(
-            (mailbox.dropped(), mailbox.try_take(), mailbox.try_take()),
-            (1, Some(1), None)
-        );
+        assert_eq!((mailbox.dropped(), mailbox.try_take(), mailbox.try_take()), (1, Some(1), None));
     }
 
     #[test]
@@ -161,9 +143,6 @@ mod tests {
     #[test]
     fn a_blocked_thread_gives_up_in_time() {
         let mailbox = Mailbox::<u8>::new(1);
-        assert_eq!(
-            mailbox.take_blocking(Some(Instant::now() + Duration::from_millis(5))),
-            Taken::TimedOut
-        );
+        assert_eq!(mailbox.take_blocking(Some(Instant::now() + Duration::from_millis(5))), Taken::TimedOut);
     }
 }

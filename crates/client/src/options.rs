@@ -58,10 +58,7 @@ impl ConnectOptions {
     /// A user name and password, in place of those in the URL.
     #[must_use]
     pub fn user(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
-        self.credentials = Some(Credentials::Password {
-            user: user.into(),
-            password: password.into(),
-        });
+        self.credentials = Some(Credentials::Password { user: user.into(), password: password.into() });
         self
     }
 

@@ -41,8 +41,7 @@ impl IntoEndpoint for &Endpoint {
 
 impl IntoEndpoint for &str {
     fn into_endpoint(self) -> Result<Endpoint> {
-        self.parse()
-            .map_err(|error| Error::new(Kind::InvalidInput, "the server's URL cannot be read").because(error))
+        self.parse().map_err(|error| Error::new(Kind::InvalidInput, "the server's URL cannot be read").because(error))
     }
 }
 
@@ -57,9 +56,7 @@ pub(crate) fn subject<S: TryInto<Subject>>(subject: S) -> Result<Subject>
 where
     S::Error: std::fmt::Display,
 {
-    subject
-        .try_into()
-        .map_err(|error| Error::new(Kind::InvalidInput, error.to_string()))
+    subject.try_into().map_err(|error| Error::new(Kind::InvalidInput, error.to_string()))
 }
 
 /// A request in the making: await it, or in blocking programs call [`Request::send`].
@@ -74,11 +71,7 @@ impl Request {
     pub(crate) fn new(shared: &Arc<Shared>, subject: Result<Subject>, payload: Bytes) -> Self {
         let timeout = shared.session().options().request_timeout;
         let message = subject.map(|subject| Message::new(subject, payload));
-        Self {
-            shared: Arc::clone(shared),
-            message,
-            timeout,
-        }
+        Self { shared: Arc::clone(shared), message, timeout }
     }
 
     /// How long to wait for the answer. Default: the client's request timeout, 10 s.
@@ -103,10 +96,7 @@ impl Request {
     pub fn send(self) -> Result<Message> {
         let until = Instant::now() + self.timeout;
         let answer = ask_blocking(&self.shared, self.message?, 1, until)?;
-        let _asked = Asked {
-            shared: self.shared,
-            token: answer.token,
-        };
+        let _asked = Asked { shared: self.shared, token: answer.token };
         match answer.mailbox.take_blocking(Some(until)) {
             Taken::Item(answer) => answer,
             Taken::Closed => Err(closed()),
@@ -116,13 +106,9 @@ impl Request {
 
     async fn run(self) -> Result<Message> {
         let until = tokio::time::Instant::now() + self.timeout;
-        let answer = timeout_at(until, ask(&self.shared, self.message?, 1))
-            .await
-            .map_err(|_| too_late(self.timeout))??;
-        let _asked = Asked {
-            shared: Arc::clone(&self.shared),
-            token: answer.token,
-        };
+        let answer =
+            timeout_at(until, ask(&self.shared, self.message?, 1)).await.map_err(|_| too_late(self.timeout))??;
+        let _asked = Asked { shared: Arc::clone(&self.shared), token: answer.token };
         match timeout_at(until, answer.mailbox.take()).await {
             Ok(Some(answer)) => answer,
             Ok(None) => Err(closed()),
@@ -141,10 +127,7 @@ impl IntoFuture for Request {
 }
 
 pub(crate) fn too_late(timeout: Duration) -> Error {
-    Error::new(
-        Kind::Timeout,
-        format!("no answer came within {timeout:?}: the request may have been executed"),
-    )
+    Error::new(Kind::Timeout, format!("no answer came within {timeout:?}: the request may have been executed"))
 }
 
 fn closed() -> Error {
@@ -186,15 +169,8 @@ pub struct Replies {
 
 impl Replies {
     pub(crate) fn new(shared: &Arc<Shared>, answer: Answer, timeout: Duration) -> Self {
-        let asked = Asked {
-            shared: Arc::clone(shared),
-            token: answer.token,
-        };
-        Self {
-            mailbox: answer.mailbox,
-            until: Instant::now() + timeout,
-            _asked: asked,
-        }
+        let asked = Asked { shared: Arc::clone(shared), token: answer.token };
+        Self { mailbox: answer.mailbox, until: Instant::now() + timeout, _asked: asked }
     }
 
     /// The next answer; `None` when there were as many as asked for, or the time is up.

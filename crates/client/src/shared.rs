@@ -24,12 +24,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(session: Session, bell: Box<dyn Fn() + Send + Sync>) -> Self {
-        Self {
-            session: Mutex::new(session),
-            clock: SystemClock::new(),
-            rung: AtomicBool::new(false),
-            bell,
-        }
+        Self { session: Mutex::new(session), clock: SystemClock::new(), rung: AtomicBool::new(false), bell }
     }
 
     pub(crate) fn session(&self) -> MutexGuard<'_, Session> {
@@ -79,15 +74,10 @@ pub(crate) fn servers(endpoint: &Endpoint, mut options: ConnectOptions) -> Resul
             options.credentials = options.credentials.or_else(|| credentials.clone());
             servers.iter().map(|host| Target::Tcp { host: host.clone() }).collect()
         }
-        Target::NatsUnix { address } => vec![Target::Unix {
-            address: address.clone(),
-        }],
+        Target::NatsUnix { address } => vec![Target::Unix { address: address.clone() }],
         target @ (Target::Tcp { .. } | Target::Unix { .. }) => vec![target.clone()],
         other => {
-            let text = format!(
-                "a server is reached by nats:, nats+unix:, tcp: or unix:, found '{}:'",
-                other.scheme()
-            );
+            let text = format!("a server is reached by nats:, nats+unix:, tcp: or unix:, found '{}:'", other.scheme());
             return Err(Error::new(Kind::Unsupported, text));
         }
     };

@@ -121,16 +121,13 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock that stands at zero.
     pub const fn new() -> Self {
-        Self {
-            nanos: AtomicU64::new(0),
-        }
+        Self { nanos: AtomicU64::new(0) }
     }
 
     /// Moves the time forward.
     pub fn advance(&self, by: Duration) {
         // Relaxed is enough: the value carries no other data with it.
-        self.nanos
-            .fetch_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.nanos.fetch_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Moves the time to `to`, unless it is already past it.

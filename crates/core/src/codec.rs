@@ -51,9 +51,7 @@ impl Codec {
     /// The codec that a `Content-Type` header names, parameters ignored.
     pub fn from_content_type(value: &str) -> Option<Self> {
         let essence = value.split(';').next().unwrap_or_default().trim();
-        Self::ALL
-            .into_iter()
-            .find(|codec| codec.content_type().eq_ignore_ascii_case(essence))
+        Self::ALL.into_iter().find(|codec| codec.content_type().eq_ignore_ascii_case(essence))
     }
 }
 
@@ -72,10 +70,7 @@ impl FromStr for Codec {
     type Err = UnknownCodec;
 
     fn from_str(name: &str) -> Result<Self, UnknownCodec> {
-        Self::ALL
-            .into_iter()
-            .find(|codec| codec.name() == name)
-            .ok_or_else(|| UnknownCodec(name.to_owned()))
+        Self::ALL.into_iter().find(|codec| codec.name() == name).ok_or_else(|| UnknownCodec(name.to_owned()))
     }
 }
 
@@ -87,10 +82,7 @@ mod tests {
     fn every_codec_is_found_by_its_name_and_by_its_content_type() {
         for codec in Codec::ALL {
             assert_eq!(codec.name().parse(), Ok(codec));
-            assert_eq!(
-                Codec::from_content_type(&format!("{}; charset=utf-8", codec.content_type())),
-                Some(codec)
-            );
+            assert_eq!(Codec::from_content_type(&format!("{}; charset=utf-8", codec.content_type())), Some(codec));
         }
         assert!("yaml".parse::<Codec>().is_err());
         assert_eq!(Codec::from_content_type("text/plain"), None);

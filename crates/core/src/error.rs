@@ -100,11 +100,7 @@ pub struct Error {
 impl Error {
     /// An error of `kind`. The message says what was expected, what came, and what to do.
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            source: None,
-        }
+        Self { kind, message: message.into(), source: None }
     }
 
     /// The same error with what caused it.

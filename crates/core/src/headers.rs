@@ -55,9 +55,7 @@ impl Headers {
     /// As [`Headers::append`]; the old values are kept then.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) -> Result<(), HeaderError> {
         let name = name.into();
-        let mut fresh = Self {
-            entries: self.entries.iter().filter(|(n, _)| *n != name).cloned().collect(),
-        };
+        let mut fresh = Self { entries: self.entries.iter().filter(|(n, _)| *n != name).cloned().collect() };
         fresh.append(name, value)?;
         *self = fresh;
         Ok(())
@@ -112,17 +110,10 @@ fn check_name(name: &str) -> Result<(), HeaderError> {
 
 fn check_value(name: &str, value: String) -> Result<String, HeaderError> {
     if value.contains(['\r', '\n']) {
-        return Err(HeaderError::Value {
-            name: name.to_owned(),
-            value,
-        });
+        return Err(HeaderError::Value { name: name.to_owned(), value });
     }
     let trimmed = value.trim_matches([' ', '\t']);
-    Ok(if trimmed.len() == value.len() {
-        value
-    } else {
-        trimmed.to_owned()
-    })
+    Ok(if trimmed.len() == value.len() { value } else { trimmed.to_owned() })
 }
 
 /// Why a header cannot be added.
@@ -155,14 +146,8 @@ mod tests {
     #[test]
     fn a_line_break_cannot_be_smuggled_in() {
         let mut headers = Headers::new();
-        assert!(matches!(
-            headers.append("A", "x\r\nB: y"),
-            Err(HeaderError::Value { .. })
-        ));
-        assert!(matches!(
-            headers.append("A: x\r\nB", "y"),
-            Err(HeaderError::Name { .. })
-        ));
+        assert!(matches!(headers.append("A", "x\r\nB: y"), Err(HeaderError::Value { .. })));
+        assert!(matches!(headers.append("A: x\r\nB", "y"), Err(HeaderError::Name { .. })));
         assert!(headers.is_empty());
     }
 

@@ -24,13 +24,7 @@ pub struct Message {
 impl Message {
     /// A message without headers that expects no answer.
     pub fn new(subject: Subject, payload: impl Into<Bytes>) -> Self {
-        Self {
-            subject,
-            reply: None,
-            status: None,
-            headers: Headers::new(),
-            payload: payload.into(),
-        }
+        Self { subject, reply: None, status: None, headers: Headers::new(), payload: payload.into() }
     }
 }
 

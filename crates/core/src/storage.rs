@@ -96,9 +96,6 @@ mod tests {
         let mut all = [9; 5];
         storage.read_exact_at(&mut all, 0).unwrap();
         assert_eq!(&all, b"\0\0\0xy");
-        assert_eq!(
-            storage.read_exact_at(&mut all, 1).unwrap_err().kind(),
-            io::ErrorKind::UnexpectedEof
-        );
+        assert_eq!(storage.read_exact_at(&mut all, 1).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

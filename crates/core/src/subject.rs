@@ -40,10 +40,7 @@ impl Subject {
     pub fn from_bytes(bytes: Bytes) -> Result<Self, SubjectError> {
         let text = Text::parse(bytes)?;
         match text.wildcard() {
-            Some(token) => Err(SubjectError::Wildcard {
-                subject: text.to_string(),
-                token,
-            }),
+            Some(token) => Err(SubjectError::Wildcard { subject: text.to_string(), token }),
             None => Ok(Self(text)),
         }
     }
@@ -70,10 +67,9 @@ impl SubjectPattern {
         let text = Text::parse(bytes)?;
         let tokens = text.split('.').count();
         match text.split('.').position(|token| token == ">") {
-            Some(index) if index + 1 < tokens => Err(SubjectError::NotLast {
-                subject: text.to_string(),
-                token: index + 1,
-            }),
+            Some(index) if index + 1 < tokens => {
+                Err(SubjectError::NotLast { subject: text.to_string(), token: index + 1 })
+            }
             _ => Ok(Self(text)),
         }
     }
@@ -164,33 +160,21 @@ impl Text {
             return Err(SubjectError::Empty);
         }
         if bytes.len() > Subject::MAX_LEN {
-            return Err(SubjectError::TooLong {
-                len: bytes.len(),
-                max: Subject::MAX_LEN,
-            });
+            return Err(SubjectError::TooLong { len: bytes.len(), max: Subject::MAX_LEN });
         }
         let text = std::str::from_utf8(&bytes)?;
         if let Some((at, found)) = text.char_indices().find(|(_, c)| c.is_whitespace() || c.is_control()) {
-            return Err(SubjectError::Forbidden {
-                subject: text.to_owned(),
-                found,
-                at,
-            });
+            return Err(SubjectError::Forbidden { subject: text.to_owned(), found, at });
         }
         if let Some(index) = text.split('.').position(str::is_empty) {
-            return Err(SubjectError::EmptyToken {
-                subject: text.to_owned(),
-                token: index + 1,
-            });
+            return Err(SubjectError::EmptyToken { subject: text.to_owned(), token: index + 1 });
         }
         Ok(Self(bytes))
     }
 
     /// The first wildcard token, counted from 1.
     fn wildcard(&self) -> Option<usize> {
-        self.split('.')
-            .position(|token| token == "*" || token == ">")
-            .map(|index| index + 1)
+        self.split('.').position(|token| token == "*" || token == ">").map(|index| index + 1)
     }
 }
 
@@ -254,10 +238,7 @@ text_traits!(SubjectPattern);
 
 /// True if `subject` can be published to, by the rules of the wire: any bytes but white space, no empty token, no wildcard.
 pub fn is_valid_subject(subject: &[u8]) -> bool {
-    has_valid_tokens(subject)
-        && subject
-            .split(|b| *b == b'.')
-            .all(|token| token != b"*" && token != b">")
+    has_valid_tokens(subject) && subject.split(|b| *b == b'.').all(|token| token != b"*" && token != b">")
 }
 
 /// True if `pattern` can be subscribed to, by the rules of the wire.
@@ -317,21 +298,12 @@ mod tests {
     #[test]
     fn errors_name_the_token_and_the_rule() {
         let text = |s: &str| s.parse::<Subject>().unwrap_err().to_string();
-        assert_eq!(
-            text("a..b"),
-            "token 2 of subject 'a..b' is empty: write one dot between tokens, none at the ends"
-        );
-        assert_eq!(
-            text("a.*"),
-            "token 2 of subject 'a.*' is a wildcard: one publishes to a plain subject"
-        );
+        assert_eq!(text("a..b"), "token 2 of subject 'a..b' is empty: write one dot between tokens, none at the ends");
+        assert_eq!(text("a.*"), "token 2 of subject 'a.*' is a wildcard: one publishes to a plain subject");
         assert_eq!(text(""), "a subject has at least one token, found nothing");
         assert!(text("a b").contains("' ' at byte 1"));
         let pattern = "a.>.b".parse::<SubjectPattern>().unwrap_err();
-        assert_eq!(
-            pattern.to_string(),
-            "token 2 of subject 'a.>.b' is '>', which may only be the last one"
-        );
+        assert_eq!(pattern.to_string(), "token 2 of subject 'a.>.b' is '>', which may only be the last one");
     }
 
     #[test]
@@ -352,11 +324,7 @@ mod tests {
             ("a", "a.b", false),
             ("a.b", "a", false),
         ] {
-            assert_eq!(
-                matches(pattern.as_bytes(), subject.as_bytes()),
-                expected,
-                "{pattern} on {subject}"
-            );
+            assert_eq!(matches(pattern.as_bytes(), subject.as_bytes()), expected, "{pattern} on {subject}");
         }
     }
 
@@ -370,29 +338,17 @@ mod tests {
             ("*.b", "a.b", true),
             ("*", ">", false),
         ] {
-            assert_eq!(
-                pattern_covers(outer.as_bytes(), inner.as_bytes()),
-                expected,
-                "{outer} over {inner}"
-            );
+            assert_eq!(pattern_covers(outer.as_bytes(), inner.as_bytes()), expected, "{outer} over {inner}");
         }
     }
 
     #[test]
     fn the_wire_rules_and_the_types_agree() {
-        for text in [
-            "a", "a.b", "", ".", "a.", ".a", "a..b", "*", ">", "a.*", "a.>", "a.>.b", ">.a", "a b", "a\tb", ">.>",
-        ] {
-            assert_eq!(
-                is_valid_subject(text.as_bytes()),
-                text.parse::<Subject>().is_ok(),
-                "{text:?}"
-            );
-            assert_eq!(
-                is_valid_pattern(text.as_bytes()),
-                text.parse::<SubjectPattern>().is_ok(),
-                "{text:?}"
-            );
+        for text in
+            ["a", "a.b", "", ".", "a.", ".a", "a..b", "*", ">", "a.*", "a.>", "a.>.b", ">.a", "a b", "a\tb", ">.>"]
+        {
+            assert_eq!(is_valid_subject(text.as_bytes()), text.parse::<Subject>().is_ok(), "{text:?}");
+            assert_eq!(is_valid_pattern(text.as_bytes()), text.parse::<SubjectPattern>().is_ok(), "{text:?}");
         }
     }
 }

@@ -1,1 +1,26 @@
 //! Every way for processes to talk, and the ties that keep them in step.
+//!
+//! What is here today is the client of a broker, ours or a real nats-server: publish and subscribe, queue groups, requests. [`Client`] is for
+//! async programs, [`blocking::Client`] for threads.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), crosstie::Error> {
+//! use crosstie::Client;
+//!
+//! let client = Client::connect("nats://127.0.0.1:4222").await?;
+//! let mut orders = client.queue_subscribe("orders.*", "billing").await?;
+//! client.publish("orders.new", "three crossties").await?;
+//! while let Some(order) = orders.next().await {
+//!     println!("{}: {:?}", order.subject, order.payload);
+//! }
+//! # Ok(()) }
+//! ```
+#![forbid(unsafe_code)]
+
+pub use crosstie_client::{
+    Client, ConnectOptions, Event, Events, IntoEndpoint, Replies, Request, Stats, Subscription, blocking,
+};
+pub use crosstie_core::{
+    Codec, Endpoint, EndpointError, Error, Headers, Kind, Message, Result, Status, Subject, SubjectError,
+    SubjectPattern,
+};

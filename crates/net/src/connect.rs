@@ -18,10 +18,7 @@ pub trait AsyncStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> AsyncStream for T {}
 
 fn unsupported(target: &Target) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::Unsupported,
-        format!("a stream connection needs tcp: or unix:, found '{target}'"),
-    )
+    io::Error::new(io::ErrorKind::Unsupported, format!("a stream connection needs tcp: or unix:, found '{target}'"))
 }
 
 /// Connects within `timeout` and returns a transport that never blocks. Blocks meanwhile.
@@ -31,9 +28,7 @@ fn unsupported(target: &Target) -> io::Error {
 /// The operating system's; `Unsupported` for a scheme that is neither `tcp:` nor `unix:`.
 pub fn connect(target: &Target, timeout: Duration) -> io::Result<Box<dyn SocketTransport>> {
     match target {
-        Target::Tcp { host } => Ok(Box::new(TcpTransport::new(connect_tcp(
-            &host.host, host.port, timeout,
-        )?)?)),
+        Target::Tcp { host } => Ok(Box::new(TcpTransport::new(connect_tcp(&host.host, host.port, timeout)?)?)),
         Target::Unix { address } => {
             let stream = match address {
                 UnixAddress::Path(path) => std::os::unix::net::UnixStream::connect(path)?,
@@ -76,12 +71,8 @@ pub async fn connect_async(target: &Target) -> io::Result<Box<dyn AsyncStream>> 
             stream.set_nodelay(true)?;
             Ok(Box::new(stream))
         }
-        Target::Unix {
-            address: UnixAddress::Path(path),
-        } => Ok(Box::new(tokio::net::UnixStream::connect(path).await?)),
-        Target::Unix {
-            address: UnixAddress::Abstract(name),
-        } => {
+        Target::Unix { address: UnixAddress::Path(path) } => Ok(Box::new(tokio::net::UnixStream::connect(path).await?)),
+        Target::Unix { address: UnixAddress::Abstract(name) } => {
             let stream = std::os::unix::net::UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?;
             stream.set_nonblocking(true)?;
             Ok(Box::new(tokio::net::UnixStream::from_std(stream)?))

@@ -22,25 +22,10 @@ struct Direction {
 
 /// Two ends that are connected, with room for `capacity` bytes on the way in each direction.
 pub fn memory_pair(capacity: usize) -> (MemoryTransport, MemoryTransport) {
-    let direction = || {
-        Arc::new(Mutex::new(Direction {
-            bytes: VecDeque::new(),
-            capacity,
-            closed: false,
-        }))
-    };
+    let direction = || Arc::new(Mutex::new(Direction { bytes: VecDeque::new(), capacity, closed: false }));
     let (there, back) = (direction(), direction());
-    let first = MemoryTransport {
-        inbound: Arc::clone(&back),
-        outbound: Arc::clone(&there),
-    };
-    (
-        first,
-        MemoryTransport {
-            inbound: there,
-            outbound: back,
-        },
-    )
+    let first = MemoryTransport { inbound: Arc::clone(&back), outbound: Arc::clone(&there) };
+    (first, MemoryTransport { inbound: there, outbound: back })
 }
 
 fn lock(direction: &Mutex<Direction>) -> MutexGuard<'_, Direction> {
@@ -51,11 +36,7 @@ impl ByteTransport for MemoryTransport {
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut inbound = lock(&self.inbound);
         if inbound.bytes.is_empty() {
-            return if inbound.closed {
-                Ok(0)
-            } else {
-                Err(io::ErrorKind::WouldBlock.into())
-            };
+            return if inbound.closed { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
         }
         let count = buf.len().min(inbound.bytes.len());
         for (slot, byte) in buf.iter_mut().zip(inbound.bytes.drain(..count)) {
@@ -99,10 +80,7 @@ mod tests {
     fn bytes_arrive_in_order_and_no_more_than_fit() {
         let (a, b) = memory_pair(4);
         assert_eq!(a.try_write(&[IoSlice::new(b"ab"), IoSlice::new(b"cde")]).unwrap(), 4);
-        assert_eq!(
-            a.try_write(&[IoSlice::new(b"e")]).unwrap_err().kind(),
-            io::ErrorKind::WouldBlock
-        );
+        assert_eq!(a.try_write(&[IoSlice::new(b"e")]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let mut buf = [0; 8];
         assert_eq!(b.try_read(&mut buf).unwrap(), 4);
         assert_eq!(&buf[..4], b"abcd");
@@ -116,9 +94,6 @@ mod tests {
         drop(a);
         let mut buf = [0; 8];
         assert_eq!((b.try_read(&mut buf).unwrap(), b.try_read(&mut buf).unwrap()), (1, 0));
-        assert_eq!(
-            b.try_write(&[IoSlice::new(b"y")]).unwrap_err().kind(),
-            io::ErrorKind::BrokenPipe
-        );
+        assert_eq!(b.try_write(&[IoSlice::new(b"y")]).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }

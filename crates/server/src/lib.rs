@@ -1,1 +1,3 @@
 //! The server process: configuration, signals, logs and monitoring around the broker.
+
+#![forbid(unsafe_code)]

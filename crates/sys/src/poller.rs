@@ -30,9 +30,7 @@ impl Interest {
             Self::None => epoll::EventFlags::empty(),
             Self::Read => epoll::EventFlags::IN.union(epoll::EventFlags::RDHUP),
             Self::Write => epoll::EventFlags::OUT,
-            Self::ReadWrite => epoll::EventFlags::IN
-                .union(epoll::EventFlags::RDHUP)
-                .union(epoll::EventFlags::OUT),
+            Self::ReadWrite => epoll::EventFlags::IN.union(epoll::EventFlags::RDHUP).union(epoll::EventFlags::OUT),
         }
     }
 }
@@ -62,9 +60,7 @@ impl Poller {
     ///
     /// The operating system's, mostly for want of descriptors.
     pub fn new() -> io::Result<Self> {
-        Ok(Self {
-            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-        })
+        Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
     }
 
     /// Adds a descriptor under `token`. It must be removed or closed before the token is used again.
@@ -73,12 +69,7 @@ impl Poller {
     ///
     /// The operating system's.
     pub fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::add(
-            &self.epoll,
-            fd,
-            epoll::EventData::new_u64(token),
-            interest.flags(),
-        )?)
+        Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), interest.flags())?)
     }
 
     /// Changes what is waited for.
@@ -87,12 +78,7 @@ impl Poller {
     ///
     /// The operating system's; `NotFound` if it was never added.
     pub fn modify(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::modify(
-            &self.epoll,
-            fd,
-            epoll::EventData::new_u64(token),
-            interest.flags(),
-        )?)
+        Ok(epoll::modify(&self.epoll, fd, epoll::EventData::new_u64(token), interest.flags())?)
     }
 
     /// Removes a descriptor.
@@ -110,12 +96,8 @@ impl Poller {
     ///
     /// The operating system's. A signal is not an error: the call returns with no events.
     pub fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        let mut raw = [const {
-            epoll::Event {
-                flags: epoll::EventFlags::empty(),
-                data: epoll::EventData::new_u64(0),
-            }
-        }; 256];
+        let mut raw =
+            [const { epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) } }; 256];
         let timeout = timeout.map(|timeout| Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -157,10 +139,7 @@ impl Waker {
     }
 
     /// Ends the current wait, or the next one if there is none.
-    #[allow(
-        clippy::host_endian_bytes,
-        reason = "the kernel reads the number on this very machine"
-    )]
+    #[allow(clippy::host_endian_bytes, reason = "the kernel reads the number on this very machine")]
     pub fn wake(&self) {
         // The counter is full only if it rings already.
         let _ = write(&self.event, &1u64.to_ne_bytes());

@@ -1,1 +1,3 @@
 //! Test support: peers to test against, conformance suites, hostile clients.
+
+#![forbid(unsafe_code)]

@@ -53,18 +53,14 @@ struct Node {
 /// Every crate from elsewhere that the workspace uses, as far as `scope` reaches.
 pub(super) fn read(root: &Path, scope: &Scope) -> Result<Vec<Package>> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .args(["metadata", "--format-version", "1", "--locked"])
-        .current_dir(root);
+    cargo.args(["metadata", "--format-version", "1", "--locked"]).current_dir(root);
     if scope.all_features {
         cargo.arg("--all-features");
     }
     for target in &scope.targets {
         cargo.args(["--filter-platform", target]);
     }
-    let output = cargo
-        .output()
-        .map_err(|error| Failure::failed(format!("cannot start cargo metadata: {error}")))?;
+    let output = cargo.output().map_err(|error| Failure::failed(format!("cannot start cargo metadata: {error}")))?;
     if !output.status.success() {
         return Err(Failure::failed(format!(
             "cargo metadata failed: {}",
@@ -79,22 +75,9 @@ pub(super) fn read(root: &Path, scope: &Scope) -> Result<Vec<Package>> {
 /// What is reached from the members that are not left out.
 fn reached(metadata: &Metadata, scope: &Scope) -> Vec<Package> {
     let packages: BTreeMap<_, _> = metadata.packages.iter().map(|package| (&package.id, package)).collect();
-    let edges: BTreeMap<_, _> = metadata
-        .resolve
-        .nodes
-        .iter()
-        .map(|node| (&node.id, &node.dependencies))
-        .collect();
-    let is_left_out = |id: &String| {
-        packages
-            .get(id)
-            .is_some_and(|package| scope.exclude.contains(&package.name))
-    };
-    let mut queue: Vec<_> = metadata
-        .workspace_members
-        .iter()
-        .filter(|id| !is_left_out(id))
-        .collect();
+    let edges: BTreeMap<_, _> = metadata.resolve.nodes.iter().map(|node| (&node.id, &node.dependencies)).collect();
+    let is_left_out = |id: &String| packages.get(id).is_some_and(|package| scope.exclude.contains(&package.name));
+    let mut queue: Vec<_> = metadata.workspace_members.iter().filter(|id| !is_left_out(id)).collect();
     let mut seen: BTreeSet<_> = queue.iter().copied().collect();
     while let Some(id) = queue.pop() {
         for next in edges.get(id).into_iter().flat_map(|dependencies| dependencies.iter()) {
@@ -103,10 +86,7 @@ fn reached(metadata: &Metadata, scope: &Scope) -> Vec<Package> {
             }
         }
     }
-    let from_elsewhere = seen
-        .into_iter()
-        .filter_map(|id| packages.get(id))
-        .filter(|package| package.source.is_some());
+    let from_elsewhere = seen.into_iter().filter_map(|id| packages.get(id)).filter(|package| package.source.is_some());
     from_elsewhere.map(|package| (*package).clone()).collect()
 }
 
@@ -149,23 +129,12 @@ mod tests {
             ],
             workspace_members: BTreeSet::from(["ours".to_owned(), "bench".to_owned()]),
             resolve: Resolve {
-                nodes: vec![
-                    node("ours", &["used"]),
-                    node("bench", &["ours", "rival"]),
-                    node("used", &[]),
-                ],
+                nodes: vec![node("ours", &["used"]), node("bench", &["ours", "rival"]), node("used", &[])],
             },
         };
         let names = |exclude: &[&str]| {
             let exclude = exclude.iter().map(|name| (*name).to_owned()).collect();
-            let found = reached(
-                &metadata,
-                &Scope {
-                    targets: Vec::new(),
-                    all_features: true,
-                    exclude,
-                },
-            );
+            let found = reached(&metadata, &Scope { targets: Vec::new(), all_features: true, exclude });
             found.into_iter().map(|package| package.name).collect::<Vec<_>>()
         };
         assert_eq!(names(&["bench"]), ["used"]);

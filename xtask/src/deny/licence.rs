@@ -59,15 +59,7 @@ mod tests {
         ] {
             assert!(is_satisfied(yes, &accepted), "{yes}");
         }
-        for no in [
-            "GPL-3.0",
-            "MIT AND GPL-3.0",
-            "",
-            "MIT OR",
-            "(MIT",
-            "MIT MIT",
-            "MIT WITH Odd-exception",
-        ] {
+        for no in ["GPL-3.0", "MIT AND GPL-3.0", "", "MIT OR", "(MIT", "MIT MIT", "MIT WITH Odd-exception"] {
             assert!(!is_satisfied(no, &accepted), "{no}");
         }
     }

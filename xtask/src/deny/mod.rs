@@ -33,19 +33,12 @@ pub(crate) fn run() -> Result<ExitCode> {
         println!("deny: {} crates from elsewhere, nothing to say", packages.len());
         Ok(ExitCode::SUCCESS)
     } else {
-        Err(Failure::failed(format!(
-            "deny: {} to put right; see deny.toml",
-            problems.len()
-        )))
+        Err(Failure::failed(format!("deny: {} to put right; see deny.toml", problems.len())))
     }
 }
 
 fn has_cargo_deny() -> bool {
-    let version = cargo()
-        .args(["deny", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let version = cargo().args(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     version.is_ok_and(|status| status.success())
 }
 

@@ -90,33 +90,18 @@ impl Policy {
 
     /// Everything among the packages that the policy does not allow.
     pub(super) fn problems(&self, packages: &[Package]) -> Vec<String> {
-        let each = packages
-            .iter()
-            .flat_map(|package| [self.licence(package), self.ban(package), self.source(package)]);
+        let each = packages.iter().flat_map(|package| [self.licence(package), self.ban(package), self.source(package)]);
         each.flatten().chain(self.duplicates(packages)).collect()
     }
 
     fn licence(&self, package: &Package) -> Option<String> {
-        let more = self
-            .licenses
-            .exceptions
-            .iter()
-            .filter(|exception| exception.name == package.name);
-        let accepted: Vec<_> = self
-            .licenses
-            .allow
-            .iter()
-            .chain(more.flat_map(|exception| &exception.allow))
-            .cloned()
-            .collect();
+        let more = self.licenses.exceptions.iter().filter(|exception| exception.name == package.name);
+        let accepted: Vec<_> =
+            self.licenses.allow.iter().chain(more.flat_map(|exception| &exception.allow)).cloned().collect();
         let expression = package.license.as_deref().unwrap_or_default();
         let satisfied = is_satisfied(expression, &accepted);
-        (!satisfied).then(|| {
-            format!(
-                "{} {}: the licence `{expression}` is not accepted",
-                package.name, package.version
-            )
-        })
+        (!satisfied)
+            .then(|| format!("{} {}: the licence `{expression}` is not accepted", package.name, package.version))
     }
 
     fn ban(&self, package: &Package) -> Option<String> {
@@ -133,12 +118,8 @@ impl Policy {
         };
         let place = place.split(['?', '#']).next().unwrap_or(place);
         let unknown = rule == "deny" && !allowed.iter().any(|known| known == place);
-        unknown.then(|| {
-            format!(
-                "{} {}: comes from {source}, which is no accepted source",
-                package.name, package.version
-            )
-        })
+        unknown
+            .then(|| format!("{} {}: comes from {source}, which is no accepted source", package.name, package.version))
     }
 
     fn duplicates(&self, packages: &[Package]) -> Vec<String> {
@@ -146,16 +127,11 @@ impl Policy {
             return Vec::new();
         }
         let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for package in packages
-            .iter()
-            .filter(|package| !self.bans.skip.iter().any(|named| named.names(package)))
-        {
+        for package in packages.iter().filter(|package| !self.bans.skip.iter().any(|named| named.names(package))) {
             versions.entry(&package.name).or_default().push(&package.version);
         }
         let several = versions.into_iter().filter(|(_, versions)| versions.len() > 1);
-        several
-            .map(|(name, versions)| format!("{name}: there in several versions: {}", versions.join(", ")))
-            .collect()
+        several.map(|(name, versions)| format!("{name}: there in several versions: {}", versions.join(", "))).collect()
     }
 }
 
@@ -197,18 +173,9 @@ mod tests {
 
     #[test]
     fn what_the_policy_allows_passes() {
+        assert_eq!(problems(&[Package::of("a", "1.0.0", "MIT", HERE), Package::of("odd", "1.0.0", "Zlib", HERE)]), 0);
         assert_eq!(
-            problems(&[
-                Package::of("a", "1.0.0", "MIT", HERE),
-                Package::of("odd", "1.0.0", "Zlib", HERE)
-            ]),
-            0
-        );
-        assert_eq!(
-            problems(&[
-                Package::of("twice", "1.0.0", "MIT", HERE),
-                Package::of("twice", "2.0.0", "MIT", HERE)
-            ]),
+            problems(&[Package::of("twice", "1.0.0", "MIT", HERE), Package::of("twice", "2.0.0", "MIT", HERE)]),
             0
         );
     }
@@ -218,21 +185,9 @@ mod tests {
         assert_eq!(problems(&[Package::of("a", "1.0.0", "GPL-3.0", HERE)]), 1);
         assert_eq!(problems(&[Package::of("a", "1.0.0", "", HERE)]), 1);
         assert_eq!(problems(&[Package::of("bad", "1.0.0", "MIT", HERE)]), 1);
-        assert_eq!(
-            problems(&[Package::of("a", "1.0.0", "MIT", "registry+https://elsewhere")]),
-            1
-        );
-        assert_eq!(
-            problems(&[Package::of("a", "1.0.0", "MIT", "git+https://index#abc")]),
-            1
-        );
-        assert_eq!(
-            problems(&[
-                Package::of("a", "1.0.0", "MIT", HERE),
-                Package::of("a", "2.0.0", "MIT", HERE)
-            ]),
-            1
-        );
+        assert_eq!(problems(&[Package::of("a", "1.0.0", "MIT", "registry+https://elsewhere")]), 1);
+        assert_eq!(problems(&[Package::of("a", "1.0.0", "MIT", "git+https://index#abc")]), 1);
+        assert_eq!(problems(&[Package::of("a", "1.0.0", "MIT", HERE), Package::of("a", "2.0.0", "MIT", HERE)]), 1);
     }
 
     #[test]

@@ -52,11 +52,7 @@ impl Budget {
 
 impl Stage {
     pub(super) fn commands(&self, long: bool) -> &[String] {
-        if long && !self.run_long.is_empty() {
-            &self.run_long
-        } else {
-            &self.run
-        }
+        if long && !self.run_long.is_empty() { &self.run_long } else { &self.run }
     }
 
     pub(super) fn budget(&self, long: bool) -> Duration {
@@ -91,10 +87,7 @@ mod tests {
         let budget = Budget::read(&root::workspace()).expect("the budget can be read");
         let sum: u64 = budget.stages.iter().map(|stage| stage.test).sum();
         assert!(sum <= WHOLE, "the stages may take {sum} s, more than {WHOLE} s");
-        assert!(
-            budget.stages.iter().all(|stage| stage.long >= stage.test),
-            "--long is never the shorter run"
-        );
+        assert!(budget.stages.iter().all(|stage| stage.long >= stage.test), "--long is never the shorter run");
     }
 
     #[test]

@@ -69,10 +69,7 @@ fn choose<'a>(budget: &'a Budget, args: &Args) -> Result<Vec<&'a Stage>> {
     for name in &args.only {
         if !budget.stages.iter().any(|stage| stage.name == *name) {
             let known: Vec<_> = budget.stages.iter().map(|stage| stage.name.as_str()).collect();
-            return Err(Failure::failed(format!(
-                "no stage is called `{name}`; there are: {}",
-                known.join(", ")
-            )));
+            return Err(Failure::failed(format!("no stage is called `{name}`; there are: {}", known.join(", "))));
         }
     }
     let is_chosen = |stage: &&Stage| args.only.is_empty() || args.only.contains(&stage.name);

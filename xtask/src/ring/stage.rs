@@ -56,12 +56,7 @@ impl<'a> Runner<'a> {
         let logs = root.join("target/xtask");
         fs::create_dir_all(&logs)
             .map_err(|error| Failure::failed(format!("cannot create {}: {error}", logs.display())))?;
-        Ok(Self {
-            root,
-            logs,
-            long,
-            interrupted,
-        })
+        Ok(Self { root, logs, long, interrupted })
     }
 
     pub(super) fn run(&self, stage: &Stage) -> Outcome {
@@ -69,17 +64,10 @@ impl<'a> Runner<'a> {
         let started = Instant::now();
         let verdict = match stage.needs.iter().find(|needed| !self.root.join(needed).exists()) {
             Some(missing) => Verdict::NotRun(format!("{missing} does not exist")),
-            None => self
-                .run_all(stage, &log, started)
-                .unwrap_or_else(|why| Verdict::Failed(why.to_string())),
+            None => self.run_all(stage, &log, started).unwrap_or_else(|why| Verdict::Failed(why.to_string())),
         };
         let told = fs::read_to_string(&log).unwrap_or_default();
-        Outcome {
-            verdict,
-            took: started.elapsed(),
-            tests: Tests::told_by(&told),
-            log,
-        }
+        Outcome { verdict, took: started.elapsed(), tests: Tests::told_by(&told), log }
     }
 
     fn run_all(&self, stage: &Stage, log: &Path, started: Instant) -> std::io::Result<Verdict> {
@@ -96,11 +84,7 @@ impl<'a> Runner<'a> {
                 Some(status) if status.success() => {}
                 Some(status) if status.code() == Some(i32::from(NOT_RUN)) => {
                     let told = fs::read_to_string(log)?;
-                    let reason = told
-                        .lines()
-                        .rev()
-                        .find(|line| !line.trim().is_empty())
-                        .unwrap_or("no reason given");
+                    let reason = told.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given");
                     return Ok(Verdict::NotRun(reason.to_owned()));
                 }
                 Some(status) => return Ok(Verdict::Failed(format!("`{line}` ended with {status}"))),
@@ -134,10 +118,7 @@ impl<'a> Runner<'a> {
                 return Ok(Some(status));
             }
             if Instant::now() >= end || self.interrupted.load(Ordering::Relaxed) {
-                let pid = i32::try_from(child.id())
-                    .ok()
-                    .and_then(Pid::from_raw)
-                    .expect("a process id is positive");
+                let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id is positive");
                 // The group may be gone already; the wait below settles it either way.
                 let _ = kill_process_group(pid, Signal::KILL);
                 child.wait()?;
@@ -173,19 +154,14 @@ mod tests {
     fn outcome(stage: &Stage) -> Outcome {
         let root = tempfile::tempdir().expect("a temporary folder");
         let calm = AtomicBool::new(false);
-        Runner::new(root.path(), false, &calm)
-            .expect("a place for logs")
-            .run(stage)
+        Runner::new(root.path(), false, &calm).expect("a place for logs").run(stage)
     }
 
     #[test]
     fn a_stage_passes_or_fails_with_its_command() {
         assert_eq!(outcome(&Stage::of("true", 60)).verdict, Verdict::Passed);
         assert!(matches!(outcome(&Stage::of("false", 60)).verdict, Verdict::Failed(_)));
-        assert!(matches!(
-            outcome(&Stage::of("no-such-program", 60)).verdict,
-            Verdict::Failed(_)
-        ));
+        assert!(matches!(outcome(&Stage::of("no-such-program", 60)).verdict, Verdict::Failed(_)));
     }
 
     #[test]
@@ -201,10 +177,7 @@ mod tests {
     fn a_stage_that_lacks_a_file_is_not_run() {
         let mut stage = Stage::of("true", 60);
         stage.needs.push("no/such/file".into());
-        assert_eq!(
-            outcome(&stage).verdict,
-            Verdict::NotRun("no/such/file does not exist".into())
-        );
+        assert_eq!(outcome(&stage).verdict, Verdict::NotRun("no/such/file does not exist".into()));
     }
 
     #[test]
@@ -219,13 +192,6 @@ mod tests {
     fn tests_are_counted_over_all_binaries() {
         let log = "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out\nx\n\
                    test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured";
-        assert_eq!(
-            Tests::told_by(log),
-            Tests {
-                passed: 15,
-                failed: 2,
-                ignored: 1
-            }
-        );
+        assert_eq!(Tests::told_by(log), Tests { passed: 15, failed: 2, ignored: 1 });
     }
 }

@@ -29,14 +29,7 @@ enum Colour {
 
 impl Summary {
     pub(super) fn new(must_run_all: bool, colours: bool) -> Self {
-        Self {
-            must_run_all,
-            colours,
-            lines: Vec::new(),
-            passed: 0,
-            failed: 0,
-            skipped: 0,
-        }
+        Self { must_run_all, colours, lines: Vec::new(), passed: 0, failed: 0, skipped: 0 }
     }
 
     pub(super) fn starts(&self, stage: &Stage) {
@@ -64,20 +57,9 @@ impl Summary {
 
     /// Prints the table and the counts; the counts are the last line.
     pub(super) fn print(self, took: Duration) -> ExitCode {
-        println!(
-            "\n{}\n            {:.0} s in all",
-            self.lines.join("\n"),
-            took.as_secs_f64()
-        );
-        println!(
-            "{} passed, {} failed, {} skipped",
-            self.passed, self.failed, self.skipped
-        );
-        if self.failed == 0 {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }
+        println!("\n{}\n            {:.0} s in all", self.lines.join("\n"), took.as_secs_f64());
+        println!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);
+        if self.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
     /// A stage counts by its tests if it tells of any, else as one.
@@ -106,12 +88,8 @@ impl Summary {
             }
         };
         let word = self.paint(&format!("{word:<6}"), colour);
-        let mut line = format!(
-            "{:>10}  {word} {:>6.1} s of {:>4} s",
-            stage.name,
-            outcome.took.as_secs_f64(),
-            budget.as_secs()
-        );
+        let mut line =
+            format!("{:>10}  {word} {:>6.1} s of {:>4} s", stage.name, outcome.took.as_secs_f64(), budget.as_secs());
         let tests = outcome.tests;
         if tests.passed + tests.failed > 0 {
             let _ = write!(line, "  {} tests", tests.passed + tests.failed);
@@ -123,11 +101,7 @@ impl Summary {
     }
 
     fn paint(&self, word: &str, colour: Colour) -> String {
-        if self.colours {
-            format!("\u{1b}[{}m{word}\u{1b}[0m", colour as u8)
-        } else {
-            word.to_owned()
-        }
+        if self.colours { format!("\u{1b}[{}m{word}\u{1b}[0m", colour as u8) } else { word.to_owned() }
     }
 }
 
@@ -148,12 +122,7 @@ mod tests {
 
     fn counts(must_run_all: bool, verdict: Verdict, tests: Tests) -> (usize, usize, usize) {
         let mut summary = Summary::new(must_run_all, false);
-        let outcome = Outcome {
-            verdict,
-            took: Duration::ZERO,
-            tests,
-            log: "/nowhere".into(),
-        };
+        let outcome = Outcome { verdict, took: Duration::ZERO, tests, log: "/nowhere".into() };
         summary.ends(&Stage::of("true", 1), Duration::from_secs(1), outcome);
         (summary.passed, summary.failed, summary.skipped)
     }
@@ -162,40 +131,13 @@ mod tests {
     fn a_stage_counts_by_its_tests_or_as_one() {
         let none = Tests::default();
         assert_eq!(counts(false, Verdict::Passed, none), (1, 0, 0));
+        assert_eq!(counts(false, Verdict::Passed, Tests { passed: 7, failed: 0, ignored: 2 }), (7, 0, 2));
         assert_eq!(
-            counts(
-                false,
-                Verdict::Passed,
-                Tests {
-                    passed: 7,
-                    failed: 0,
-                    ignored: 2
-                }
-            ),
-            (7, 0, 2)
-        );
-        assert_eq!(
-            counts(
-                false,
-                Verdict::Failed(String::new()),
-                Tests {
-                    passed: 7,
-                    failed: 3,
-                    ignored: 0
-                }
-            ),
+            counts(false, Verdict::Failed(String::new()), Tests { passed: 7, failed: 3, ignored: 0 }),
             (7, 3, 0)
         );
         assert_eq!(
-            counts(
-                false,
-                Verdict::Failed(String::new()),
-                Tests {
-                    passed: 7,
-                    failed: 0,
-                    ignored: 0
-                }
-            ),
+            counts(false, Verdict::Failed(String::new()), Tests { passed: 7, failed: 0, ignored: 0 }),
             (7, 1, 0)
         );
         assert_eq!(counts(false, Verdict::Failed(String::new()), none), (0, 1, 0));
@@ -203,13 +145,7 @@ mod tests {
 
     #[test]
     fn a_stage_that_did_not_run_fails_where_all_must_run() {
-        assert_eq!(
-            counts(false, Verdict::NotRun(String::new()), Tests::default()),
-            (0, 0, 1)
-        );
-        assert_eq!(
-            counts(true, Verdict::NotRun(String::new()), Tests::default()),
-            (0, 1, 0)
-        );
+        assert_eq!(counts(false, Verdict::NotRun(String::new()), Tests::default()), (0, 0, 1));
+        assert_eq!(counts(true, Verdict::NotRun(String::new()), Tests::default()), (0, 1, 0));
     }
 }

@@ -70,15 +70,7 @@ impl Unit {
             child_path.extend(found.path);
             self.add(child_path, child, folder.join(name), is_test, read);
         }
-        self.modules.insert(
-            path,
-            Module {
-                file,
-                is_test,
-                tokens: kept,
-                children,
-            },
-        );
+        self.modules.insert(path, Module { file, is_test, tokens: kept, children });
     }
 }
 
@@ -125,10 +117,7 @@ mod tests {
 
     fn unit(files: &[(&str, &str)]) -> Unit {
         Unit::read(Path::new("src/lib.rs"), &|path| {
-            files
-                .iter()
-                .find(|(name, _)| Path::new(name) == path)
-                .map(|(_, text)| (*text).to_owned())
+            files.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| (*text).to_owned())
         })
     }
 
@@ -144,17 +133,7 @@ mod tests {
             ("src/stray.rs", ""),
         ]);
         let files: Vec<_> = unit.files().map(|file| file.display().to_string()).collect();
-        assert_eq!(
-            files,
-            [
-                "src/lib.rs",
-                "src/a.rs",
-                "src/a/c.rs",
-                "src/b/mod.rs",
-                "src/b/d.rs",
-                "src/inline/deep.rs"
-            ]
-        );
+        assert_eq!(files, ["src/lib.rs", "src/a.rs", "src/a/c.rs", "src/b/mod.rs", "src/b/d.rs", "src/inline/deep.rs"]);
     }
 
     #[test]

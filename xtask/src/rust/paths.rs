@@ -25,15 +25,10 @@ pub(crate) fn references(unit: &Unit) -> Vec<Reference> {
         .iter()
         .filter(|(_, module)| !module.is_test)
         .flat_map(|(path, module)| {
-            Reader {
-                unit,
-                home: path,
-                tokens: &module.tokens,
-                found: Vec::new(),
-            }
-            .run()
-            .into_iter()
-            .map(move |mention| (path, mention))
+            Reader { unit, home: path, tokens: &module.tokens, found: Vec::new() }
+                .run()
+                .into_iter()
+                .map(move |mention| (path, mention))
         })
         .collect();
     let mut names = Names::new();
@@ -49,11 +44,7 @@ pub(crate) fn references(unit: &Unit) -> Vec<Reference> {
         }
         let to = resolve(unit, &names, &mention.target, 0);
         if to != **from {
-            found.push(Reference {
-                from: (*from).clone(),
-                to,
-                line: mention.line,
-            });
+            found.push(Reference { from: (*from).clone(), to, line: mention.line });
         }
     }
     found
@@ -137,12 +128,7 @@ impl Reader<'_> {
         }
         let is_macro = self.kind_at(next) == Some(&Kind::Punct('!'));
         if !is_macro && let Some(target) = self.absolute(&segments) {
-            self.found.push(Mention {
-                target,
-                line: self.tokens[at].line,
-                name: None,
-                is_export: false,
-            });
+            self.found.push(Mention { target, line: self.tokens[at].line, name: None, is_export: false });
         }
         next
     }
@@ -179,11 +165,7 @@ impl Reader<'_> {
                     return at + 1;
                 }
                 _ => {
-                    let name = segments
-                        .last()
-                        .filter(|last| *last != "self")
-                        .or(segments.iter().rev().nth(1))
-                        .cloned();
+                    let name = segments.last().filter(|last| *last != "self").or(segments.iter().rev().nth(1)).cloned();
                     self.mention(segments, line, name, is_export);
                     // The caller sees the `,` or `}` that ended this leaf; any other token is stepped over so that reading goes on.
                     let ends_leaf = matches!(self.kind_at(at), Some(Kind::Punct(',' | '}')) | None);
@@ -195,12 +177,7 @@ impl Reader<'_> {
 
     fn mention(&mut self, segments: Vec<String>, line: usize, name: Option<String>, is_export: bool) {
         if let Some(target) = self.absolute(&segments) {
-            self.found.push(Mention {
-                target,
-                line,
-                name,
-                is_export,
-            });
+            self.found.push(Mention { target, line, name, is_export });
         }
     }
 
@@ -218,11 +195,7 @@ impl Reader<'_> {
         };
         let ups = segments.iter().take_while(|segment| *segment == "super").count();
         base.truncate(base.len().saturating_sub(ups));
-        let rest = segments
-            .iter()
-            .skip(ups.max(1))
-            .filter(|segment| *segment != "self")
-            .cloned();
+        let rest = segments.iter().skip(ups.max(1)).filter(|segment| *segment != "self").cloned();
         base.extend(rest);
         Some(base)
     }
@@ -240,15 +213,10 @@ mod tests {
 
     fn edges(files: &[(&str, &str)]) -> Vec<String> {
         let unit = Unit::read(Path::new("src/lib.rs"), &|path| {
-            files
-                .iter()
-                .find(|(name, _)| Path::new(name) == path)
-                .map(|(_, text)| (*text).to_owned())
+            files.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| (*text).to_owned())
         });
-        let mut found: Vec<_> = references(&unit)
-            .iter()
-            .map(|r| format!("{}>{}:{}", r.from.join("."), r.to.join("."), r.line))
-            .collect();
+        let mut found: Vec<_> =
+            references(&unit).iter().map(|r| format!("{}>{}:{}", r.from.join("."), r.to.join("."), r.line)).collect();
         found.sort();
         found.dedup();
         found
@@ -279,10 +247,7 @@ mod tests {
 
     #[test]
     fn a_parent_that_works_with_its_child_has_an_edge() {
-        let found = edges(&[
-            ("src/lib.rs", "mod a;\nfn f() { a::g() }"),
-            ("src/a.rs", "use crate::f;"),
-        ]);
+        let found = edges(&[("src/lib.rs", "mod a;\nfn f() { a::g() }"), ("src/a.rs", "use crate::f;")]);
         assert_eq!(found, [">a:2", "a>:1"]);
     }
 }

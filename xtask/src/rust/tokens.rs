@@ -38,12 +38,7 @@ impl Token {
 
 /// Cuts a file into tokens.
 pub(crate) fn tokens(source: &str) -> Vec<Token> {
-    Scanner {
-        rest: source,
-        line: 1,
-        tokens: Vec::new(),
-    }
-    .run()
+    Scanner { rest: source, line: 1, tokens: Vec::new() }.run()
 }
 
 /// The tokens that are compiled outside tests: whatever follows a `#[cfg(test)]` or `#[test]` is left out.
@@ -141,16 +136,10 @@ impl Scanner<'_> {
             } else if first == '\'' {
                 self.quote();
             } else if first.is_alphabetic() || first == '_' {
-                let length = self
-                    .rest
-                    .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-                    .unwrap_or(self.rest.len());
+                let length = self.rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(self.rest.len());
                 self.take(Kind::Ident(self.rest[..length].to_owned()), length);
             } else if first.is_ascii_digit() {
-                let length = self
-                    .rest
-                    .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-                    .unwrap_or(self.rest.len());
+                let length = self.rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(self.rest.len());
                 self.take(Kind::Literal, length);
             } else if self.rest.starts_with("::") {
                 self.take(Kind::PathSep, 2);
@@ -177,9 +166,8 @@ impl Scanner<'_> {
         match length {
             Some(length) => self.take(Kind::Literal, length),
             None => {
-                let word = self.rest[1..]
-                    .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-                    .unwrap_or(self.rest.len() - 1);
+                let word =
+                    self.rest[1..].find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(self.rest.len() - 1);
                 self.take(Kind::Lifetime, 1 + word);
             }
         }
@@ -231,11 +219,7 @@ fn string_literal(source: &str) -> Option<usize> {
         let hashes = after.len() - after.trim_start_matches('#').len();
         let close = format!("\"{}", "#".repeat(hashes));
         let body = prefix.len() + hashes + 1;
-        return Some(
-            source[body..]
-                .find(&close)
-                .map_or(source.len(), |end| body + end + close.len()),
-        );
+        return Some(source[body..].find(&close).map_or(source.len(), |end| body + end + close.len()));
     }
     let mut escaped = false;
     for (at, byte) in after.bytes().enumerate().skip(1) {
@@ -254,10 +238,7 @@ mod tests {
     use super::*;
 
     fn words(source: &str) -> Vec<String> {
-        tokens(source)
-            .iter()
-            .filter_map(|token| token.ident().map(str::to_owned))
-            .collect()
+        tokens(source).iter().filter_map(|token| token.ident().map(str::to_owned)).collect()
     }
 
     #[test]
@@ -276,19 +257,13 @@ mod tests {
     fn test_items_are_left_out_and_only_they() {
         let source = "fn a() {} #[cfg(test)] mod tests { fn b() {} } #[cfg(not(test))] fn c() {} #[test] fn d() {} fn e() {} \
                       #[cfg(test)] #[allow(dead_code)] fn g(x: [u8; 3]) {} fn h() {}";
-        let kept: Vec<_> = functions(&without_tests(&tokens(source)))
-            .into_iter()
-            .map(|f| f.0)
-            .collect();
+        let kept: Vec<_> = functions(&without_tests(&tokens(source))).into_iter().map(|f| f.0).collect();
         assert_eq!(kept, ["a", "c", "e", "h"]);
     }
 
     #[test]
     fn a_function_is_as_long_as_from_its_fn_to_its_brace() {
         let source = "pub fn one() {\n}\ntrait T { fn none(&self); }\nfn two(\n) -> [u8; 2]\n{\n if x { }\n}\n";
-        assert_eq!(
-            functions(&tokens(source)),
-            [("one".to_owned(), 1, 2), ("two".to_owned(), 4, 5)]
-        );
+        assert_eq!(functions(&tokens(source)), [("one".to_owned(), 1, 2), ("two".to_owned(), 4, 5)]);
     }
 }

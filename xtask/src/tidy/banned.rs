@@ -12,13 +12,8 @@ const NOTES: [&str; 2] = [concat!("FIX", "ME"), concat!("XX", "X")];
 /// Macros that mark what is not done.
 const MACROS: [&str; 3] = ["todo", "unimplemented", "dbg"];
 /// Where time is an argument: one seed must replay a whole run.
-const PURE: [&str; 5] = [
-    "crates/core/src",
-    "crates/proto/src",
-    "crates/log/src",
-    "crates/client/src/session",
-    "crates/broker/src/core",
-];
+const PURE: [&str; 5] =
+    ["crates/core/src", "crates/proto/src", "crates/log/src", "crates/client/src/session", "crates/broker/src/core"];
 /// The one pure-crate file that may ask the operating system for the time: the clock that it hands to everyone else.
 const CLOCK: &str = "crates/core/src/clock";
 /// Where code may be unsafe.
@@ -36,18 +31,14 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
 }
 
 fn name(file: &Path) -> Option<Finding> {
-    let says_nothing = file
-        .with_extension("")
-        .components()
-        .any(|part| NAMES.iter().any(|name| part.as_os_str() == *name));
+    let says_nothing =
+        file.with_extension("").components().any(|part| NAMES.iter().any(|name| part.as_os_str() == *name));
     says_nothing.then(|| Finding::of(file, "the name says nothing; name the file after the thing it holds"))
 }
 
 fn notes(file: &Path, text: &str) -> Vec<Finding> {
-    let is_word = |line: &str, word: &str| {
-        line.split(|c: char| !c.is_alphanumeric() && c != '_')
-            .any(|part| part == word)
-    };
+    let is_word =
+        |line: &str, word: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|part| part == word);
     let lines = text.lines().enumerate();
     lines
         .filter(|(_, line)| NOTES.iter().any(|note| is_word(line, note)))
@@ -63,11 +54,7 @@ fn calls(file: &Path, tokens: &[Token]) -> Vec<Finding> {
         let next = tokens.get(at + 1).map(|token| &token.kind);
         let after = tokens.get(at + 2).and_then(Token::ident);
         if MACROS.contains(&word) && next == Some(&Kind::Punct('!')) {
-            findings.push(Finding::at(
-                file,
-                token.line,
-                format!("`{word}!` marks what is not done; finish it"),
-            ));
+            findings.push(Finding::at(file, token.line, format!("`{word}!` marks what is not done; finish it")));
         }
         if is_pure && matches!(word, "Instant" | "SystemTime") && next == Some(&Kind::PathSep) && after == Some("now") {
             findings.push(Finding::at(
@@ -97,9 +84,7 @@ fn unsafe_wall(file: &Path, tokens: &[Token]) -> Vec<Finding> {
         })
         .collect();
     let is_root = file.ends_with("src/lib.rs") || file.ends_with("src/main.rs");
-    let forbids = tokens
-        .windows(3)
-        .any(|part| part[0].is_ident("forbid") && part[2].is_ident("unsafe_code"));
+    let forbids = tokens.windows(3).any(|part| part[0].is_ident("forbid") && part[2].is_ident("unsafe_code"));
     if is_root && !forbids {
         findings.push(Finding::of(file, "expected `#![forbid(unsafe_code)]`"));
     }
@@ -107,9 +92,7 @@ fn unsafe_wall(file: &Path, tokens: &[Token]) -> Vec<Finding> {
 }
 
 fn is_in(file: &Path, places: &[&str]) -> bool {
-    places
-        .iter()
-        .any(|place| file.starts_with(place) || file == Path::new(place).with_extension("rs"))
+    places.iter().any(|place| file.starts_with(place) || file == Path::new(place).with_extension("rs"))
 }
 
 #[cfg(test)]

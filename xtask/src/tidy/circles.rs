@@ -9,11 +9,7 @@ use crate::rust::{Reference, Unit, references};
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let packages: Vec<_> = tree.packages().map(|(folder, _)| folder.to_path_buf()).collect();
-    packages
-        .iter()
-        .flat_map(|folder| tree.units(folder))
-        .flat_map(|unit| circles(&unit))
-        .collect()
+    packages.iter().flat_map(|folder| tree.units(folder)).flat_map(|unit| circles(&unit)).collect()
 }
 
 /// One finding per circle: the shortest one through each tangle of files.
@@ -21,11 +17,7 @@ fn circles(unit: &Unit) -> Vec<Finding> {
     let found = references(unit);
     let mut edges: Edges<'_> = BTreeMap::new();
     for reference in &found {
-        edges
-            .entry(&reference.from)
-            .or_default()
-            .entry(&reference.to)
-            .or_insert(reference);
+        edges.entry(&reference.from).or_default().entry(&reference.to).or_insert(reference);
     }
     let mut told: BTreeSet<&[String]> = BTreeSet::new();
     let mut findings = Vec::new();
@@ -47,10 +39,7 @@ fn circles(unit: &Unit) -> Vec<Finding> {
                 })
                 .collect();
             let file = &unit.modules[start].file;
-            findings.push(Finding::of(
-                file,
-                format!("a circle of {} files: {}", circle.len(), steps.join(", ")),
-            ));
+            findings.push(Finding::of(file, format!("a circle of {} files: {}", circle.len(), steps.join(", "))));
         }
     }
     findings
@@ -96,10 +85,7 @@ mod tests {
     fn a_ladder_of_files_passes() {
         let ladder = [
             ("src/lib.rs", "mod a; mod b; mod c; pub use a::A;"),
-            (
-                "src/a.rs",
-                "use crate::b::B; use crate::c::C; #[cfg(test)] mod tests { use super::*; }",
-            ),
+            ("src/a.rs", "use crate::b::B; use crate::c::C; #[cfg(test)] mod tests { use super::*; }"),
             ("src/b.rs", "use crate::c::C;"),
             ("src/c.rs", "#[cfg(test)] mod tests { use crate::a::A; }"),
         ];
@@ -124,10 +110,7 @@ mod tests {
 
     #[test]
     fn a_child_that_needs_a_parent_that_needs_it_is_a_circle() {
-        let circle = [
-            ("src/lib.rs", "mod a; fn f() { a::g() }"),
-            ("src/a.rs", "use crate::f;"),
-        ];
+        let circle = [("src/lib.rs", "mod a; fn f() { a::g() }"), ("src/a.rs", "use crate::f;")];
         assert_eq!(found(&circle).len(), 1);
     }
 }

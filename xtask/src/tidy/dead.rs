@@ -30,10 +30,8 @@ mod tests {
             ("x/tests/support/mod.rs", ""),
             ("x/tests/lost/mod.rs", ""),
         ]);
-        let found: Vec<_> = check(&tree)
-            .iter()
-            .map(|finding| finding.to_string().split(':').next().unwrap().to_owned())
-            .collect();
+        let found: Vec<_> =
+            check(&tree).iter().map(|finding| finding.to_string().split(':').next().unwrap().to_owned()).collect();
         assert_eq!(found, ["x/src/b.rs", "x/tests/lost/mod.rs"]);
     }
 }

@@ -50,21 +50,14 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
                 continue;
             }
         };
-        let name = manifest
-            .get("package")
-            .and_then(|package| package.get("name"))
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let name =
+            manifest.get("package").and_then(|package| package.get("name")).and_then(Value::as_str).unwrap_or_default();
         let crate_name = short(name).unwrap_or(name);
         let Some(floor) = floor(crate_name) else {
             findings.push(Finding::of(&file, format!("crate `{crate_name}` has no floor; give it one in xtask/src/tidy/floors.rs and docs/architecture.md")));
             continue;
         };
-        findings.extend(
-            arrows(&manifest)
-                .into_iter()
-                .filter_map(|arrow| judge(&file, crate_name, floor, &arrow)),
-        );
+        findings.extend(arrows(&manifest).into_iter().filter_map(|arrow| judge(&file, crate_name, floor, &arrow)));
     }
     findings
 }
@@ -81,20 +74,9 @@ fn arrows(manifest: &Table) -> Vec<Arrow> {
     let tables =
         std::iter::once(manifest).chain(targets.into_iter().flat_map(Table::values).filter_map(Value::as_table));
     for table in tables {
-        for (section, is_dev) in [
-            ("dependencies", false),
-            ("build-dependencies", false),
-            ("dev-dependencies", true),
-        ] {
-            let names = table
-                .get(section)
-                .and_then(Value::as_table)
-                .into_iter()
-                .flat_map(Table::keys);
-            found.extend(names.filter_map(|name| short(name)).map(|to| Arrow {
-                to: to.to_owned(),
-                is_dev,
-            }));
+        for (section, is_dev) in [("dependencies", false), ("build-dependencies", false), ("dev-dependencies", true)] {
+            let names = table.get(section).and_then(Value::as_table).into_iter().flat_map(Table::keys);
+            found.extend(names.filter_map(|name| short(name)).map(|to| Arrow { to: to.to_owned(), is_dev }));
         }
     }
     found
@@ -102,10 +84,7 @@ fn arrows(manifest: &Table) -> Vec<Arrow> {
 
 fn judge(file: &Path, from: &str, floor_from: u8, arrow: &Arrow) -> Option<Finding> {
     let Some(floor_to) = floor(&arrow.to) else {
-        return Some(Finding::of(
-            file,
-            format!("`{from}` uses `{}`, which has no floor", arrow.to),
-        ));
+        return Some(Finding::of(file, format!("`{from}` uses `{}`, which has no floor", arrow.to)));
     };
     let runs_down = floor_to < floor_from && (from != "testkit" || floor_to <= TESTKIT_SEES);
     let allowed = runs_down
@@ -128,9 +107,7 @@ fn floor(name: &str) -> Option<u8> {
 
 /// `core` for `crosstie-core`; nothing for a crate that is not ours.
 fn short(package: &str) -> Option<&str> {
-    package
-        .strip_prefix("crosstie-")
-        .or_else(|| (package == "crosstie" || package == "xtask").then_some(package))
+    package.strip_prefix("crosstie-").or_else(|| (package == "crosstie" || package == "xtask").then_some(package))
 }
 
 #[cfg(test)]
@@ -139,35 +116,19 @@ mod tests {
 
     fn found(name: &str, rest: &str) -> Vec<String> {
         let manifest = format!("[package]\nname = \"{name}\"\n{rest}");
-        check(&Tree::of(&[("crates/x/Cargo.toml", &manifest)]))
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        check(&Tree::of(&[("crates/x/Cargo.toml", &manifest)])).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn arrows_down_sideways_and_to_test_crates_pass() {
         assert!(
-            found(
-                "crosstie-net",
-                "[dependencies]\ncrosstie-core = \"1\"\ncrosstie-shm = \"1\"\nbytes = \"1\""
-            )
-            .is_empty()
+            found("crosstie-net", "[dependencies]\ncrosstie-core = \"1\"\ncrosstie-shm = \"1\"\nbytes = \"1\"")
+                .is_empty()
         );
         assert!(
-            found(
-                "crosstie-core",
-                "[dev-dependencies]\ncrosstie-testkit = \"1\"\ncrosstie-sim = \"1\""
-            )
-            .is_empty()
+            found("crosstie-core", "[dev-dependencies]\ncrosstie-testkit = \"1\"\ncrosstie-sim = \"1\"").is_empty()
         );
-        assert!(
-            found(
-                "crosstie-sim",
-                "[dependencies]\ncrosstie-broker = \"1\"\ncrosstie-testkit = \"1\""
-            )
-            .is_empty()
-        );
+        assert!(found("crosstie-sim", "[dependencies]\ncrosstie-broker = \"1\"\ncrosstie-testkit = \"1\"").is_empty());
     }
 
     #[test]
@@ -179,26 +140,10 @@ mod tests {
                 "crates/x/Cargo.toml: `proto` uses `broker`, which is on floor 4 and `proto` on floor 2; arrows run down only"
             ]
         );
-        assert_eq!(
-            found(
-                "crosstie-shm",
-                "[target.'cfg(unix)'.dependencies]\ncrosstie-net = \"1\""
-            )
-            .len(),
-            1
-        );
-        assert_eq!(
-            found("crosstie-testkit", "[dependencies]\ncrosstie-client = \"1\"").len(),
-            1
-        );
-        assert_eq!(
-            found("crosstie-client", "[dependencies]\ncrosstie-testkit = \"1\"").len(),
-            1
-        );
-        assert_eq!(
-            found("crosstie-client", "[dev-dependencies]\ncrosstie-server = \"1\"").len(),
-            1
-        );
+        assert_eq!(found("crosstie-shm", "[target.'cfg(unix)'.dependencies]\ncrosstie-net = \"1\"").len(), 1);
+        assert_eq!(found("crosstie-testkit", "[dependencies]\ncrosstie-client = \"1\"").len(), 1);
+        assert_eq!(found("crosstie-client", "[dependencies]\ncrosstie-testkit = \"1\"").len(), 1);
+        assert_eq!(found("crosstie-client", "[dev-dependencies]\ncrosstie-server = \"1\"").len(), 1);
     }
 
     #[test]

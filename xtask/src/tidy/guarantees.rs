@@ -29,11 +29,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         for (what, cell) in [("test", test), ("control", control)] {
             let names = names(cell);
             if names.is_empty() {
-                findings.push(Finding::at(
-                    file,
-                    at + 1,
-                    format!("the {what} cell names no `file::function`"),
-                ));
+                findings.push(Finding::at(file, at + 1, format!("the {what} cell names no `file::function`")));
             }
             let broken = names.into_iter().filter_map(|name| problem(tree, name));
             findings.extend(broken.map(|problem| Finding::at(file, at + 1, format!("the {what} {problem}"))));
@@ -53,11 +49,7 @@ fn row(line: &str) -> Option<Vec<&str>> {
 
 /// What stands in backticks and has a `::`.
 fn names(cell: &str) -> Vec<&str> {
-    cell.split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|name| name.contains("::"))
-        .collect()
+    cell.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect()
 }
 
 fn problem(tree: &Tree, name: &str) -> Option<String> {
@@ -69,9 +61,7 @@ fn problem(tree: &Tree, name: &str) -> Option<String> {
     let exists = if file.ends_with(".py") {
         text.contains(&format!("def {function}("))
     } else {
-        tokens(text)
-            .windows(2)
-            .any(|pair| pair[0].is_ident("fn") && pair[1].is_ident(function))
+        tokens(text).windows(2).any(|pair| pair[0].is_ident("fn") && pair[1].is_ident(function))
     };
     (!exists).then(|| format!("`{name}` names a function that the file lacks"))
 }
@@ -92,10 +82,7 @@ mod tests {
 
     #[test]
     fn rows_that_name_what_exists_pass() {
-        assert_eq!(
-            found("| order | `a/b.rs::tests::holds`, `t.py::works` | `a/b.rs::holds` (no order) |"),
-            [""; 0]
-        );
+        assert_eq!(found("| order | `a/b.rs::tests::holds`, `t.py::works` | `a/b.rs::holds` (no order) |"), [""; 0]);
     }
 
     #[test]

@@ -42,10 +42,8 @@ mod tests {
             ("licence.rs", "//! Copyright 2026 the authors.\n"),
             ("unfinished.rs", "//! A queue\n"),
         ]);
-        let found: Vec<_> = check(&tree)
-            .iter()
-            .map(|finding| finding.to_string().split(':').next().unwrap().to_owned())
-            .collect();
+        let found: Vec<_> =
+            check(&tree).iter().map(|finding| finding.to_string().split(':').next().unwrap().to_owned()).collect();
         assert_eq!(found, ["late.rs", "licence.rs", "none.rs", "unfinished.rs"]);
     }
 }

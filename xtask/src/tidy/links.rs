@@ -6,9 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use super::tree::{Finding, Tree};
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
-    tree.with_extension("md")
-        .flat_map(|(file, text)| check_file(tree, file, text))
-        .collect()
+    tree.with_extension("md").flat_map(|(file, text)| check_file(tree, file, text)).collect()
 }
 
 fn check_file(tree: &Tree, file: &Path, text: &str) -> Vec<Finding> {
@@ -18,14 +16,10 @@ fn check_file(tree: &Tree, file: &Path, text: &str) -> Vec<Finding> {
         if is_elsewhere {
             continue;
         }
-        let (path, anchor) = target
-            .split_once('#')
-            .map_or((target.as_str(), None), |(path, anchor)| (path, Some(anchor)));
-        let goal = if path.is_empty() {
-            file.to_path_buf()
-        } else {
-            join(file.parent().unwrap_or(Path::new("")), path)
-        };
+        let (path, anchor) =
+            target.split_once('#').map_or((target.as_str(), None), |(path, anchor)| (path, Some(anchor)));
+        let goal =
+            if path.is_empty() { file.to_path_buf() } else { join(file.parent().unwrap_or(Path::new("")), path) };
         if tree.text(&goal).is_none() && !tree.root().join(&goal).exists() {
             findings.push(Finding::at(
                 file,
@@ -91,11 +85,8 @@ fn anchors(text: &str) -> Vec<String> {
 fn prose(text: &str) -> Vec<(usize, String)> {
     fenced_out(text)
         .map(|(number, line)| {
-            let parts: Vec<_> = line
-                .split('`')
-                .enumerate()
-                .map(|(at, part)| if at % 2 == 0 { part } else { "" })
-                .collect();
+            let parts: Vec<_> =
+                line.split('`').enumerate().map(|(at, part)| if at % 2 == 0 { part } else { "" }).collect();
             (number, parts.concat())
         })
         .collect()
@@ -112,11 +103,7 @@ fn fenced_out(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// `folder` and the relative `path` as one path without dots; a path that starts with `/` counts from the root of the project.
 fn join(folder: &Path, path: &str) -> PathBuf {
-    let mut joined = if path.starts_with('/') {
-        PathBuf::new()
-    } else {
-        folder.to_path_buf()
-    };
+    let mut joined = if path.starts_with('/') { PathBuf::new() } else { folder.to_path_buf() };
     for part in Path::new(path).components() {
         match part {
             Component::ParentDir => {

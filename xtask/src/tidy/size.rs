@@ -29,10 +29,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let listed: Ratchet = match tree.text(Path::new(FILE)).map(toml::from_str).transpose() {
         Ok(listed) => listed.unwrap_or_default(),
         Err(error) => {
-            return vec![Finding::of(
-                Path::new(FILE),
-                format!("expected the sizes of long files: {error}"),
-            )];
+            return vec![Finding::of(Path::new(FILE), format!("expected the sizes of long files: {error}"))];
         }
     };
     let found = measure(tree);
@@ -69,18 +66,12 @@ fn compare(found: &BTreeMap<String, usize>, listed: &BTreeMap<String, usize>, li
     let grown = found.iter().filter_map(|(name, lines)| {
         let allowed = *listed.get(name).unwrap_or(&limit);
         (*lines > allowed).then(|| {
-            Finding::of(
-                Path::new(name),
-                format!("{lines} lines, at most {allowed} are allowed; cut it into thoughts"),
-            )
+            Finding::of(Path::new(name), format!("{lines} lines, at most {allowed} are allowed; cut it into thoughts"))
         })
     });
     let gone = listed.keys().filter(|name| !found.contains_key(*name));
     let gone = gone.map(|name| {
-        Finding::of(
-            Path::new(FILE),
-            format!("`{name}` is no longer long: remove it with `cargo xtask tidy --ratchet`"),
-        )
+        Finding::of(Path::new(FILE), format!("`{name}` is no longer long: remove it with `cargo xtask tidy --ratchet`"))
     });
     grown.chain(gone).collect()
 }
@@ -91,10 +82,7 @@ mod tests {
 
     fn found(lines: usize, ratchet: &str) -> Vec<String> {
         let text = "\n".repeat(lines);
-        check(&Tree::of(&[("a.rs", &text), (FILE, ratchet)]))
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        check(&Tree::of(&[("a.rs", &text), (FILE, ratchet)])).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -117,10 +105,7 @@ mod tests {
         let found = check(&Tree::of(&[("a.rs", &text)]));
         assert_eq!(
             found,
-            [Finding::of(
-                Path::new("a.rs::long"),
-                "102 lines, at most 100 are allowed; cut it into thoughts"
-            )]
+            [Finding::of(Path::new("a.rs::long"), "102 lines, at most 100 are allowed; cut it into thoughts")]
         );
     }
 }

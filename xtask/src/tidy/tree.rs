@@ -30,10 +30,7 @@ const TEXT: [&str; 5] = ["rs", "md", "toml", "py", "sh"];
 
 impl Tree {
     pub(super) fn read(root: &Path) -> Result<Self> {
-        let mut tree = Self {
-            root: root.to_path_buf(),
-            files: BTreeMap::new(),
-        };
+        let mut tree = Self { root: root.to_path_buf(), files: BTreeMap::new() };
         tree.read_folder(root)?;
         Ok(tree)
     }
@@ -76,16 +73,11 @@ impl Tree {
             let is_file =
                 file.extension().is_some_and(|e| e == "rs") && one_per_file.iter().any(|place| place == parent);
             let is_main = file.ends_with("main.rs")
-                && parent
-                    .parent()
-                    .is_some_and(|above| one_per_file.iter().any(|place| place == above));
+                && parent.parent().is_some_and(|above| one_per_file.iter().any(|place| place == above));
             is_file || is_main
         });
         let roots: Vec<_> = standard.chain(several.cloned()).collect();
-        roots
-            .iter()
-            .map(|root| Unit::read(root, &|path| self.files.get(path).cloned()))
-            .collect()
+        roots.iter().map(|root| Unit::read(root, &|path| self.files.get(path).cloned())).collect()
     }
 
     fn read_folder(&mut self, folder: &Path) -> Result<()> {
@@ -104,10 +96,7 @@ impl Tree {
             } else if kind.is_file() && path.extension().is_some_and(|e| TEXT.iter().any(|known| *known == e)) {
                 let text = fs::read_to_string(&path)
                     .map_err(|error| Failure::failed(format!("cannot read {} as text: {error}", path.display())))?;
-                let inside = path
-                    .strip_prefix(&self.root)
-                    .expect("the walk started at the root")
-                    .to_path_buf();
+                let inside = path.strip_prefix(&self.root).expect("the walk started at the root").to_path_buf();
                 self.files.insert(inside, text);
             }
         }
@@ -117,32 +106,18 @@ impl Tree {
     /// A tree that exists on paper only, for the controls of the rules.
     #[cfg(test)]
     pub(super) fn of(files: &[(&str, &str)]) -> Self {
-        let files = files
-            .iter()
-            .map(|(path, text)| (PathBuf::from(path), (*text).to_owned()))
-            .collect();
-        Self {
-            root: PathBuf::from("/nowhere"),
-            files,
-        }
+        let files = files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned())).collect();
+        Self { root: PathBuf::from("/nowhere"), files }
     }
 }
 
 impl Finding {
     pub(super) fn at(file: &Path, line: usize, what: impl Into<String>) -> Self {
-        Self {
-            file: file.to_path_buf(),
-            line: Some(line),
-            what: what.into(),
-        }
+        Self { file: file.to_path_buf(), line: Some(line), what: what.into() }
     }
 
     pub(super) fn of(file: &Path, what: impl Into<String>) -> Self {
-        Self {
-            file: file.to_path_buf(),
-            line: None,
-            what: what.into(),
-        }
+        Self { file: file.to_path_buf(), line: None, what: what.into() }
     }
 }
 
@@ -162,13 +137,9 @@ mod tests {
     #[test]
     fn the_walk_takes_our_text_and_leaves_the_rest() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        for (path, text) in [
-            ("a/b.rs", "x"),
-            ("target/c.rs", "x"),
-            (".git/d.md", "x"),
-            (".ci/e.sh", "x"),
-            ("f.bin", "\u{0}"),
-        ] {
+        for (path, text) in
+            [("a/b.rs", "x"), ("target/c.rs", "x"), (".git/d.md", "x"), (".ci/e.sh", "x"), ("f.bin", "\u{0}")]
+        {
             let path = folder.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();

@@ -22,17 +22,11 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    const ANYBODY: Self = Self {
-        user: None,
-        permissions: None,
-    };
+    const ANYBODY: Self = Self { user: None, permissions: None };
 
     fn user(user: &User) -> Self {
         let all = user.permissions == Permissions::default();
-        Self {
-            user: Some(user.name.clone()),
-            permissions: (!all).then(|| user.permissions.clone()),
-        }
+        Self { user: Some(user.name.clone()), permissions: (!all).then(|| user.permissions.clone()) }
     }
 }
 
@@ -49,6 +43,15 @@ impl PasswordCheck {
     }
 }
 
+/// How a client is let in that has shown nothing, if there is a way.
+pub(super) fn without_credentials(auth: &Auth) -> Option<Admission> {
+    if auth.token.is_none() && auth.users.is_empty() {
+        return Some(Admission::ANYBODY);
+    }
+    let name = auth.no_auth_user.as_deref()?;
+    auth.users.iter().find(|user| user.name == name).map(Admission::user)
+}
+
 pub(super) fn judge(auth: &Auth, connect: &Connect) -> Verdict {
     if auth.token.is_none() && auth.users.is_empty() {
         return Verdict::Admit(Admission::ANYBODY);
@@ -61,23 +64,14 @@ pub(super) fn judge(auth: &Auth, connect: &Connect) -> Verdict {
             .or_else(|| auth.users.iter().map(|user| &user.password).find(|s| s.is_hashed()));
         let admission = user.map_or(Admission::ANYBODY, Admission::user);
         return secret.map_or(Verdict::Refuse, |secret| {
-            compare(
-                secret,
-                connect.pass.as_deref().unwrap_or_default(),
-                admission,
-                user.is_some(),
-            )
+            compare(secret, connect.pass.as_deref().unwrap_or_default(), admission, user.is_some())
         });
     }
     if let (Some(token), Some(shown)) = (&auth.token, connect.auth_token.as_deref()) {
         return compare(token, shown, Admission::ANYBODY, true);
     }
-    let fallback = auth
-        .no_auth_user
-        .as_deref()
-        .and_then(|name| auth.users.iter().find(|user| user.name == name));
-    match fallback {
-        Some(user) if connect.auth_token.is_none() => Verdict::Admit(Admission::user(user)),
+    match without_credentials(auth) {
+        Some(admission) if connect.auth_token.is_none() => Verdict::Admit(admission),
         _ => Verdict::Refuse,
     }
 }
@@ -85,32 +79,17 @@ pub(super) fn judge(auth: &Auth, connect: &Connect) -> Verdict {
 fn compare(secret: &Secret, shown: &str, admission: Admission, exists: bool) -> Verdict {
     if secret.is_hashed() {
         // Longer passwords than bcrypt looks at are refused, not cut; an absent user is checked against a hash nobody has.
-        let password = if exists && shown.len() <= 72 {
-            shown.to_owned()
-        } else {
-            "\u{1}absent".to_owned()
-        };
-        return Verdict::Check {
-            check: PasswordCheck {
-                password,
-                hash: secret.clone(),
-            },
-            then: admission,
-        };
+        let password = if exists && shown.len() <= 72 { shown.to_owned() } else { "\u{1}absent".to_owned() };
+        return Verdict::Check { check: PasswordCheck { password, hash: secret.clone() }, then: admission };
     }
     let same = exists & equal(secret.expose().as_bytes(), shown.as_bytes());
-    if same {
-        Verdict::Admit(admission)
-    } else {
-        Verdict::Refuse
-    }
+    if same { Verdict::Admit(admission) } else { Verdict::Refuse }
 }
 
 /// Compares in a time that depends on the length of `shown` alone.
 fn equal(secret: &[u8], shown: &[u8]) -> bool {
-    let difference = shown.iter().enumerate().fold(0u8, |sum, (i, byte)| {
-        sum | (byte ^ secret.get(i).copied().unwrap_or(!byte))
-    });
+    let difference =
+        shown.iter().enumerate().fold(0u8, |sum, (i, byte)| sum | (byte ^ secret.get(i).copied().unwrap_or(!byte)));
     (difference == 0) & (secret.len() == shown.len())
 }
 
@@ -124,10 +103,7 @@ mod tests {
             password: Secret::new(password),
             permissions: Permissions::default(),
         };
-        Auth {
-            users: vec![user("ann", "a"), user("bob", &bcrypt::hash("b", 4).unwrap())],
-            ..Auth::default()
-        }
+        Auth { users: vec![user("ann", "a"), user("bob", &bcrypt::hash("b", 4).unwrap())], ..Auth::default() }
     }
 
     fn admitted(auth: &Auth, connect: Connect) -> Option<String> {
@@ -139,25 +115,16 @@ mod tests {
     }
 
     fn password(user: &str, pass: &str) -> Connect {
-        Connect {
-            user: Some(user.into()),
-            pass: Some(pass.into()),
-            ..Connect::default()
-        }
+        Connect { user: Some(user.into()), pass: Some(pass.into()), ..Connect::default() }
     }
 
     #[test]
     fn passwords_are_compared_in_the_clear_or_by_hash() {
         assert_eq!(admitted(&auth(), password("ann", "a")).as_deref(), Some("ann"));
         assert_eq!(admitted(&auth(), password("bob", "b")).as_deref(), Some("bob"));
-        for (user, pass) in [
-            ("ann", "b"),
-            ("ann", ""),
-            ("ann", "aa"),
-            ("bob", "a"),
-            ("eve", "a"),
-            ("eve", "\u{1}absent"),
-        ] {
+        for (user, pass) in
+            [("ann", "b"), ("ann", ""), ("ann", "aa"), ("bob", "a"), ("eve", "a"), ("eve", "\u{1}absent")]
+        {
             assert_eq!(admitted(&auth(), password(user, pass)), None, "{user} {pass}");
         }
         assert_eq!(admitted(&auth(), Connect::default()), None);
@@ -165,24 +132,15 @@ mod tests {
 
     #[test]
     fn without_credentials_one_is_the_fallback_user_if_there_is_one() {
-        let auth = Auth {
-            no_auth_user: Some("ann".into()),
-            ..auth()
-        };
+        let auth = Auth { no_auth_user: Some("ann".into()), ..auth() };
         assert_eq!(admitted(&auth, Connect::default()).as_deref(), Some("ann"));
         assert_eq!(admitted(&auth, password("ann", "wrong")), None);
     }
 
     #[test]
     fn a_token_is_compared_whole() {
-        let auth = Auth {
-            token: Some(Secret::new("tok")),
-            ..Auth::default()
-        };
-        let token = |token: &str| Connect {
-            auth_token: Some(token.into()),
-            ..Connect::default()
-        };
+        let auth = Auth { token: Some(Secret::new("tok")), ..Auth::default() };
+        let token = |token: &str| Connect { auth_token: Some(token.into()), ..Connect::default() };
         assert!(admitted(&auth, token("tok")).is_some());
         assert!(
             admitted(&auth, token("to")).is_none()

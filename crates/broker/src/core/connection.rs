@@ -14,12 +14,13 @@ use memchr::memchr;
 
 use super::{
     Core, MAX_UNFLUSHED,
-    auth::{Admission, PasswordCheck, Verdict, judge},
-    lock,
-    peer::Peer,
+    auth::{Admission, PasswordCheck, Verdict, judge, without_credentials},
+    counters::count,
+    lock::lock,
+    peer::{Peer, Subscription},
     permissions::{Rights, Subscribe},
-    subscription::Subscription,
-    worker::{Worker, count},
+    quote::quoted,
+    worker::Worker,
 };
 
 /// A buffer for half an operation that is larger than this is given back once the operation is whole.
@@ -66,10 +67,9 @@ pub struct Connection {
     held: Vec<u8>,
     /// How long `held` must be before it is worth a look.
     wanted: usize,
-    verbose: bool,
-    pedantic: bool,
-    headers: bool,
-    no_responders: bool,
+    /// What the client last said of itself; before that, the defaults.
+    connect: Box<Connect>,
+    is_introduced: bool,
     next_ping: Mono,
     ping_sent: Option<Mono>,
     pings_out: u32,
@@ -79,25 +79,21 @@ pub struct Connection {
 impl Connection {
     pub(super) fn new(peer: Arc<Peer>, core: &Core, now: Mono) -> Self {
         let auth = &core.options.auth;
-        let must_show = auth.token.is_some() || !auth.users.is_empty();
-        let phase = if must_show {
-            Phase::Unauthenticated {
-                until: now + auth.timeout,
-                bytes: 0,
-            }
-        } else {
-            Phase::Ready
-        };
+        let admission = without_credentials(auth);
+        let must_show = admission.is_none();
+        if let Some(admission) = admission {
+            give_rights(&peer, admission);
+        }
+        let phase =
+            if must_show { Phase::Unauthenticated { until: now + auth.timeout, bytes: 0 } } else { Phase::Ready };
         Self {
             peer,
             is_counted: must_show,
             phase,
             held: Vec::new(),
             wanted: 0,
-            verbose: true,
-            pedantic: true,
-            headers: false,
-            no_responders: false,
+            connect: Box::default(),
+            is_introduced: false,
             next_ping: now + core.options.ping_interval,
             ping_sent: None,
             pings_out: 0,
@@ -147,7 +143,7 @@ impl Connection {
     }
 
     fn confirm(&self, core: &Core, worker: &mut Worker) {
-        if self.verbose {
+        if self.connect.verbose {
             core.append(worker, &self.peer, b"+OK\r\n");
         }
     }
@@ -169,15 +165,18 @@ impl Core {
             }
         }
         let next = connection.digest(self, worker, bytes, now);
-        worker.retire(self);
-        worker.report(&self.counters);
+        self.settle(worker);
         next
     }
 
     /// Goes on with a client whose password has been checked.
     pub fn checked(&self, connection: &mut Connection, worker: &mut Worker, is_right: bool, now: Mono) -> Next {
         match std::mem::replace(&mut connection.phase, Phase::Closing) {
-            Phase::Checking { then } if is_right => connection.admit(self, worker, then, now),
+            Phase::Checking { then } if is_right => {
+                if let Some(next) = connection.admit(self, worker, then, now) {
+                    return next;
+                }
+            }
             Phase::Checking { .. } => return connection.refuse(self, worker),
             other => connection.phase = other,
         }
@@ -265,7 +264,7 @@ impl Connection {
             if used == 0 || next.is_some() {
                 return (at, next);
             }
-            if worker.unflushed > MAX_UNFLUSHED && worker.flush(core, now) {
+            if worker.unflushed > MAX_UNFLUSHED && core.flush(worker, now) {
                 return (at, Some(Next::Pause(now + PAUSE)));
             }
         }
@@ -309,7 +308,7 @@ impl Connection {
     fn violated(&mut self, core: &Core, worker: &mut Worker, violation: Violation) -> Next {
         let reason = match violation {
             Violation::UnknownOperation => "Unknown Protocol Operation",
-            Violation::ControlLine => "Maximum Control Line Exceeded",
+            Violation::ControlLine => "maximum control line exceeded",
             Violation::Payload => "Maximum Payload Violation",
             Violation::Arguments => return self.close(),
         };
@@ -339,51 +338,52 @@ impl Connection {
     }
 
     fn connect(&mut self, core: &Core, worker: &mut Worker, json: &[u8], now: Mono) -> Option<Next> {
-        let Ok(connect) = serde_json::from_slice::<Connect>(json) else {
-            return Some(self.close());
-        };
-        (self.verbose, self.pedantic) = (connect.verbose, connect.pedantic);
-        self.headers = connect.headers;
-        self.no_responders = connect.no_responders && connect.headers;
-        let peer = &self.peer;
+        let Ok(connect) = self.connect.amended(json) else { return Some(self.close()) };
+        if std::mem::replace(&mut self.is_introduced, true) {
+            self.forget_subscriptions(core);
+        }
+        *self.connect = connect;
+        let (peer, connect) = (&self.peer, &self.connect);
         peer.takes_headers.store(connect.headers, Ordering::Relaxed);
         peer.echo.store(connect.echo, Ordering::Relaxed);
         peer.takes_info.store(connect.protocol >= 1, Ordering::Relaxed);
         let mut about = lock(&peer.about);
         (about.name, about.lang, about.version) = (connect.name.clone(), connect.lang.clone(), connect.version.clone());
         drop(about);
-        if connect.no_responders && !connect.headers {
-            return Some(self.close_with(core, worker, "no responders requires headers support"));
+        if connect.account.as_deref().is_some_and(|account| !account.is_empty()) {
+            return Some(self.refuse(core, worker));
         }
-        match self.phase {
-            Phase::Unauthenticated { .. } => match judge(&core.options.auth, &connect) {
-                Verdict::Admit(admission) => self.admit(core, worker, admission, now),
-                Verdict::Check { check, then } => {
-                    self.phase = Phase::Checking { then };
-                    return Some(Next::Check(check));
-                }
-                Verdict::Refuse => return Some(self.refuse(core, worker)),
-            },
-            Phase::Ready => {
-                self.confirm(core, worker);
-                self.next_ping = self.next_ping.min(now + FIRST_PING);
+        match judge(&core.options.auth, connect) {
+            Verdict::Admit(admission) => self.admit(core, worker, admission, now),
+            Verdict::Check { check, then } => {
+                self.phase = Phase::Checking { then };
+                Some(Next::Check(check))
             }
-            Phase::Checking { .. } | Phase::Closing => {}
+            Verdict::Refuse => Some(self.refuse(core, worker)),
         }
-        None
     }
 
-    fn admit(&mut self, core: &Core, worker: &mut Worker, admission: Admission, now: Mono) {
+    /// A second introduction starts over.
+    fn forget_subscriptions(&self, core: &Core) {
+        let subscriptions = std::mem::take(&mut *lock(&self.peer.subscriptions));
+        for subscription in subscriptions.into_values() {
+            core.directory.remove(&subscription);
+        }
+    }
+
+    fn admit(&mut self, core: &Core, worker: &mut Worker, admission: Admission, now: Mono) -> Option<Next> {
+        if !(0..=1).contains(&self.connect.protocol) {
+            return Some(self.close_with(core, worker, "invalid client protocol"));
+        }
+        if self.connect.no_responders && !self.connect.headers {
+            return Some(self.close_with(core, worker, "no responders requires headers support"));
+        }
         self.phase = Phase::Ready;
         self.leave_crowd(core);
-        lock(&self.peer.about).user = admission.user;
-        if let Some(permissions) = admission.permissions {
-            let rights = Rights::new(permissions);
-            self.peer.notes_replies.store(rights.notes_replies(), Ordering::Relaxed);
-            *lock(&self.peer.rights) = Some(rights);
-        }
+        give_rights(&self.peer, admission);
         self.confirm(core, worker);
         self.next_ping = self.next_ping.min(now + FIRST_PING);
+        None
     }
 
     fn refuse(&mut self, core: &Core, worker: &mut Worker) -> Next {
@@ -393,66 +393,46 @@ impl Connection {
 
     #[inline]
     fn publish(&mut self, core: &Core, worker: &mut Worker, publish: &Pub<'_>, now: Mono) -> Option<Next> {
-        if publish.header_len.is_some() && !self.headers {
-            return Some(self.close_with(core, worker, "message headers not supported"));
+        if publish.header_len.is_some() && !self.connect.headers {
+            return Some(self.close());
         }
-        if self.pedantic && !is_valid_subject(publish.subject) {
+        if self.connect.pedantic && !is_valid_subject(publish.subject) {
             self.complain(core, worker, "Invalid Publish Subject");
         }
         // Relaxed adds by the only writer: a plain store would do as well.
         self.peer.in_msgs.fetch_add(1, Ordering::Relaxed);
-        self.peer
-            .in_bytes
-            .fetch_add(publish.body.len() as u64, Ordering::Relaxed);
+        self.peer.in_bytes.fetch_add(publish.body.len() as u64, Ordering::Relaxed);
         worker.tally.in_msgs += 1;
         worker.tally.in_bytes += publish.body.len() as u64;
-        if lock(&self.peer.rights)
-            .as_mut()
-            .is_some_and(|rights| !rights.may_publish(publish.subject, now))
-        {
+        if lock(&self.peer.rights).as_mut().is_some_and(|rights| !rights.may_publish(publish.subject, now)) {
             count(&core.counters.permission_violations, 1);
-            let subject = String::from_utf8_lossy(publish.subject).into_owned();
-            self.complain(
-                core,
-                worker,
-                &format!("Permissions Violation for Publish to \"{subject}\""),
-            );
+            self.complain(core, worker, &format!("Permissions Violation for Publish to {}", quoted(publish.subject)));
             return None;
         }
         self.confirm(core, worker);
         let delivered = core.deliver(worker, &self.peer, publish, now);
-        if let (0, true, Some(reply)) = (delivered, self.no_responders, publish.reply) {
+        if let (0, true, Some(reply)) = (delivered, self.connect.no_responders, publish.reply) {
             core.answer_no_responders(worker, &self.peer, reply);
         }
         None
     }
 
     fn subscribe(&mut self, core: &Core, worker: &mut Worker, subject: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let rights = lock(&self.peer.rights)
-            .as_ref()
-            .map(|rights| rights.may_subscribe(subject, queue));
+        let rights = lock(&self.peer.rights).as_ref().map(|rights| rights.may_subscribe(subject, queue));
         let hidden = match rights {
             None => Vec::new(),
             Some(Subscribe::Allowed { hidden }) => hidden,
             Some(Subscribe::Denied) => {
                 count(&core.counters.permission_violations, 1);
-                let group = queue.map_or_else(String::new, |queue| format!(" using queue \"{}\"", text(queue)));
-                let subject = text(subject);
-                return self.complain(
-                    core,
-                    worker,
-                    &format!("Permissions Violation for Subscription to \"{subject}\"{group}"),
-                );
+                let group = queue.map_or_else(String::new, |queue| format!(" using queue {}", quoted(queue)));
+                let text = format!("Permissions Violation for Subscription to {}{group}", quoted(subject));
+                return self.complain(core, worker, &text);
             }
         };
-        if !is_valid_pattern(subject) {
-            return self.complain(core, worker, "Invalid Subject");
-        }
         let subscription = {
             let mut subscriptions = lock(&self.peer.subscriptions);
             let max = core.options.limits.max_subscriptions;
-            if max > 0 && subscriptions.len() >= max && !subscriptions.contains_key(sid) {
+            if max > 0 && subscriptions.len() >= max {
                 drop(subscriptions);
                 return self.complain(core, worker, "maximum subscriptions exceeded");
             }
@@ -460,11 +440,15 @@ impl Connection {
                 drop(subscriptions);
                 return self.confirm(core, worker);
             }
+            if !is_valid_pattern(subject) {
+                drop(subscriptions);
+                return self.complain(core, worker, "Invalid Subject");
+            }
             let subscription = Arc::new(Subscription::new(Arc::clone(&self.peer), subject, queue, sid, hidden));
             subscriptions.insert(sid.into(), Arc::clone(&subscription));
             subscription
         };
-        core.subscribe(&subscription);
+        core.directory.insert(&subscription);
         self.confirm(core, worker);
     }
 
@@ -477,8 +461,16 @@ impl Connection {
         };
         drop(subscriptions);
         if let Some(subscription) = ended {
-            core.unsubscribe(&subscription);
+            core.directory.remove(&subscription);
         }
         self.confirm(core, worker);
     }
+}
+
+/// Notes who a client is and what it may do.
+fn give_rights(peer: &Peer, admission: Admission) {
+    lock(&peer.about).user = admission.user;
+    let rights = admission.permissions.map(Rights::new);
+    peer.notes_replies.store(rights.as_ref().is_some_and(Rights::notes_replies), Ordering::Relaxed);
+    *lock(&peer.rights) = rights;
 }

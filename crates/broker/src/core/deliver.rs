@@ -9,10 +9,10 @@ use crosstie_proto::nats::{client_op::Pub, write::push_decimal};
 use super::{
     Core,
     index::Matched,
-    lock,
+    lock::lock,
     outbox::Appended,
-    peer::Peer,
-    subscription::{Claim, Subscription},
+    peer::{Peer, Subscription},
+    subscription::Claim,
     worker::Worker,
 };
 
@@ -30,19 +30,14 @@ struct Delivery<'a> {
 impl Core {
     /// Gives a message to everybody who wants it, and says how many that were.
     pub(super) fn deliver(&self, worker: &mut Worker, from: &Arc<Peer>, publish: &Pub<'_>, now: Mono) -> usize {
-        let matched = worker.lookup(self, publish.subject);
+        let matched = worker.lookup(&self.directory, publish.subject);
         if matched.plain.is_empty() && matched.groups.is_empty() {
             return 0;
         }
         worker.prepare(publish);
         let many = publish.body.len() >= SHARE_FROM && receivers(&matched) > 1;
         let shared = many.then(|| Bytes::copy_from_slice(publish.body));
-        let delivery = Delivery {
-            publish,
-            from,
-            shared,
-            now,
-        };
+        let delivery = Delivery { publish, from, shared, now };
         let mut delivered = 0;
         for subscription in &matched.plain {
             delivered += usize::from(self.hand(worker, subscription, &delivery));
@@ -56,18 +51,10 @@ impl Core {
     /// Gives it to exactly one member: from a random one on, the first who takes it.
     fn hand_to_one(&self, worker: &mut Worker, group: &[Arc<Subscription>], delivery: &Delivery<'_>) -> bool {
         let members = group.len();
-        let start = if members > 1 {
-            worker.random.below(members as u64) as usize
-        } else {
-            0
-        };
+        let start = if members > 1 { worker.random.below(members as u64) as usize } else { 0 };
         (0..members).any(|i| {
             let index = start + i;
-            self.hand(
-                worker,
-                &group[if index < members { index } else { index - members }],
-                delivery,
-            )
+            self.hand(worker, &group[if index < members { index } else { index - members }], delivery)
         })
     }
 
@@ -92,9 +79,7 @@ impl Core {
         {
             rights.note_reply(reply, delivery.now);
         }
-        let strip = publish
-            .header_len
-            .filter(|_| !peer.takes_headers.load(Ordering::Relaxed));
+        let strip = publish.header_len.filter(|_| !peer.takes_headers.load(Ordering::Relaxed));
         let body = &publish.body[strip.unwrap_or(0)..];
         let limit = self.options.limits.max_pending;
         let size = worker.head.len() + subscription.sid.len() + worker.tail.len() + body.len() + 8;
@@ -130,11 +115,8 @@ impl Core {
 
     /// Tells a requester that nobody listens, where it waits for the answer.
     pub(super) fn answer_no_responders(&self, worker: &mut Worker, peer: &Arc<Peer>, reply: &[u8]) {
-        let matched = worker.lookup(self, reply);
-        let own = matched
-            .plain
-            .iter()
-            .find(|subscription| Arc::ptr_eq(&subscription.peer, peer));
+        let matched = worker.lookup(&self.directory, reply);
+        let own = matched.plain.iter().find(|subscription| Arc::ptr_eq(&subscription.peer, peer));
         let Some(subscription) = own.filter(|subscription| subscription.claim() != Claim::Refused) else {
             return;
         };
@@ -157,11 +139,7 @@ impl Worker {
     #[inline]
     fn prepare(&mut self, publish: &Pub<'_>) {
         self.head.clear();
-        self.head.extend_from_slice(if publish.header_len.is_some() {
-            b"HMSG "
-        } else {
-            b"MSG "
-        });
+        self.head.extend_from_slice(if publish.header_len.is_some() { b"HMSG " } else { b"MSG " });
         self.head.extend_from_slice(publish.subject);
         self.head.push(b' ');
         self.tail.clear();

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::subscription::Subscription;
+use super::peer::Subscription;
 
 /// The tree.
 #[derive(Default)]
@@ -41,10 +41,7 @@ impl Matched {
                 self.plain.push(Arc::clone(subscription));
                 continue;
             };
-            let group = self
-                .groups
-                .iter_mut()
-                .find(|group| group[0].queue.as_ref() == Some(queue));
+            let group = self.groups.iter_mut().find(|group| group[0].queue.as_ref() == Some(queue));
             match group {
                 Some(group) => group.push(Arc::clone(subscription)),
                 None => self.groups.push(vec![Arc::clone(subscription)]),

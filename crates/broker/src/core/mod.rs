@@ -16,11 +16,15 @@
 
 mod auth;
 mod connection;
+mod counters;
 mod deliver;
+mod directory;
 mod index;
+mod lock;
 mod outbox;
 mod peer;
 mod permissions;
+mod quote;
 mod subscription;
 mod worker;
 
@@ -28,7 +32,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -43,7 +47,13 @@ pub use self::{
     peer::{Link, Peer},
     worker::Worker,
 };
-use self::{index::Index, outbox::Appended, subscription::Subscription, worker::Counters};
+use self::{
+    counters::{Counters, count},
+    directory::Directory,
+    lock::lock,
+    outbox::Appended,
+    peer::Subscription,
+};
 use crate::{
     options::Options,
     snapshot::{CacheSnapshot, ConnectionSnapshot, Snapshot, SubscriptionSnapshot},
@@ -56,11 +66,6 @@ pub const NATS_VERSION: &str = "2.9.25";
 /// fan-out can pile up.
 const MAX_UNFLUSHED: usize = 4 * 1024 * 1024;
 
-/// Takes a lock. Nothing panics while holding one, and if something did, the data behind it would still be whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What all connections share.
 pub struct Core {
     options: Options,
@@ -68,9 +73,7 @@ pub struct Core {
     started: Mono,
     started_wall: Wall,
     limits: ClientLimits,
-    index: RwLock<Index>,
-    /// Goes up with every change of the index.
-    generation: AtomicU64,
+    directory: Directory,
     peers: Mutex<HashMap<u64, Arc<Peer>, foldhash::fast::RandomState>>,
     next_id: AtomicU64,
     unauthenticated: AtomicUsize,
@@ -94,18 +97,15 @@ impl Core {
             max_payload: options.limits.max_payload,
             ..Info::default()
         };
-        let limits = ClientLimits {
-            max_control_line: options.limits.max_control_line,
-            max_payload: options.limits.max_payload,
-        };
+        let limits =
+            ClientLimits { max_control_line: options.limits.max_control_line, max_payload: options.limits.max_payload };
         Self {
             options,
             info,
             started: now,
             started_wall: wall,
             limits,
-            index: RwLock::default(),
-            generation: AtomicU64::new(1),
+            directory: Directory::new(),
             peers: Mutex::default(),
             next_id: AtomicU64::new(1),
             unauthenticated: AtomicUsize::new(0),
@@ -138,25 +138,19 @@ impl Core {
         };
         let crowd = connection.is_unauthenticated()
             && self.unauthenticated.fetch_add(1, Ordering::Relaxed) >= self.options.limits.max_unauthenticated;
-        worker::count(&self.counters.total_connections, 1);
-        let info = Info {
-            client_id: Some(id),
-            client_ip: address.map(|address| address.ip().to_string()),
-            ..self.info_now()
-        };
+        count(&self.counters.total_connections, 1);
+        let info =
+            Info { client_id: Some(id), client_ip: address.map(|address| address.ip().to_string()), ..self.info_now() };
         self.append(worker, &peer, format!("INFO {} \r\n", info.to_json()).as_bytes());
         if full || crowd {
-            worker::count(&self.counters.refused_connections, 1);
+            count(&self.counters.refused_connections, 1);
             let _ = connection.close_with(self, worker, "maximum connections exceeded");
         }
         connection
     }
 
     fn info_now(&self) -> Info {
-        Info {
-            ldm: self.lame_duck.load(Ordering::Relaxed),
-            ..self.info.clone()
-        }
+        Info { ldm: self.lame_duck.load(Ordering::Relaxed), ..self.info.clone() }
     }
 
     /// Forgets a connection whose transport has ended.
@@ -164,32 +158,49 @@ impl Core {
         let peer = connection.into_peer(self);
         let subscriptions = std::mem::take(&mut *lock(&peer.subscriptions));
         for subscription in subscriptions.into_values() {
-            self.unsubscribe(&subscription);
+            self.directory.remove(&subscription);
         }
         lock(&peer.outbox).close();
         peer.report(&self.counters.pending_bytes);
         peer.link.shutdown();
         lock(&self.peers).remove(&peer.id);
-        worker.forget_if_changed(self);
+        worker.forget_if_changed(&self.directory);
         worker.touched.retain(|touched| touched.id != peer.id);
     }
 
     /// Writes what waits for everybody this worker has appended to. True if one of them is far behind: the driver does well
     /// to let the writer rest for [`PAUSE`].
     pub fn flush(&self, worker: &mut Worker, now: Mono) -> bool {
-        worker.flush(self, now)
+        let mut crowded = false;
+        worker.unflushed = 0;
+        let mut touched = std::mem::take(&mut worker.touched);
+        for peer in touched.drain(..) {
+            peer.flush(&mut worker.spares, false, now, &self.counters.pending_bytes);
+            crowded |= self.is_crowded(&peer, now);
+        }
+        worker.touched = touched;
+        self.relieve();
+        crowded
+    }
+
+    /// Ends the subscriptions that had their last message, and adds the worker's counts to the broker's.
+    fn settle(&self, worker: &mut Worker) {
+        for subscription in std::mem::take(&mut worker.finished) {
+            lock(&subscription.peer.subscriptions).remove(&subscription.sid);
+            self.directory.remove(&subscription);
+        }
+        std::mem::take(&mut worker.tally).report(&self.counters);
+        self.counters.cache_entries.store(worker.remembered() as u64, Ordering::Relaxed);
     }
 
     /// Lets go of remembered look-ups that are out of date, and of the connections they keep. Call it now and then when idle.
     pub fn forget_if_changed(&self, worker: &mut Worker) {
-        worker.forget_if_changed(self);
+        worker.forget_if_changed(&self.directory);
     }
 
     /// Writes on, now that the transport takes bytes again.
     pub fn writable(&self, connection: &Connection, worker: &mut Worker, now: Mono) {
-        connection
-            .peer()
-            .flush(&mut worker.spares, true, now, &self.counters.pending_bytes);
+        connection.peer().flush(&mut worker.spares, true, now, &self.counters.pending_bytes);
     }
 
     /// Enters lame duck mode: clients that understand it are told to look for another server.
@@ -250,8 +261,8 @@ impl Core {
             return;
         }
         drop(outbox);
-        worker::count(&self.counters.slow_consumers, 1);
-        worker::count(&self.counters.slow_consumer_msgs, lost);
+        count(&self.counters.slow_consumers, 1);
+        count(&self.counters.slow_consumer_msgs, lost);
         peer.report(&self.counters.pending_bytes);
         peer.link.shutdown();
     }
@@ -261,9 +272,7 @@ impl Core {
         const STILL_TAKING: Duration = Duration::from_millis(100);
         let outbox = lock(&peer.outbox);
         outbox.held() > self.options.limits.max_pending / 4
-            && outbox
-                .stuck_since()
-                .is_some_and(|since| now.since(since) < STILL_TAKING)
+            && outbox.stuck_since().is_some_and(|since| now.since(since) < STILL_TAKING)
     }
 
     /// Cuts off the client with the most waiting if all together have too much.
@@ -280,31 +289,6 @@ impl Core {
         }
     }
 
-    fn subscribe(&self, subscription: &Arc<Subscription>) {
-        self.index
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(subscription);
-        self.touch_index();
-    }
-
-    fn unsubscribe(&self, subscription: &Arc<Subscription>) {
-        if subscription.end()
-            && self
-                .index
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(subscription)
-        {
-            self.touch_index();
-        }
-    }
-
-    fn touch_index(&self) {
-        // Release pairs with the Acquire in `Worker::lookup`.
-        self.generation.fetch_add(1, Ordering::Release);
-    }
-
     /// The broker as a whole at `now`.
     pub fn snapshot(&self, now: Mono) -> Snapshot {
         let c = &self.counters;
@@ -316,7 +300,7 @@ impl Core {
             uptime: now.since(self.started),
             connections: lock(&self.peers).len(),
             total_connections: read(&c.total_connections),
-            subscriptions: self.index.read().unwrap_or_else(PoisonError::into_inner).len(),
+            subscriptions: self.directory.len(),
             in_msgs: read(&c.in_msgs),
             in_bytes: read(&c.in_bytes),
             out_msgs: read(&c.out_msgs),
@@ -341,10 +325,7 @@ impl Core {
     pub fn connections(&self, with_subscriptions: bool, now: Mono, wall: Wall) -> Vec<ConnectionSnapshot> {
         let mut peers = self.peers();
         peers.sort_by_key(|peer| peer.id);
-        peers
-            .iter()
-            .map(|peer| connection_snapshot(peer, with_subscriptions, now, wall))
-            .collect()
+        peers.iter().map(|peer| connection_snapshot(peer, with_subscriptions, now, wall)).collect()
     }
 }
 
@@ -355,19 +336,13 @@ fn connection_snapshot(peer: &Peer, with_subscriptions: bool, now: Mono, wall: W
     let idle_nanos = u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX);
     let subscription = |subscription: &Arc<Subscription>| SubscriptionSnapshot {
         subject: String::from_utf8_lossy(&subscription.subject).into_owned(),
-        queue: subscription
-            .queue
-            .as_deref()
-            .map(|queue| String::from_utf8_lossy(queue).into_owned()),
+        queue: subscription.queue.as_deref().map(|queue| String::from_utf8_lossy(queue).into_owned()),
         sid: String::from_utf8_lossy(&subscription.sid).into_owned(),
         msgs: subscription.delivered(),
         max: subscription.max(),
     };
-    let subscriptions = if with_subscriptions {
-        lock(&peer.subscriptions).values().map(subscription).collect()
-    } else {
-        Vec::new()
-    };
+    let subscriptions =
+        if with_subscriptions { lock(&peer.subscriptions).values().map(subscription).collect() } else { Vec::new() };
     ConnectionSnapshot {
         cid: peer.id,
         peer: peer.address,

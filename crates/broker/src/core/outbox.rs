@@ -9,6 +9,8 @@ use std::io::{self, IoSlice};
 use bytes::Bytes;
 use crosstie_core::{ByteTransport, Mono};
 
+use super::lock::lock;
+
 /// The most slices handed to one write; the kernel takes 1024.
 const MAX_SLICES: usize = 256;
 /// A buffer that grew beyond this is given back to the allocator instead of being kept for the next batch.
@@ -248,7 +250,7 @@ pub(super) fn flush(
     now: Mono,
 ) -> Flushed {
     let mut batch = {
-        let mut outbox = super::lock(outbox);
+        let mut outbox = lock(outbox);
         outbox.dirty = false;
         if writable {
             outbox.blocked = false;
@@ -256,10 +258,7 @@ pub(super) fn flush(
         if outbox.closed || outbox.writing || outbox.blocked {
             return Flushed::Done;
         }
-        let batch = outbox
-            .front
-            .take()
-            .unwrap_or_else(|| std::mem::take(&mut outbox.pending));
+        let batch = outbox.front.take().unwrap_or_else(|| std::mem::take(&mut outbox.pending));
         if batch.is_empty() {
             return Flushed::Done;
         }
@@ -268,7 +267,7 @@ pub(super) fn flush(
     };
     loop {
         let (written, result) = batch.write_to(transport);
-        let mut outbox = super::lock(outbox);
+        let mut outbox = lock(outbox);
         outbox.held = outbox.held.saturating_sub(written);
         if written > 0 || result.is_ok() {
             outbox.progress = now;
@@ -343,9 +342,7 @@ mod tests {
     fn filled() -> Outbox {
         let (mut outbox, mut spares) = (Outbox::default(), Spares::default());
         for (head, payload) in [("a", "SHARED"), ("bc", "other"), ("", "x")] {
-            outbox.append(1000, &mut spares, head.len(), |out| {
-                out.extend_from_slice(head.as_bytes())
-            });
+            outbox.append(1000, &mut spares, head.len(), |out| out.extend_from_slice(head.as_bytes()));
             outbox.append_shared(&Bytes::copy_from_slice(payload.as_bytes()));
         }
         outbox.append(1000, &mut spares, 3, |out| out.extend_from_slice(b"end"));
@@ -355,10 +352,7 @@ mod tests {
     #[test]
     fn however_little_is_taken_at_a_time_the_order_holds() {
         for step in 1..20 {
-            let transport = Narrow {
-                room: Mutex::new(step),
-                got: Mutex::default(),
-            };
+            let transport = Narrow { room: Mutex::new(step), got: Mutex::default() };
             let outbox = Mutex::new(filled());
             let mut spares = Spares::default();
             let mut writable = false;
@@ -374,14 +368,8 @@ mod tests {
     #[test]
     fn a_frame_beyond_the_limit_is_refused_whole() {
         let (mut outbox, mut spares) = (Outbox::default(), Spares::default());
-        assert_eq!(
-            outbox.append(4, &mut spares, 4, |out| out.extend_from_slice(b"full")),
-            Appended::Flush
-        );
-        assert_eq!(
-            outbox.append(4, &mut spares, 1, |out| out.push(b'x')),
-            Appended::Overflow
-        );
+        assert_eq!(outbox.append(4, &mut spares, 4, |out| out.extend_from_slice(b"full")), Appended::Flush);
+        assert_eq!(outbox.append(4, &mut spares, 1, |out| out.push(b'x')), Appended::Overflow);
         assert_eq!(outbox.held(), 4);
         outbox.close();
         assert_eq!(outbox.append(4, &mut spares, 1, |out| out.push(b'x')), Appended::Closed);

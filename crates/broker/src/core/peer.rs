@@ -12,10 +12,10 @@ use std::{
 use crosstie_core::{ByteTransport, Mono, Wall};
 
 use super::{
-    lock,
+    lock::lock,
     outbox::{Flushed, Outbox, Spares, flush},
     permissions::Rights,
-    subscription::Subscription,
+    subscription,
 };
 
 /// A connection's transport, and a way to hear when it takes bytes again.
@@ -34,6 +34,9 @@ pub(super) struct About {
     pub(super) rtt: Option<std::time::Duration>,
     pub(super) last_activity: Mono,
 }
+
+/// A subscription of a peer.
+pub(super) type Subscription = subscription::Subscription<Peer>;
 
 /// The subscriptions of one client by its own ids.
 pub(super) type Subscriptions = HashMap<Box<[u8]>, Arc<Subscription>, foldhash::fast::RandomState>;
@@ -75,10 +78,7 @@ impl Peer {
             outbox: Mutex::default(),
             subscriptions: Mutex::default(),
             rights: Mutex::default(),
-            about: Mutex::new(About {
-                last_activity: now,
-                ..About::default()
-            }),
+            about: Mutex::new(About { last_activity: now, ..About::default() }),
             takes_headers: AtomicBool::new(false),
             echo: AtomicBool::new(true),
             notes_replies: AtomicBool::new(false),

@@ -34,11 +34,7 @@ impl Rights {
     const MAX_REPLIES: usize = 4096;
 
     pub(super) fn new(rules: Permissions) -> Self {
-        Self {
-            rules,
-            checked: HashMap::default(),
-            replies: HashMap::default(),
-        }
+        Self { rules, checked: HashMap::default(), replies: HashMap::default() }
     }
 
     /// True if the client may publish to `subject` at `now`. Counts the use of a reply subject.
@@ -82,14 +78,12 @@ impl Rights {
             return;
         };
         if self.replies.len() >= Self::MAX_REPLIES {
-            self.replies
-                .retain(|_, (left, until)| *left != Some(0) && until.is_none_or(|until| now < until));
+            self.replies.retain(|_, (left, until)| *left != Some(0) && until.is_none_or(|until| now < until));
             if self.replies.len() >= Self::MAX_REPLIES {
                 self.replies.clear();
             }
         }
-        self.replies
-            .insert(reply.into(), (max, expires.map(|expires| now + expires)));
+        self.replies.insert(reply.into(), (max, expires.map(|expires| now + expires)));
     }
 
     pub(super) fn may_subscribe(&self, subject: &[u8], queue: Option<&[u8]>) -> Subscribe {
@@ -104,10 +98,7 @@ pub(super) fn may_publish(rules: &Rules, subject: &[u8]) -> bool {
 }
 
 fn is_denied(rules: &Rules, subject: &[u8]) -> bool {
-    rules
-        .deny
-        .iter()
-        .any(|rule| pattern_covers(rule.subject.as_bytes(), subject))
+    rules.deny.iter().any(|rule| pattern_covers(rule.subject.as_bytes(), subject))
 }
 
 /// Whether the rules let one subscribe to the pattern `subject`, in the group `queue` or alone.
@@ -118,38 +109,22 @@ pub(super) fn may_subscribe(rules: &Rules, subject: &[u8], queue: Option<&[u8]>)
         (Some(_), None) => false,
     };
     let denied = |rule: &&Rule| in_queue(rule);
-    if rules
-        .deny
-        .iter()
-        .filter(denied)
-        .any(|rule| pattern_covers(rule.subject.as_bytes(), subject))
-    {
+    if rules.deny.iter().filter(denied).any(|rule| pattern_covers(rule.subject.as_bytes(), subject)) {
         return Subscribe::Denied;
     }
     if let Some(allow) = &rules.allow {
-        let covering: Vec<&Rule> = allow
-            .iter()
-            .filter(|rule| pattern_covers(rule.subject.as_bytes(), subject))
-            .collect();
+        let covering: Vec<&Rule> =
+            allow.iter().filter(|rule| pattern_covers(rule.subject.as_bytes(), subject)).collect();
         // Where a rule names groups for this subject, those groups alone may be joined.
         let names_groups = queue.is_some() && covering.iter().any(|rule| rule.queue.is_some());
-        let allowed = covering
-            .iter()
-            .any(|rule| in_queue(rule) && (!names_groups || rule.queue.is_some()));
+        let allowed = covering.iter().any(|rule| in_queue(rule) && (!names_groups || rule.queue.is_some()));
         if !allowed {
             return Subscribe::Denied;
         }
     }
-    let has_wildcard = subject
-        .split(|b| *b == b'.')
-        .any(|token| token == b"*" || token == b">");
+    let has_wildcard = subject.split(|b| *b == b'.').any(|token| token == b"*" || token == b">");
     let hidden = if has_wildcard {
-        rules
-            .deny
-            .iter()
-            .filter(denied)
-            .map(|rule| rule.subject.clone())
-            .collect()
+        rules.deny.iter().filter(denied).map(|rule| rule.subject.clone()).collect()
     } else {
         Vec::new()
     };
@@ -165,21 +140,13 @@ mod tests {
     use super::*;
 
     fn rule(text: &str) -> Rule {
-        let (subject, queue) = text
-            .split_once(' ')
-            .map_or((text, None), |(subject, queue)| (subject, Some(queue)));
-        Rule {
-            subject: subject.parse().unwrap(),
-            queue: queue.map(|queue| queue.parse().unwrap()),
-        }
+        let (subject, queue) = text.split_once(' ').map_or((text, None), |(subject, queue)| (subject, Some(queue)));
+        Rule { subject: subject.parse().unwrap(), queue: queue.map(|queue| queue.parse().unwrap()) }
     }
 
     fn rules(allow: Option<&[&str]>, deny: &[&str]) -> Rules {
         let read = |texts: &[&str]| texts.iter().map(|text| rule(text)).collect();
-        Rules {
-            allow: allow.map(read),
-            deny: read(deny),
-        }
+        Rules { allow: allow.map(read), deny: read(deny) }
     }
 
     #[test]
@@ -192,23 +159,14 @@ mod tests {
             ..Permissions::default()
         });
         rights.note_reply(b"reply.x", Mono::ZERO);
-        assert!(
-            !rights.may_publish(b"reply.x", Mono::ZERO),
-            "an answer does not get round a deny"
-        );
+        assert!(!rights.may_publish(b"reply.x", Mono::ZERO), "an answer does not get round a deny");
     }
 
     #[test]
     fn an_answer_may_be_given_once_and_in_time() {
-        let responses = Some(Responses {
-            max: Some(1),
-            expires: Some(Duration::from_secs(1)),
-        });
-        let mut rights = Rights::new(Permissions {
-            publish: rules(Some(&[]), &[]),
-            responses,
-            ..Permissions::default()
-        });
+        let responses = Some(Responses { max: Some(1), expires: Some(Duration::from_secs(1)) });
+        let mut rights =
+            Rights::new(Permissions { publish: rules(Some(&[]), &[]), responses, ..Permissions::default() });
         rights.note_reply(b"inbox.1", Mono::ZERO);
         assert!(rights.may_publish(b"inbox.1", Mono::ZERO) && !rights.may_publish(b"inbox.1", Mono::ZERO));
         rights.note_reply(b"inbox.2", Mono::ZERO);
@@ -217,9 +175,7 @@ mod tests {
 
     #[test]
     fn a_wildcard_that_spans_a_denied_subject_does_not_show_it() {
-        let Subscribe::Allowed { hidden } = may_subscribe(&rules(None, &["a.secret"]), b"a.*", None) else {
-            panic!()
-        };
+        let Subscribe::Allowed { hidden } = may_subscribe(&rules(None, &["a.secret"]), b"a.*", None) else { panic!() };
         assert_eq!(hidden.len(), 1);
         assert_eq!(may_subscribe(&rules(None, &["a.>"]), b"a.*", None), Subscribe::Denied);
     }
@@ -227,10 +183,7 @@ mod tests {
     #[test]
     fn groups_are_allowed_and_denied_by_name() {
         let only_v = rules(Some(&["a", "a v*", "a v.>"]), &[]);
-        assert!(matches!(
-            may_subscribe(&only_v, b"a", Some(b"v.1")),
-            Subscribe::Allowed { .. }
-        ));
+        assert!(matches!(may_subscribe(&only_v, b"a", Some(b"v.1")), Subscribe::Allowed { .. }));
         assert_eq!(may_subscribe(&only_v, b"a", Some(b"w")), Subscribe::Denied);
         assert!(matches!(may_subscribe(&only_v, b"a", None), Subscribe::Allowed { .. }));
         let no_w = rules(None, &["a w"]);
@@ -244,11 +197,8 @@ mod tests {
             let (p, s): (Vec<_>, Vec<_>) = (pattern.split('.').collect(), subject.split('.').collect());
             let wide = p.last() == Some(&">");
             let fixed = if wide { &p[..p.len() - 1] } else { &p[..] };
-            (if wide {
-                s.len() > fixed.len()
-            } else {
-                s.len() == fixed.len()
-            }) && fixed.iter().zip(&s).all(|(a, b)| *a == "*" || a == b)
+            (if wide { s.len() > fixed.len() } else { s.len() == fixed.len() })
+                && fixed.iter().zip(&s).all(|(a, b)| *a == "*" || a == b)
         }
 
         /// True if a client with these rules, subscribed to `wanted`, may be shown `subject`.
@@ -278,18 +228,11 @@ mod tests {
         let mut random = Seeded::new(20);
         let mut wrong = 0;
         for _ in 0..cases {
-            let mut list = |n: u64| {
-                (0..random.below(n))
-                    .map(|_| pattern(&mut random, true))
-                    .collect::<Vec<_>>()
-            };
+            let mut list = |n: u64| (0..random.below(n)).map(|_| pattern(&mut random, true)).collect::<Vec<_>>();
             let (allow, deny) = (Some(list(3)), list(3));
             let allow = allow.filter(|_| random.chance(0.7));
             let parse = |texts: &[String]| texts.iter().map(|text| rule(text)).collect::<Vec<_>>();
-            let rules = Rules {
-                allow: allow.as_deref().map(parse),
-                deny: parse(&deny),
-            };
+            let rules = Rules { allow: allow.as_deref().map(parse), deny: parse(&deny) };
             let subject = pattern(&mut random, false);
             wrong += u32::from(check(&rules, subject.as_bytes()) != reference::shown(&allow, &deny, &subject));
         }
@@ -303,15 +246,8 @@ mod tests {
 
     #[test]
     fn control_a_check_that_forgets_deny_disagrees_with_the_reference() {
-        let forgetful = |rules: &Rules, subject: &[u8]| {
-            may_publish(
-                &Rules {
-                    deny: Vec::new(),
-                    ..rules.clone()
-                },
-                subject,
-            )
-        };
+        let forgetful =
+            |rules: &Rules, subject: &[u8]| may_publish(&Rules { deny: Vec::new(), ..rules.clone() }, subject);
         assert!(disagreements(10_000, forgetful) > 0);
     }
 
@@ -320,26 +256,16 @@ mod tests {
         let mut random = Seeded::new(21);
         let mut leaks = 0;
         for _ in 0..cases {
-            let mut list = |n: u64| {
-                (0..random.below(n))
-                    .map(|_| pattern(&mut random, true))
-                    .collect::<Vec<_>>()
-            };
+            let mut list = |n: u64| (0..random.below(n)).map(|_| pattern(&mut random, true)).collect::<Vec<_>>();
             let (allow, deny) = (Some(list(3)), list(3));
             let allow = allow.filter(|_| random.chance(0.7));
             let parse = |texts: &[String]| texts.iter().map(|text| rule(text)).collect::<Vec<_>>();
-            let rules = Rules {
-                allow: allow.as_deref().map(parse),
-                deny: parse(&deny),
-            };
+            let rules = Rules { allow: allow.as_deref().map(parse), deny: parse(&deny) };
             let (wanted, subject) = (pattern(&mut random, true), pattern(&mut random, false));
             let Subscribe::Allowed { hidden } = may_subscribe(&rules, wanted.as_bytes(), None) else {
                 continue;
             };
-            let hidden = hide
-                && hidden
-                    .iter()
-                    .any(|pattern| matches(pattern.as_bytes(), subject.as_bytes()));
+            let hidden = hide && hidden.iter().any(|pattern| matches(pattern.as_bytes(), subject.as_bytes()));
             let seen = matches(wanted.as_bytes(), subject.as_bytes()) && !hidden;
             leaks += u32::from(seen && !reference::shown(&allow, &deny, &subject));
         }

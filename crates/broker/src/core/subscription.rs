@@ -7,11 +7,9 @@ use std::sync::{
 
 use crosstie_core::{SubjectPattern, matches};
 
-use super::peer::Peer;
-
-/// What was subscribed, by whom, and how far it has got. Shared by the index, the match caches and its client.
-pub(super) struct Subscription {
-    pub(super) peer: Arc<Peer>,
+/// What was subscribed, by which `P`, and how far it has got. Shared by the index, the match caches and its client.
+pub(super) struct Subscription<P> {
+    pub(super) peer: Arc<P>,
     pub(super) subject: Box<[u8]>,
     pub(super) queue: Option<Box<[u8]>>,
     pub(super) sid: Box<[u8]>,
@@ -36,9 +34,9 @@ pub(super) enum Claim {
     Refused,
 }
 
-impl Subscription {
+impl<P> Subscription<P> {
     pub(super) fn new(
-        peer: Arc<Peer>,
+        peer: Arc<P>,
         subject: &[u8],
         queue: Option<&[u8]>,
         sid: &[u8],

@@ -1,16 +1,16 @@
 //! What one reactor keeps for itself while it carries messages: caches, scratch space, and a list of whom to write to.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::{collections::HashMap, sync::Arc};
+
+use crosstie_core::Randomness;
+
+use super::{
+    counters::Tally,
+    directory::Directory,
+    index::Matched,
+    outbox::Spares,
+    peer::{Peer, Subscription},
 };
-
-use crosstie_core::{Mono, Randomness};
-
-use super::{Core, index::Matched, lock, outbox::Spares, peer::Peer, subscription::Subscription};
 
 /// One reactor's own part of the broker. Nothing in it is shared, so nothing in it is locked.
 pub struct Worker {
@@ -30,43 +30,6 @@ pub struct Worker {
     pub(super) head: Vec<u8>,
     pub(super) tail: Vec<u8>,
     pub(super) tally: Tally,
-}
-
-/// Counts since the last report to the whole broker.
-#[derive(Default)]
-pub(super) struct Tally {
-    pub(super) in_msgs: u64,
-    pub(super) in_bytes: u64,
-    pub(super) out_msgs: u64,
-    pub(super) out_bytes: u64,
-    pub(super) hits: u64,
-    pub(super) misses: u64,
-}
-
-/// Counts of the whole broker. Each is a total of its own, so relaxed order is enough.
-#[derive(Default)]
-pub(super) struct Counters {
-    pub(super) in_msgs: AtomicU64,
-    pub(super) in_bytes: AtomicU64,
-    pub(super) out_msgs: AtomicU64,
-    pub(super) out_bytes: AtomicU64,
-    pub(super) cache_hits: AtomicU64,
-    pub(super) cache_misses: AtomicU64,
-    pub(super) cache_entries: AtomicU64,
-    pub(super) total_connections: AtomicU64,
-    pub(super) slow_consumers: AtomicU64,
-    pub(super) slow_consumer_msgs: AtomicU64,
-    pub(super) stale_connections: AtomicU64,
-    pub(super) auth_errors: AtomicU64,
-    pub(super) refused_connections: AtomicU64,
-    pub(super) permission_violations: AtomicU64,
-    pub(super) pending_bytes: AtomicU64,
-}
-
-pub(super) fn count(counter: &AtomicU64, by: u64) {
-    if by > 0 {
-        counter.fetch_add(by, Ordering::Relaxed);
-    }
 }
 
 impl Worker {
@@ -91,15 +54,8 @@ impl Worker {
     }
 
     /// Who wants `subject`.
-    pub(super) fn lookup(&mut self, core: &Core, subject: &[u8]) -> Arc<Matched> {
-        // Acquire pairs with the Release in `Core::touch_index`: whoever sees the new generation sees the new index. A subscription made
-        // on another connection a moment ago may be missed, as on any wire; one made on this connection cannot be.
-        let generation = core.generation.load(Ordering::Acquire);
-        if generation != self.generation {
-            self.matches.clear();
-            self.last = None;
-            self.generation = generation;
-        }
+    pub(super) fn lookup(&mut self, directory: &Directory, subject: &[u8]) -> Arc<Matched> {
+        self.forget_if_changed(directory);
         if let Some((_, matched)) = self.last.as_ref().filter(|(last, _)| **last == *subject) {
             self.tally.hits += 1;
             return Arc::clone(matched);
@@ -114,12 +70,7 @@ impl Worker {
                 if self.matches.len() >= Self::MAX_MATCHES {
                     self.matches.clear();
                 }
-                let matched = Arc::new(
-                    core.index
-                        .read()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .matches(subject),
-                );
+                let matched = Arc::new(directory.matches(subject));
                 self.matches.insert(subject.into(), Arc::clone(&matched));
                 matched
             }
@@ -128,52 +79,23 @@ impl Worker {
         matched
     }
 
-    /// Forgets every look-up, and with them the connections they keep alive.
-    pub(super) fn forget_if_changed(&mut self, core: &Core) {
-        if core.generation.load(Ordering::Acquire) != self.generation {
+    /// Forgets every look-up that is out of date, and with them the connections they keep alive.
+    pub(super) fn forget_if_changed(&mut self, directory: &Directory) {
+        let generation = directory.generation();
+        if generation != self.generation {
             self.matches.clear();
             self.last = None;
+            self.generation = generation;
         }
+    }
+
+    /// How many subjects are remembered.
+    pub(super) fn remembered(&self) -> usize {
+        self.matches.len()
     }
 
     /// Notes that something waits for `peer`.
     pub(super) fn touch(&mut self, peer: &Arc<Peer>) {
         self.touched.push(Arc::clone(peer));
-    }
-
-    /// Writes to everybody who has something waiting, and says which of them are slow to take it.
-    pub(super) fn flush(&mut self, core: &Core, now: Mono) -> bool {
-        let mut crowded = false;
-        self.unflushed = 0;
-        let mut touched = std::mem::take(&mut self.touched);
-        for peer in touched.drain(..) {
-            peer.flush(&mut self.spares, false, now, &core.counters.pending_bytes);
-            crowded |= core.is_crowded(&peer, now);
-        }
-        self.touched = touched;
-        core.relieve();
-        crowded
-    }
-
-    /// Adds the counts since the last time to the whole broker's.
-    pub(super) fn report(&mut self, counters: &Counters) {
-        let tally = std::mem::take(&mut self.tally);
-        count(&counters.in_msgs, tally.in_msgs);
-        count(&counters.in_bytes, tally.in_bytes);
-        count(&counters.out_msgs, tally.out_msgs);
-        count(&counters.out_bytes, tally.out_bytes);
-        count(&counters.cache_hits, tally.hits);
-        count(&counters.cache_misses, tally.misses);
-        counters
-            .cache_entries
-            .store(self.matches.len() as u64, Ordering::Relaxed);
-    }
-
-    /// Ends the subscriptions that had their last message.
-    pub(super) fn retire(&mut self, core: &Core) {
-        for subscription in std::mem::take(&mut self.finished) {
-            lock(&subscription.peer.subscriptions).remove(&subscription.sid);
-            core.unsubscribe(&subscription);
-        }
     }
 }

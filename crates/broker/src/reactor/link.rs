@@ -39,15 +39,7 @@ impl Wants {
 
 impl SocketLink {
     pub(super) fn new(transport: Box<dyn SocketTransport>, poller: Arc<Poller>, token: u64) -> Self {
-        Self {
-            transport,
-            poller,
-            token,
-            wants: Mutex::new(Wants {
-                read: true,
-                write: false,
-            }),
-        }
+        Self { transport, poller, token, wants: Mutex::new(Wants { read: true, write: false }) }
     }
 
     /// Begins to wait for it, with whatever is wanted by now.

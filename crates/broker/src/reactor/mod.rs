@@ -5,21 +5,18 @@
 //! when it does again. Nothing slow happens here: passwords are checked on a thread of their own.
 
 mod link;
+mod mailbox;
 mod password;
 mod slots;
 
-use std::{
-    collections::VecDeque,
-    io,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use crosstie_core::{ByteTransport, Clock, Mono, Seeded};
 use crosstie_net::{Peer, SocketListener, SocketTransport};
-use crosstie_sys::{Event, Interest, Poller, Waker};
+use crosstie_sys::{Event, Interest};
 
-use self::{link::SocketLink, password::PasswordChecker, slots::Slots};
+pub(crate) use self::mailbox::{Command, Mailbox};
+use self::{link::SocketLink, mailbox::WAKE, password::PasswordChecker, slots::Slots};
 use crate::core::{Connection, Core, Next, PAUSE, Worker};
 
 /// What is read from a connection at most before others get their turn. `docs/decisions/0002-reactor.md` has the measurement.
@@ -31,53 +28,7 @@ const MAX_SLEEP: Duration = Duration::from_secs(1);
 /// How long a listener rests after it could not accept for want of descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
-const WAKE: u64 = u64::MAX;
 const LISTENER: u64 = 1 << 62;
-
-/// What other threads ask of a reactor.
-pub(crate) enum Command {
-    /// Take over an accepted connection.
-    Adopt(Box<dyn SocketTransport>, Peer),
-    /// A password has been checked.
-    Checked { token: u64, is_right: bool },
-    /// Tell every client that this server leaves.
-    LameDuck,
-    /// Accept no more.
-    StopListening,
-    /// Close everything and end.
-    Stop,
-}
-
-/// The way to reach a reactor from any thread.
-pub(crate) struct Mailbox {
-    commands: Mutex<VecDeque<Command>>,
-    waker: Waker,
-    poller: Arc<Poller>,
-}
-
-impl Mailbox {
-    pub(crate) fn new() -> io::Result<Self> {
-        let poller = Arc::new(Poller::new()?);
-        let waker = Waker::new(&poller, WAKE)?;
-        Ok(Self {
-            commands: Mutex::default(),
-            waker,
-            poller,
-        })
-    }
-
-    pub(crate) fn send(&self, command: Command) {
-        self.commands
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(command);
-        self.waker.wake();
-    }
-
-    fn take(&self) -> VecDeque<Command> {
-        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// A connection in its slot.
 struct Entry {
@@ -136,9 +87,7 @@ impl<C: Clock> Reactor<C> {
     /// Runs until it is told to stop.
     pub(crate) fn run(mut self) -> io::Result<()> {
         for (index, listener) in self.listeners.iter().enumerate() {
-            self.mailbox
-                .poller
-                .add(listener, LISTENER + index as u64, Interest::Read)?;
+            self.mailbox.poller.add(listener, LISTENER + index as u64, Interest::Read)?;
         }
         let mut events: Vec<Event> = Vec::new();
         loop {
@@ -201,25 +150,14 @@ impl<C: Clock> Reactor<C> {
         let token = self.slots.reserve();
         let link = Arc::new(SocketLink::new(transport, Arc::clone(&self.mailbox.poller), token));
         let shared = Arc::clone(&link);
-        let connection = self
-            .core
-            .open(shared, peer.address(), &mut self.worker, now, self.clock.wall());
+        let connection = self.core.open(shared, peer.address(), &mut self.worker, now, self.clock.wall());
         self.core.flush(&mut self.worker, now);
         if connection.is_closing() || link.register().is_err() {
             self.slots.release(token);
             self.core.close(connection, &mut self.worker);
             return;
         }
-        self.slots.fill(
-            token,
-            Entry {
-                connection,
-                link,
-                due: now,
-                paused_until: None,
-                checking: false,
-            },
-        );
+        self.slots.fill(token, Entry { connection, link, due: now, paused_until: None, checking: false });
         self.next_due = now;
     }
 
@@ -244,9 +182,7 @@ impl<C: Clock> Reactor<C> {
         let Some(entry) = self.slots.get_mut(token) else { return };
         let next = match entry.link.try_read(&mut self.buffer) {
             Ok(0) => Next::Close,
-            Ok(count) => self
-                .core
-                .input(&mut entry.connection, &mut self.worker, &self.buffer[..count], now),
+            Ok(count) => self.core.input(&mut entry.connection, &mut self.worker, &self.buffer[..count], now),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
             Err(_) => Next::Close,
         };
@@ -313,9 +249,7 @@ impl<C: Clock> Reactor<C> {
     fn checked(&mut self, token: u64, is_right: bool, now: Mono) {
         let Some(entry) = self.slots.get_mut(token) else { return };
         entry.checking = false;
-        let next = self
-            .core
-            .checked(&mut entry.connection, &mut self.worker, is_right, now);
+        let next = self.core.checked(&mut entry.connection, &mut self.worker, is_right, now);
         self.watch_readable(token, true);
         self.follow(token, next, now);
     }
@@ -326,10 +260,7 @@ impl<C: Clock> Reactor<C> {
         if self.listening_again.is_some_and(|at| now >= at) {
             self.listening_again = None;
             for (index, listener) in self.listeners.iter().enumerate() {
-                let _ = self
-                    .mailbox
-                    .poller
-                    .add(listener, LISTENER + index as u64, Interest::Read);
+                let _ = self.mailbox.poller.add(listener, LISTENER + index as u64, Interest::Read);
             }
         }
         self.next_due = self.next_due.min(self.listening_again.unwrap_or(Mono::MAX));

@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use super::{Command, Mailbox};
+use super::mailbox::{Command, Mailbox};
 use crate::core::PasswordCheck;
 
 /// A thread that starts with the first check and ends with this value.
@@ -35,10 +35,7 @@ fn start(mailbox: Arc<Mailbox>) -> mpsc::Sender<(u64, PasswordCheck)> {
     let (sender, receiver) = mpsc::channel::<(u64, PasswordCheck)>();
     let run = move || {
         for (token, check) in receiver {
-            mailbox.send(Command::Checked {
-                token,
-                is_right: check.run(),
-            });
+            mailbox.send(Command::Checked { token, is_right: check.run() });
         }
     };
     // Without a thread the receiver is dropped, and `submit` refuses.

@@ -14,11 +14,7 @@ struct Slot<T> {
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-            len: 0,
-        }
+        Self { slots: Vec::new(), free: Vec::new(), len: 0 }
     }
 }
 
@@ -28,10 +24,7 @@ impl<T> Slots<T> {
     /// A token for a value that follows by [`Slots::fill`], or a token to give back by [`Slots::release`].
     pub(super) fn reserve(&mut self) -> u64 {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot {
-                generation: 0,
-                value: None,
-            });
+            self.slots.push(Slot { generation: 0, value: None });
             u32::try_from(self.slots.len() - 1).expect("descriptors end long before 2³² connections")
         });
         u64::from(self.slots[index as usize].generation) << 32 | u64::from(index)
@@ -51,11 +44,7 @@ impl<T> Slots<T> {
 
     pub(super) fn get_mut(&mut self, token: u64) -> Option<&mut T> {
         let slot = self.slots.get_mut((token as u32) as usize)?;
-        if u64::from(slot.generation) == token >> 32 {
-            slot.value.as_mut()
-        } else {
-            None
-        }
+        if u64::from(slot.generation) == token >> 32 { slot.value.as_mut() } else { None }
     }
 
     pub(super) fn take(&mut self, token: u64) -> Option<T> {
@@ -73,9 +62,7 @@ impl<T> Slots<T> {
     /// The tokens of every value there is.
     pub(super) fn tokens(&self) -> Vec<u64> {
         let filled = self.slots.iter().enumerate().filter(|(_, slot)| slot.value.is_some());
-        filled
-            .map(|(index, slot)| u64::from(slot.generation) << 32 | index as u64)
-            .collect()
+        filled.map(|(index, slot)| u64::from(slot.generation) << 32 | index as u64).collect()
     }
 }
 

@@ -19,10 +19,6 @@ fn ended() -> Error {
 }
 
 fn unreachable(target: &Target, error: io::Error) -> Error {
-    let kind = if error.kind() == io::ErrorKind::TimedOut {
-        Kind::Timeout
-    } else {
-        Kind::Disconnected
-    };
+    let kind = if error.kind() == io::ErrorKind::TimedOut { Kind::Timeout } else { Kind::Disconnected };
     Error::new(kind, format!("cannot connect to '{target}' ({error})"))
 }

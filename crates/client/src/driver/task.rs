@@ -36,13 +36,7 @@ pub(crate) async fn run(shared: Arc<Shared>, bell: Arc<Notify>) {
             Act::Dial(target) => match timeout(connect_timeout, connect_async(&target)).await {
                 Ok(Ok(stream)) => {
                     let (reader, writer) = tokio::io::split(stream);
-                    wire = Some(Wire {
-                        reader,
-                        writer,
-                        input: BytesMut::new(),
-                        output: Vec::new(),
-                        written: 0,
-                    });
+                    wire = Some(Wire { reader, writer, input: BytesMut::new(), output: Vec::new(), written: 0 });
                     let now = shared.now();
                     shared.session().dialed(now);
                 }

@@ -230,9 +230,7 @@ impl Session {
     /// The connection is there; the server's greeting is expected.
     pub(crate) fn dialed(&mut self, now: Mono) {
         if self.link == Link::Dialing {
-            self.link = Link::Greeting {
-                until: now + self.options.connect_timeout,
-            };
+            self.link = Link::Greeting { until: now + self.options.connect_timeout };
         }
     }
 
@@ -262,10 +260,7 @@ impl Session {
         let first = !self.ready_told && !self.options.retry_initial;
         let tried_all = self.servers.pause(self.options.backoff, &mut *self.random) > Duration::ZERO;
         let denied = reason.kind() == Kind::Denied;
-        let exhausted = self
-            .options
-            .max_reconnects
-            .is_some_and(|max| self.servers.failures() > max);
+        let exhausted = self.options.max_reconnects.is_some_and(|max| self.servers.failures() > max);
         if self.draining || exhausted || (first && (denied || tried_all)) {
             self.tell_ready(Err(reason));
             self.end();
@@ -372,24 +367,14 @@ impl Session {
 
     fn complaint(&mut self, text: &str) -> Result<()> {
         let lower = text.to_ascii_lowercase();
-        let denied = [
-            "authorization violation",
-            "authentication timeout",
-            "authentication expired",
-        ]
-        .iter()
-        .any(|known| lower.contains(known));
+        let denied = ["authorization violation", "authentication timeout", "authentication expired"]
+            .iter()
+            .any(|known| lower.contains(known));
         if denied {
-            return Err(Error::new(
-                Kind::Denied,
-                format!("the server refused the credentials: {text}"),
-            ));
+            return Err(Error::new(Kind::Denied, format!("the server refused the credentials: {text}")));
         }
         if matches!(self.link, Link::Greeting { .. }) {
-            return Err(Error::new(
-                Kind::Rejected,
-                format!("the server refused the connection: {text}"),
-            ));
+            return Err(Error::new(Kind::Rejected, format!("the server refused the connection: {text}")));
         }
         self.events.put(Event::ServerError(text.to_owned()));
         Ok(())
@@ -431,8 +416,7 @@ impl Session {
         let first = !self.ready_told;
         self.tell_ready(Ok(()));
         self.stats.reconnects += u64::from(!first);
-        self.events
-            .put(if first { Event::Connected } else { Event::Reconnected });
+        self.events.put(if first { Event::Connected } else { Event::Reconnected });
         self.make_room();
     }
 
@@ -474,10 +458,7 @@ impl Session {
         self.check_open()?;
         let size = message.payload.len();
         if self.info.max_payload > 0 && size > self.info.max_payload {
-            let text = format!(
-                "the payload has {size} bytes, the server accepts {}: split it",
-                self.info.max_payload
-            );
+            let text = format!("the payload has {size} bytes, the server accepts {}: split it", self.info.max_payload);
             return Err(Error::new(Kind::TooLarge, text));
         }
         if self.is_connected() {
@@ -488,19 +469,9 @@ impl Session {
             let text = format!("the server is away, and {} bytes wait for it already", self.kept.len());
             return Err(Error::new(Kind::Full, text));
         }
-        let out = if self.link == Link::Connected {
-            &mut self.out
-        } else {
-            &mut self.kept
-        };
+        let out = if self.link == Link::Connected { &mut self.out } else { &mut self.kept };
         let reply = message.reply.as_ref().map(Subject::as_bytes);
-        write::publish(
-            out,
-            message.subject.as_bytes(),
-            reply,
-            &message.headers,
-            &message.payload,
-        );
+        write::publish(out, message.subject.as_bytes(), reply, &message.headers, &message.payload);
         self.stats.out_msgs += 1;
         self.stats.out_bytes += size as u64;
         Ok(true)
@@ -596,10 +567,7 @@ impl Session {
     pub(crate) fn flush(&mut self) -> Result<Arc<Mailbox<Result<()>>>> {
         self.check_open()?;
         if !self.is_connected() {
-            return Err(Error::new(
-                Kind::Disconnected,
-                "the server is away: nothing can be flushed to it now",
-            ));
+            return Err(Error::new(Kind::Disconnected, "the server is away: nothing can be flushed to it now"));
         }
         let mailbox = Arc::new(Mailbox::new(1));
         self.ping(AfterPong::Flushed(Arc::clone(&mailbox)));
@@ -696,13 +664,7 @@ fn message(msg: &Msg<'_>, chunk: &Bytes, last: &mut Option<Subject>) -> Option<M
         Some(len) => decode_headers(&msg.body[..len]).ok()?,
         None => Default::default(),
     };
-    Some(Message {
-        subject,
-        reply,
-        status,
-        headers,
-        payload: chunk.slice_ref(&msg.body[header_len..]),
-    })
+    Some(Message { subject, reply, status, headers, payload: chunk.slice_ref(&msg.body[header_len..]) })
 }
 
 #[cfg(test)]

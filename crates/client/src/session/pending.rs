@@ -33,12 +33,7 @@ impl Pending {
     const MAX_ANSWERS: u64 = 65_536;
 
     pub(super) fn new(random: &mut dyn Randomness) -> Self {
-        Self {
-            prefix: inbox_text(random),
-            sid: None,
-            expected: HashMap::new(),
-            next: 0,
-        }
+        Self { prefix: inbox_text(random), sid: None, expected: HashMap::new(), next: 0 }
     }
 
     pub(super) const fn has_inbox(&self) -> bool {
@@ -58,55 +53,33 @@ impl Pending {
     }
 
     pub(super) fn subject(&self, token: u64) -> Subject {
-        format!("{}.{token}", self.prefix)
-            .try_into()
-            .expect("letters, digits and dots are a subject")
+        format!("{}.{token}", self.prefix).try_into().expect("letters, digits and dots are a subject")
     }
 
     /// Expects up to `max` answers.
     pub(super) fn expect(&mut self, max: u64) -> Result<Answer> {
         if self.expected.len() >= Self::MAX {
-            return Err(Error::new(
-                Kind::Limit,
-                format!("{} requests wait for their answers already", Self::MAX),
-            ));
+            return Err(Error::new(Kind::Limit, format!("{} requests wait for their answers already", Self::MAX)));
         }
         let token = self.next;
         self.next += 1;
         let capacity = usize::try_from(max.min(Self::MAX_ANSWERS)).unwrap_or(1);
         let mailbox = Arc::new(Mailbox::new(capacity));
-        self.expected.insert(
-            token,
-            Expected {
-                mailbox: Arc::clone(&mailbox),
-                left: max,
-            },
-        );
+        self.expected.insert(token, Expected { mailbox: Arc::clone(&mailbox), left: max });
         Ok(Answer { token, mailbox })
     }
 
     /// Hands an answer to its request. One that comes too late is dropped.
     pub(super) fn answer(&mut self, message: Message) {
-        let token = message
-            .subject
-            .as_str()
-            .rsplit('.')
-            .next()
-            .and_then(|token| token.parse().ok());
+        let token = message.subject.as_str().rsplit('.').next().and_then(|token| token.parse().ok());
         let Some(expected) = token.and_then(|token: u64| self.expected.get_mut(&token)) else {
             return;
         };
-        let nobody = message
-            .status
-            .as_ref()
-            .is_some_and(|status| status.code == Status::NO_RESPONDERS)
+        let nobody = message.status.as_ref().is_some_and(|status| status.code == Status::NO_RESPONDERS)
             && message.payload.is_empty();
         expected.left = if nobody { 0 } else { expected.left - 1 };
         expected.mailbox.put(if nobody {
-            Err(Error::new(
-                Kind::NoResponders,
-                "nobody answers requests on this subject: the request was not executed",
-            ))
+            Err(Error::new(Kind::NoResponders, "nobody answers requests on this subject: the request was not executed"))
         } else {
             Ok(message)
         });
@@ -132,15 +105,11 @@ impl Pending {
 
 /// A subject nobody else uses.
 pub(super) fn inbox_subject(random: &mut dyn Randomness) -> Subject {
-    inbox_text(random)
-        .try_into()
-        .expect("letters, digits and dots are a subject")
+    inbox_text(random).try_into().expect("letters, digits and dots are a subject")
 }
 
 fn inbox_text(random: &mut dyn Randomness) -> String {
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let name: String = (0..22)
-        .map(|_| char::from(ALPHABET[random.below(62) as usize]))
-        .collect();
+    let name: String = (0..22).map(|_| char::from(ALPHABET[random.below(62) as usize])).collect();
     format!("_INBOX.{name}")
 }

@@ -17,11 +17,7 @@ impl Servers {
     const MAX: usize = 256;
 
     pub(super) const fn new(known: Vec<Target>) -> Self {
-        Self {
-            known,
-            next: 0,
-            failures: 0,
-        }
+        Self { known, next: 0, failures: 0 }
     }
 
     /// The address to try now; the one after it comes next time.
@@ -51,9 +47,7 @@ impl Servers {
             };
             let Ok(port) = port.parse() else { continue };
             let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-            let target = Target::Tcp {
-                host: HostPort { host, port },
-            };
+            let target = Target::Tcp { host: HostPort { host, port } };
             if self.known.len() < Self::MAX && !self.known.contains(&target) {
                 self.known.push(target);
             }
@@ -67,9 +61,7 @@ impl Servers {
         if round == 0 && self.failures > 0 {
             return Duration::ZERO;
         }
-        let full = shortest
-            .saturating_mul(1 << round.saturating_sub(1).min(20))
-            .min(longest);
+        let full = shortest.saturating_mul(1 << round.saturating_sub(1).min(20)).min(longest);
         let half = full / 2;
         half + Duration::from_nanos(random.below(u64::try_from(half.as_nanos()).unwrap_or(u64::MAX).max(1)))
     }
@@ -82,13 +74,7 @@ mod tests {
     use super::*;
 
     fn servers(n: u16) -> Servers {
-        Servers::new(
-            (0..n)
-                .map(|port| Target::Tcp {
-                    host: HostPort { host: "h".into(), port },
-                })
-                .collect(),
-        )
+        Servers::new((0..n).map(|port| Target::Tcp { host: HostPort { host: "h".into(), port } }).collect())
     }
 
     #[test]

@@ -8,9 +8,7 @@ use crate::mailbox::Taken;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn target(port: u16) -> Target {
-    Target::Tcp {
-        host: HostPort { host: "h".into(), port },
-    }
+    Target::Tcp { host: HostPort { host: "h".into(), port } }
 }
 
 fn session(options: ConnectOptions) -> Session {
@@ -42,10 +40,7 @@ fn note(text: &'static str, subject: &str) -> Message {
 }
 
 fn take<T>(mailbox: &Mailbox<T>) -> T {
-    match mailbox.take_blocking(Some(std::time::Instant::now())) {
-        Taken::Item(item) => item,
-        _ => panic!("nothing has come"),
-    }
+    mailbox.try_take().expect("something has come")
 }
 
 #[test]
@@ -67,9 +62,7 @@ fn after_a_loss_it_dials_again_and_asks_only_for_what_is_left() {
     session.unsubscribe(sid, Some(3));
     say(&mut session, "MSG a 1 0\r\n\r\n", Mono::ZERO).unwrap();
     session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
-    let Act::Wait(at) = session.poll(Mono::ZERO) else {
-        panic!()
-    };
+    let Act::Wait(at) = session.poll(Mono::ZERO) else { panic!() };
     assert!(at > Mono::ZERO, "it does not try again at once");
     connect(&mut session, at);
     assert_eq!(output(&mut session), "SUB a q 1\r\nUNSUB 1 2\r\n");
@@ -113,12 +106,7 @@ fn wrong_credentials_end_the_first_attempt() {
     let mut session = session(ConnectOptions::new());
     session.poll(Mono::ZERO);
     session.dialed(Mono::ZERO);
-    let error = say(
-        &mut session,
-        "INFO {}\r\n-ERR 'Authorization Violation'\r\n",
-        Mono::ZERO,
-    )
-    .unwrap_err();
+    let error = say(&mut session, "INFO {}\r\n-ERR 'Authorization Violation'\r\n", Mono::ZERO).unwrap_err();
     session.lost(Mono::ZERO, error);
     assert_eq!(take(&session.ready()).unwrap_err().kind(), Kind::Denied);
     assert_eq!(session.poll(Mono::ZERO), Act::End);

@@ -44,10 +44,7 @@ impl Endpoint {
 
     /// The endpoint at `target` with default options.
     pub fn new(target: Target) -> Self {
-        Self {
-            target,
-            options: Options::default(),
-        }
+        Self { target, options: Options::default() }
     }
 
     /// Where it is.
@@ -69,10 +66,8 @@ impl Endpoint {
     ///
     /// `exec:`, `fd:` and `fifo:` act with the rights of the caller, so they come only from its own code or command line; so does `fault=`.
     pub const fn may_come_from_elsewhere(&self) -> bool {
-        !matches!(
-            self.target,
-            Target::Exec { .. } | Target::Fd { .. } | Target::Fifo { .. }
-        ) && self.options.fault.is_none()
+        !matches!(self.target, Target::Exec { .. } | Target::Fd { .. } | Target::Fifo { .. })
+            && self.options.fault.is_none()
     }
 }
 

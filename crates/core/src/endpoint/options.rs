@@ -43,9 +43,7 @@ impl Options {
         let mut options = Self::default();
         let mut seen: Vec<&str> = Vec::new();
         for pair in query.split('&') {
-            let (key, value) = pair
-                .split_once('=')
-                .map_or((pair, None), |(key, value)| (key, Some(value)));
+            let (key, value) = pair.split_once('=').map_or((pair, None), |(key, value)| (key, Some(value)));
             if seen.contains(&key.text()) {
                 return Err(key.expected(format!("the option '{}' once", key.text())));
             }
@@ -113,10 +111,7 @@ fn only(scheme: &str, schemes: &[&str], pair: Part<'_>) -> Result<(), EndpointEr
     if schemes.contains(&scheme) {
         return Ok(());
     }
-    Err(pair.expected(format!(
-        "an option of '{scheme}:' (this one belongs to {})",
-        schemes.join(", ")
-    )))
+    Err(pair.expected(format!("an option of '{scheme}:' (this one belongs to {})", schemes.join(", "))))
 }
 
 fn read<T: std::str::FromStr>(part: Part<'_>, expected: &str) -> Result<T, EndpointError> {
@@ -175,14 +170,9 @@ impl Probability {
     }
 
     fn parse(part: Part<'_>) -> Result<Self, EndpointError> {
-        let percent = part
-            .text()
-            .strip_suffix('%')
-            .and_then(|number| number.parse::<f64>().ok());
+        let percent = part.text().strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
         let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
-        percent
-            .map(|percent| Self(percent / 100.0))
-            .ok_or_else(|| part.expected("a share from 0% to 100%"))
+        percent.map(|percent| Self(percent / 100.0)).ok_or_else(|| part.expected("a share from 0% to 100%"))
     }
 }
 
@@ -236,12 +226,7 @@ fn delay(part: Part<'_>) -> Result<RangeInclusive<Duration>, EndpointError> {
 impl fmt::Display for FaultSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "seed:{}", self.seed)?;
-        for (name, share) in [
-            ("drop", self.drop),
-            ("dup", self.dup),
-            ("reorder", self.reorder),
-            ("cut", self.cut),
-        ] {
+        for (name, share) in [("drop", self.drop), ("dup", self.dup), ("reorder", self.reorder), ("cut", self.cut)] {
             if share.0 > 0.0 {
                 write!(f, ",{name}:{}%", share.0 * 100.0)?;
             }
@@ -262,29 +247,18 @@ impl fmt::Display for Options {
         let mut pairs: Vec<String> = Vec::new();
         let mut add = |key: &str, value: Option<String>| pairs.extend(value.map(|value| format!("{key}={value}")));
         add("codec", self.codec.map(|codec| codec.to_string()));
-        add(
-            "compress",
-            self.compress
-                .map(|c| if c == Compression::Zstd { "zstd" } else { "none" }.to_owned()),
-        );
+        add("compress", self.compress.map(|c| if c == Compression::Zstd { "zstd" } else { "none" }.to_owned()));
         add("deadline", self.deadline.map(text_of));
         add("window", self.window.map(|n| n.to_string()));
         add("retry", self.retry.map(|n| n.to_string()));
         add("fault", self.fault.as_ref().map(ToString::to_string));
-        add(
-            "durability",
-            self.durability.map(|level| format!("{level:?}").to_lowercase()),
-        );
+        add("durability", self.durability.map(|level| format!("{level:?}").to_lowercase()));
         add("host", self.daemon.then(|| "daemon".to_owned()));
         add("iface", self.iface.as_deref().map(encode));
         add("ttl", self.ttl.map(|n| n.to_string()));
         add("loop", self.multicast_loop.map(|on| u8::from(on).to_string()));
         add("insecure", self.insecure.then(|| "true".to_owned()));
-        if pairs.is_empty() {
-            Ok(())
-        } else {
-            write!(f, "?{}", pairs.join("&"))
-        }
+        if pairs.is_empty() { Ok(()) } else { write!(f, "?{}", pairs.join("&")) }
     }
 }
 
@@ -294,11 +268,7 @@ mod tests {
     use crate::Endpoint;
 
     fn options(query: &str) -> Options {
-        format!("tcp://h:1?{query}")
-            .parse::<Endpoint>()
-            .unwrap()
-            .options()
-            .clone()
+        format!("tcp://h:1?{query}").parse::<Endpoint>().unwrap().options().clone()
     }
 
     fn error(text: &str) -> String {
@@ -318,10 +288,7 @@ mod tests {
     #[test]
     fn typed_values_are_read() {
         let options = options("codec=cbor&compress=zstd&deadline=250ms&window=64&retry=3&insecure");
-        assert_eq!(
-            (options.codec, options.compress),
-            (Some(Codec::Cbor), Some(Compression::Zstd))
-        );
+        assert_eq!((options.codec, options.compress), (Some(Codec::Cbor), Some(Compression::Zstd)));
         assert_eq!(
             (options.deadline, options.window, options.retry),
             (Some(Duration::from_millis(250)), Some(64), Some(3))

@@ -21,9 +21,7 @@ pub(super) fn parse(text: &str) -> Result<(Target, Options), EndpointError> {
     let (scheme, rest) = whole.split_once(':').ok_or_else(|| whole.expected(SCHEMES))?;
     if scheme.text() == "exec" {
         let command = rest.text().trim();
-        let target = Target::Exec {
-            command: command.to_owned(),
-        };
+        let target = Target::Exec { command: command.to_owned() };
         return if command.is_empty() {
             Err(rest.expected("a command after 'exec:'"))
         } else {
@@ -33,25 +31,17 @@ pub(super) fn parse(text: &str) -> Result<(Target, Options), EndpointError> {
     if let Some((_, fragment)) = rest.split_once('#') {
         return Err(fragment.expected("no '#' part: options follow '?'"));
     }
-    let (rest, query) = rest
-        .split_once('?')
-        .map_or((rest, None), |(rest, query)| (rest, Some(query)));
+    let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
     let target = match scheme.text() {
         "mem" => Target::Mem { name: name(rest)? },
         "shm" => Target::Shm { name: name(rest)? },
         "local" => Target::Local { name: name(rest)? },
         "pipe" if rest.text().is_empty() => Target::Pipe,
         "pipe" => return Err(rest.expected("nothing after 'pipe:'")),
-        "fd" => Target::Fd {
-            number: descriptor(rest)?,
-        },
+        "fd" => Target::Fd { number: descriptor(rest)? },
         "fifo" => Target::Fifo { path: path(rest)? },
-        "unix" => Target::Unix {
-            address: unix_address(rest)?,
-        },
-        "nats+unix" => Target::NatsUnix {
-            address: unix_address(rest)?,
-        },
+        "unix" => Target::Unix { address: unix_address(rest)? },
+        "nats+unix" => Target::NatsUnix { address: unix_address(rest)? },
         "tcp" => Target::Tcp { host: only_host(rest)? },
         "udp" => Target::Udp { host: only_host(rest)? },
         "tls" | "nats" => {
@@ -60,10 +50,7 @@ pub(super) fn parse(text: &str) -> Result<(Target, Options), EndpointError> {
                 return Err(path.expected("no path after the hosts"));
             }
             let (credentials, hosts) = credentials(authority)?;
-            let servers = hosts
-                .split(',')
-                .map(|host| host_port(host, Some(4222)))
-                .collect::<Result<_, _>>()?;
+            let servers = hosts.split(',').map(|host| host_port(host, Some(4222))).collect::<Result<_, _>>()?;
             if scheme.text() == "tls" {
                 Target::Tls { servers, credentials }
             } else {
@@ -76,19 +63,11 @@ pub(super) fn parse(text: &str) -> Result<(Target, Options), EndpointError> {
             let (credentials, host) = credentials(authority)?;
             let host = host_port(host, Some(if secure { 443 } else { 80 }))?;
             let path = format!("/{}", path.map_or("", Part::text));
-            Target::Http {
-                secure,
-                host,
-                path,
-                credentials,
-            }
+            Target::Http { secure, host, path, credentials }
         }
         _ => return Err(scheme.expected(SCHEMES)),
     };
-    let options = query.map_or_else(
-        || Ok(Options::default()),
-        |query| Options::parse(query, target.scheme()),
-    )?;
+    let options = query.map_or_else(|| Ok(Options::default()), |query| Options::parse(query, target.scheme()))?;
     Ok((target, options))
 }
 
@@ -130,21 +109,15 @@ fn unix_address(part: Part<'_>) -> Result<UnixAddress, EndpointError> {
         UnixAddress::Abstract(name) => name.len(),
     };
     if len > UNIX_MAX {
-        return Err(part.expected(format!(
-            "a socket address of at most {UNIX_MAX} bytes (this one has {len})"
-        )));
+        return Err(part.expected(format!("a socket address of at most {UNIX_MAX} bytes (this one has {len})")));
     }
     Ok(address)
 }
 
 /// What stands between `//` and the next `/`, and what follows it.
 fn authority(part: Part<'_>) -> Result<(Part<'_>, Option<Part<'_>>), EndpointError> {
-    let rest = part
-        .strip_prefix("//")
-        .ok_or_else(|| part.expected("'//' and a host"))?;
-    Ok(rest
-        .split_once('/')
-        .map_or((rest, None), |(authority, path)| (authority, Some(path))))
+    let rest = part.strip_prefix("//").ok_or_else(|| part.expected("'//' and a host"))?;
+    Ok(rest.split_once('/').map_or((rest, None), |(authority, path)| (authority, Some(path))))
 }
 
 fn credentials(authority: Part<'_>) -> Result<(Option<Credentials>, Part<'_>), EndpointError> {
@@ -152,10 +125,7 @@ fn credentials(authority: Part<'_>) -> Result<(Option<Credentials>, Part<'_>), E
         return Ok((None, authority));
     };
     let credentials = match user.split_once(':') {
-        Some((user, password)) => Credentials::Password {
-            user: user.decode()?,
-            password: password.decode()?,
-        },
+        Some((user, password)) => Credentials::Password { user: user.decode()?, password: password.decode()? },
         None => Credentials::Token(user.decode()?),
     };
     Ok((Some(credentials), hosts))
@@ -175,9 +145,7 @@ fn only_host(part: Part<'_>) -> Result<HostPort, EndpointError> {
 fn host_port(part: Part<'_>, default_port: Option<u16>) -> Result<HostPort, EndpointError> {
     let (host, port) = match part.strip_prefix("[") {
         Some(rest) => {
-            let (host, tail) = rest
-                .split_once(']')
-                .ok_or_else(|| part.expected("a ']' after the IPv6 address"))?;
+            let (host, tail) = rest.split_once(']').ok_or_else(|| part.expected("a ']' after the IPv6 address"))?;
             host.text()
                 .parse::<std::net::Ipv6Addr>()
                 .map_err(|_| host.expected("an IPv6 address between '[' and ']'"))?;
@@ -187,9 +155,7 @@ fn host_port(part: Part<'_>, default_port: Option<u16>) -> Result<HostPort, Endp
             }
             (host, port)
         }
-        None => part
-            .rsplit_once(':')
-            .map_or((part, None), |(host, port)| (host, Some(port))),
+        None => part.rsplit_once(':').map_or((part, None), |(host, port)| (host, Some(port))),
     };
     let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
     if host.text().is_empty()
@@ -199,17 +165,11 @@ fn host_port(part: Part<'_>, default_port: Option<u16>) -> Result<HostPort, Endp
         return Err(host.expected("a host name or address (IPv6 in brackets)"));
     }
     let port = match (port, default_port) {
-        (Some(port), _) => port
-            .text()
-            .parse()
-            .map_err(|_| port.expected("a port from 0 to 65535"))?,
+        (Some(port), _) => port.text().parse().map_err(|_| port.expected("a port from 0 to 65535"))?,
         (None, Some(default)) => default,
         (None, None) => return Err(part.expected("a host and a port, as in 'host:4222'")),
     };
-    Ok(HostPort {
-        host: host.text().to_owned(),
-        port,
-    })
+    Ok(HostPort { host: host.text().to_owned(), port })
 }
 
 #[cfg(test)]
@@ -274,10 +234,7 @@ mod tests {
         assert_eq!(endpoint.to_string(), "nats://ann:***@n1:4222,n2:4222");
         assert!(!format!("{endpoint:?}").contains("s3cret"));
         assert!(!error("nats://ann:s3cret@n1:port").contains("s3cret"));
-        assert_eq!(
-            "nats://t0ken@n".parse::<Endpoint>().unwrap().to_string(),
-            "nats://***@n:4222"
-        );
+        assert_eq!("nats://t0ken@n".parse::<Endpoint>().unwrap().to_string(), "nats://***@n:4222");
     }
 
     #[test]
@@ -289,11 +246,7 @@ mod tests {
             ("tcp://h:1", true),
             ("tcp://h:1?fault=drop:1%", false),
         ] {
-            assert_eq!(
-                text.parse::<Endpoint>().unwrap().may_come_from_elsewhere(),
-                expected,
-                "{text}"
-            );
+            assert_eq!(text.parse::<Endpoint>().unwrap().may_come_from_elsewhere(), expected, "{text}");
         }
     }
 }

@@ -32,11 +32,7 @@ pub(super) struct Part<'a> {
 
 impl<'a> Part<'a> {
     pub(super) fn new(whole: &'a str) -> Self {
-        Self {
-            whole,
-            start: 0,
-            end: whole.len(),
-        }
+        Self { whole, start: 0, end: whole.len() }
     }
 
     pub(super) fn text(self) -> &'a str {
@@ -46,40 +42,23 @@ impl<'a> Part<'a> {
     /// The parts before and after the first `separator`.
     pub(super) fn split_once(self, separator: char) -> Option<(Self, Self)> {
         let at = self.start + self.text().find(separator)?;
-        Some((
-            Self { end: at, ..self },
-            Self {
-                start: at + separator.len_utf8(),
-                ..self
-            },
-        ))
+        Some((Self { end: at, ..self }, Self { start: at + separator.len_utf8(), ..self }))
     }
 
     pub(super) fn rsplit_once(self, separator: char) -> Option<(Self, Self)> {
         let at = self.start + self.text().rfind(separator)?;
-        Some((
-            Self { end: at, ..self },
-            Self {
-                start: at + separator.len_utf8(),
-                ..self
-            },
-        ))
+        Some((Self { end: at, ..self }, Self { start: at + separator.len_utf8(), ..self }))
     }
 
     pub(super) fn strip_prefix(self, prefix: &str) -> Option<Self> {
-        self.text().starts_with(prefix).then_some(Self {
-            start: self.start + prefix.len(),
-            ..self
-        })
+        self.text().starts_with(prefix).then_some(Self { start: self.start + prefix.len(), ..self })
     }
 
     pub(super) fn split(self, separator: char) -> impl Iterator<Item = Self> {
         let mut rest = Some(self);
         std::iter::from_fn(move || {
             let part = rest?;
-            let (head, tail) = part
-                .split_once(separator)
-                .map_or((part, None), |(head, tail)| (head, Some(tail)));
+            let (head, tail) = part.split_once(separator).map_or((part, None), |(head, tail)| (head, Some(tail)));
             rest = tail;
             Some(head)
         })

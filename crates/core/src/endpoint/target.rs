@@ -193,12 +193,7 @@ impl fmt::Display for Target {
             }
             Self::Unix { address } | Self::NatsUnix { address } => write!(f, "{scheme}:{address}"),
             Self::Tcp { host } | Self::Udp { host } => write!(f, "{scheme}://{host}"),
-            Self::Http {
-                host,
-                path,
-                credentials,
-                ..
-            } => {
+            Self::Http { host, path, credentials, .. } => {
                 write!(f, "{scheme}://")?;
                 write_credentials(f, credentials.as_ref())?;
                 write!(f, "{host}{path}")
@@ -228,9 +223,5 @@ impl fmt::Debug for Target {
 /// A path that a URL can hold. One that begins with two slashes would be read as a host, so an empty host comes before it.
 fn shown_path(path: &Path) -> String {
     let path = encode(&path.to_string_lossy());
-    if path.starts_with("//") {
-        format!("//{path}")
-    } else {
-        path
-    }
+    if path.starts_with("//") { format!("//{path}") } else { path }
 }

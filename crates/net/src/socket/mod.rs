@@ -1,45 +1,19 @@
 //! Sockets that never block, for a reactor: listeners and connections over TCP and Unix sockets.
 
+mod listen;
 pub(crate) mod tcp;
 pub(crate) mod unix;
 
-use std::{io, net::SocketAddr, os::fd::AsFd};
+use std::{io, os::fd::AsFd};
 
-use crosstie_core::{ByteTransport, Endpoint, Error, Kind, Target};
+use crosstie_core::{Endpoint, Error, Kind, Target};
 
-/// A connection over a descriptor that can be waited for.
-pub trait SocketTransport: ByteTransport + AsFd {}
-
-impl<T: ByteTransport + AsFd> SocketTransport for T {}
-
-/// Who is at the other end of an accepted connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// Somebody on the network.
-    Network(SocketAddr),
-    /// A process of this machine.
-    Local,
-}
-
-impl Peer {
-    /// The network address, if there is one.
-    pub const fn address(self) -> Option<SocketAddr> {
-        match self {
-            Self::Network(address) => Some(address),
-            Self::Local => None,
-        }
-    }
-}
+use self::listen::Listen;
+pub use self::listen::{Peer, SocketTransport};
 
 /// A listener that never blocks.
 pub struct SocketListener {
     listener: Box<dyn Listen>,
-}
-
-/// What every kind of listener does.
-trait Listen: Send + AsFd {
-    fn accept(&self) -> io::Result<(Box<dyn SocketTransport>, Peer)>;
-    fn local_target(&self) -> io::Result<Target>;
 }
 
 impl SocketListener {
@@ -70,12 +44,7 @@ impl SocketListener {
     pub fn try_accept(&self) -> io::Result<Option<(Box<dyn SocketTransport>, Peer)>> {
         match self.listener.accept() {
             Ok(accepted) => Ok(Some(accepted)),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted
-                ) =>
-            {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => {
                 Ok(None)
             }
             Err(error) => Err(error),

@@ -8,7 +8,7 @@ use std::{
 
 use crosstie_core::{ByteTransport, HostPort, Target};
 
-use super::{Listen, Peer, SocketTransport};
+use super::listen::{Listen, Peer, SocketTransport};
 
 pub(super) fn bind(host: &HostPort) -> io::Result<TcpListener> {
     let listener = TcpListener::bind((host.host.as_str(), host.port))?;
@@ -24,12 +24,7 @@ impl Listen for TcpListener {
 
     fn local_target(&self) -> io::Result<Target> {
         let address = self.local_addr()?;
-        Ok(Target::Tcp {
-            host: HostPort {
-                host: address.ip().to_string(),
-                port: address.port(),
-            },
-        })
+        Ok(Target::Tcp { host: HostPort { host: address.ip().to_string(), port: address.port() } })
     }
 }
 

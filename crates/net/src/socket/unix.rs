@@ -17,7 +17,7 @@ use std::{
 
 use crosstie_core::{ByteTransport, Target, UnixAddress};
 
-use super::{Listen, Peer, SocketTransport};
+use super::listen::{Listen, Peer, SocketTransport};
 
 /// A listener that removes its file in the end.
 pub(super) struct Listener {
@@ -34,21 +34,14 @@ pub(super) fn bind(address: &UnixAddress) -> io::Result<Listener> {
         UnixAddress::Abstract(name) => UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?,
     };
     listener.set_nonblocking(true)?;
-    Ok(Listener {
-        listener,
-        address: address.clone(),
-    })
+    Ok(Listener { listener, address: address.clone() })
 }
 
 /// Removes the file of a socket that nobody listens on. One that is alive stays, and binding to it fails then.
 fn remove_if_dead(path: &Path) -> io::Result<()> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    if is_socket && UnixStream::connect(path).is_err_and(refused) {
-        fs::remove_file(path)
-    } else {
-        Ok(())
-    }
+    if is_socket && UnixStream::connect(path).is_err_and(refused) { fs::remove_file(path) } else { Ok(()) }
 }
 
 impl Drop for Listener {
@@ -74,9 +67,7 @@ impl Listen for Listener {
     }
 
     fn local_target(&self) -> io::Result<Target> {
-        Ok(Target::Unix {
-            address: self.address.clone(),
-        })
+        Ok(Target::Unix { address: self.address.clone() })
     }
 }
 

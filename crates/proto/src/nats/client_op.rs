@@ -178,11 +178,7 @@ fn verb(input: &[u8]) -> Result<(Verb, usize), Parsed<'static>> {
         if !input[..known].eq_ignore_ascii_case(&name[..known]) {
             continue;
         }
-        return if known == name.len() {
-            Ok((verb, known))
-        } else {
-            Err(Parsed::NeedMore { total: input.len() + 1 })
-        };
+        return if known == name.len() { Ok((verb, known)) } else { Err(Parsed::NeedMore { total: input.len() + 1 }) };
     }
     Err(Parsed::Violation(Violation::UnknownOperation))
 }
@@ -211,16 +207,8 @@ fn publish<'a>(
         _ => return Parsed::Violation(Violation::UnknownOperation),
     }
     let body = &input[line_len..body_end];
-    let op = Pub {
-        subject: head.subject,
-        reply: head.reply,
-        header_len: head.header_len,
-        body,
-    };
-    Parsed::Op {
-        op: ClientOp::Pub(op),
-        len: body_end + 2,
-    }
+    let op = Pub { subject: head.subject, reply: head.reply, header_len: head.header_len, body };
+    Parsed::Op { op: ClientOp::Pub(op), len: body_end + 2 }
 }
 
 struct PublishHead<'a> {
@@ -248,12 +236,7 @@ impl<'a> PublishHead<'a> {
             Some(digits) => Some(decimal(digits)? as usize),
             None => None,
         };
-        (header_len.unwrap_or(0) <= body_len).then_some(Self {
-            subject,
-            reply,
-            header_len,
-            body_len,
-        })
+        (header_len.unwrap_or(0) <= body_len).then_some(Self { subject, reply, header_len, body_len })
     }
 }
 
@@ -274,10 +257,7 @@ fn unsubscribe(arguments: &[u8]) -> Option<ClientOp<'_>> {
         return None;
     }
     // A count that cannot be read ends the subscription at once, as with nats-server.
-    Some(ClientOp::Unsub {
-        sid,
-        max: max.and_then(decimal).unwrap_or(0),
-    })
+    Some(ClientOp::Unsub { sid, max: max.and_then(decimal).unwrap_or(0) })
 }
 
 /// The words of a line, separated by spaces and tabs.
@@ -312,10 +292,7 @@ fn trim(line: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    const LIMITS: ClientLimits = ClientLimits {
-        max_control_line: 64,
-        max_payload: 32,
-    };
+    const LIMITS: ClientLimits = ClientLimits { max_control_line: 64, max_payload: 32 };
 
     /// Every operation of `input` as text, looking only when as many bytes are there as were asked for.
     fn read(input: &[u8], chunk: usize) -> Vec<String> {
@@ -359,11 +336,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_publish_are_told_apart() {
-        let Parsed::Op {
-            op: ClientOp::Pub(found),
-            len,
-        } = parse(b"HPUB s r 2 5\r\nhhbbb\r\nPING", &LIMITS)
-        else {
+        let Parsed::Op { op: ClientOp::Pub(found), len } = parse(b"HPUB s r 2 5\r\nhhbbb\r\nPING", &LIMITS) else {
             panic!()
         };
         assert_eq!(
@@ -378,15 +351,9 @@ mod tests {
         assert_eq!(parse(b"PUB a 33\r\n", &LIMITS), Parsed::Violation(Violation::Payload));
         assert_eq!(parse(b"PUB a 32\r\n", &LIMITS), Parsed::NeedMore { total: 10 + 34 });
         let long = format!("PUB {} 1", "x".repeat(200));
-        assert_eq!(
-            parse(long.as_bytes(), &LIMITS),
-            Parsed::Violation(Violation::ControlLine)
-        );
+        assert_eq!(parse(long.as_bytes(), &LIMITS), Parsed::Violation(Violation::ControlLine));
         let over = format!("PUB {} 1\r\nx\r\n", "x".repeat(63));
-        assert_eq!(
-            parse(over.as_bytes(), &LIMITS),
-            Parsed::Violation(Violation::ControlLine)
-        );
+        assert_eq!(parse(over.as_bytes(), &LIMITS), Parsed::Violation(Violation::ControlLine));
         let fits = format!("PUB {} 1\r\nx\r\n", "x".repeat(62));
         assert!(matches!(parse(fits.as_bytes(), &LIMITS), Parsed::Op { .. }));
     }

@@ -49,6 +49,9 @@ pub struct Connect {
     /// A user's token in JWT form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<String>,
+    /// The account to enter, which only other servers may choose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
 }
 
 impl Default for Connect {
@@ -70,6 +73,7 @@ impl Default for Connect {
             nkey: None,
             sig: None,
             jwt: None,
+            account: None,
         }
     }
 }
@@ -78,6 +82,24 @@ impl Connect {
     /// The document in JSON.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a struct of plain values has a JSON form")
+    }
+}
+
+impl Connect {
+    /// This document with what `json` changes: keys match in any letter case, `null` changes nothing, what is not known is ignored.
+    ///
+    /// # Errors
+    ///
+    /// The text is not a JSON object or `null`, or a known key has a value of the wrong type.
+    pub fn amended(&self, json: &[u8]) -> Result<Self, serde_json::Error> {
+        let changes: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(json)?;
+        let mut merged = serde_json::to_value(self)?;
+        for (key, value) in changes.unwrap_or_default() {
+            if !value.is_null() {
+                merged[key.to_ascii_lowercase()] = value;
+            }
+        }
+        serde_json::from_value(merged)
     }
 }
 
@@ -108,12 +130,20 @@ mod tests {
     }
 
     #[test]
+    fn a_later_document_changes_only_what_it_names() {
+        let first = Connect::default().amended(br#"{"VERBOSE":false,"name":"a","later":[1],"echo":null}"#).unwrap();
+        assert!(!first.verbose && first.echo && first.name == "a");
+        let second = first.amended(br#"{"echo":false}"#).unwrap();
+        assert!(!second.verbose && !second.echo && second.name == "a");
+        assert_eq!(second.amended(b"null").unwrap(), second);
+        for wrong in ["", "[]", "1", r#"{"verbose":1}"#, r#"{"protocol":1.5}"#, r#"{"name":5}"#, "{} x"] {
+            assert!(first.amended(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn debug_output_holds_no_secret() {
-        let connect = Connect {
-            pass: Some("s3cret".into()),
-            auth_token: Some("t0ken".into()),
-            ..Connect::default()
-        };
+        let connect = Connect { pass: Some("s3cret".into()), auth_token: Some("t0ken".into()), ..Connect::default() };
         let text = format!("{connect:?}");
         assert!(!text.contains("s3cret") && !text.contains("t0ken"));
     }

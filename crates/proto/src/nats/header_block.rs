@@ -58,9 +58,7 @@ pub fn decode_headers(block: &[u8]) -> Result<(Headers, Option<Status>), HeaderB
     let status = status(lines.next().unwrap_or_default().trim())?;
     let mut headers = Headers::new();
     for line in lines {
-        let (name, value) = line
-            .split_once(':')
-            .ok_or_else(|| HeaderBlockError::Line(line.to_owned()))?;
+        let (name, value) = line.split_once(':').ok_or_else(|| HeaderBlockError::Line(line.to_owned()))?;
         headers.append(name, value)?;
     }
     Ok((headers, status))
@@ -72,15 +70,8 @@ fn status(text: &str) -> Result<Option<Status>, HeaderBlockError> {
     }
     let (code, description) = text.split_once(' ').unwrap_or((text, ""));
     let valid = code.len() == 3 && code.bytes().all(|b| b.is_ascii_digit());
-    let code = code
-        .parse()
-        .ok()
-        .filter(|_| valid)
-        .ok_or_else(|| HeaderBlockError::Status(text.to_owned()))?;
-    Ok(Some(Status {
-        code,
-        description: description.trim().to_owned(),
-    }))
+    let code = code.parse().ok().filter(|_| valid).ok_or_else(|| HeaderBlockError::Status(text.to_owned()))?;
+    Ok(Some(Status { code, description: description.trim().to_owned() }))
 }
 
 #[cfg(test)]
@@ -95,18 +86,9 @@ mod tests {
         headers.append("Empty", "").unwrap();
         for status in [
             None,
-            Some(Status {
-                code: 503,
-                description: String::new(),
-            }),
-            Some(Status {
-                code: 404,
-                description: "No Messages".into(),
-            }),
-            Some(Status {
-                code: 44,
-                description: String::new(),
-            }),
+            Some(Status { code: 503, description: String::new() }),
+            Some(Status { code: 404, description: "No Messages".into() }),
+            Some(Status { code: 44, description: String::new() }),
         ] {
             let mut block = Vec::new();
             encode_headers(&headers, status.as_ref(), &mut block);

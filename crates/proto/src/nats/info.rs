@@ -82,12 +82,7 @@ mod tests {
 
     #[test]
     fn keys_that_do_not_apply_are_absent() {
-        let json = Info {
-            server_id: "N".into(),
-            headers: true,
-            ..Info::default()
-        }
-        .to_json();
+        let json = Info { server_id: "N".into(), headers: true, ..Info::default() }.to_json();
         assert!(!json.contains("auth_required") && !json.contains("connect_urls") && !json.contains("nonce"));
         assert!(json.contains("\"headers\":true"));
     }

@@ -97,10 +97,7 @@ pub fn parse(input: &[u8]) -> Parsed<'_> {
     if let Some(arguments) = line.strip_prefix(b"HMSG ") {
         return message(input, len, arguments, true);
     }
-    let verb_len = line
-        .iter()
-        .position(|b| matches!(b, b' ' | b'\t'))
-        .unwrap_or(line.len());
+    let verb_len = line.iter().position(|b| matches!(b, b' ' | b'\t')).unwrap_or(line.len());
     let (verb, arguments) = line.split_at(verb_len);
     let arguments = arguments.trim_ascii();
     let op = match verb.to_ascii_uppercase().as_slice() {
@@ -108,12 +105,9 @@ pub fn parse(input: &[u8]) -> Parsed<'_> {
         b"PING" => ServerOp::Ping,
         b"PONG" => ServerOp::Pong,
         b"+OK" => ServerOp::Ok,
-        b"-ERR" => ServerOp::Err(
-            arguments
-                .strip_prefix(b"'")
-                .and_then(|text| text.strip_suffix(b"'"))
-                .unwrap_or(arguments),
-        ),
+        b"-ERR" => {
+            ServerOp::Err(arguments.strip_prefix(b"'").and_then(|text| text.strip_suffix(b"'")).unwrap_or(arguments))
+        }
         _ => return Parsed::Violation(Violation::UnknownOperation),
     };
     Parsed::Op { op, len }
@@ -133,17 +127,8 @@ fn message<'a>(input: &'a [u8], line_len: usize, arguments: &'a [u8], with_heade
         _ => return Parsed::Violation(Violation::UnknownOperation),
     }
     let body = &input[line_len..body_end];
-    let op = Msg {
-        subject: head.subject,
-        sid: head.sid,
-        reply: head.reply,
-        header_len: head.header_len,
-        body,
-    };
-    Parsed::Op {
-        op: ServerOp::Msg(op),
-        len: body_end + 2,
-    }
+    let op = Msg { subject: head.subject, sid: head.sid, reply: head.reply, header_len: head.header_len, body };
+    Parsed::Op { op: ServerOp::Msg(op), len: body_end + 2 }
 }
 
 struct Head<'a> {
@@ -158,30 +143,18 @@ impl<'a> Head<'a> {
     fn read(arguments: &'a [u8], with_headers: bool) -> Option<Self> {
         let mut words = arguments.split(|b| *b == b' ').filter(|word| !word.is_empty());
         let (subject, sid) = (words.next()?, words.next()?);
-        let mut rest = [words.next(), words.next(), words.next()]
-            .into_iter()
-            .flatten()
-            .collect::<heapless::Words<'a>>();
+        let mut rest =
+            [words.next(), words.next(), words.next()].into_iter().flatten().collect::<heapless::Words<'a>>();
         if words.next().is_some() {
             return None;
         }
         let body_len = decimal(rest.pop()?)? as usize;
-        let header_len = if with_headers {
-            Some(decimal(rest.pop()?)? as usize)
-        } else {
-            None
-        };
+        let header_len = if with_headers { Some(decimal(rest.pop()?)? as usize) } else { None };
         let reply = rest.pop();
         if rest.pop().is_some() || header_len.unwrap_or(0) > body_len {
             return None;
         }
-        Some(Self {
-            subject,
-            sid: u64::from(decimal(sid)?),
-            reply,
-            header_len,
-            body_len,
-        })
+        Some(Self { subject, sid: u64::from(decimal(sid)?), reply, header_len, body_len })
     }
 }
 

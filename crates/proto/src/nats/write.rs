@@ -77,55 +77,24 @@ mod tests {
 
     #[test]
     fn the_server_reads_what_the_client_writes() {
-        let limits = ClientLimits {
-            max_control_line: 4096,
-            max_payload: 4096,
-        };
+        let limits = ClientLimits { max_control_line: 4096, max_payload: 4096 };
         let mut headers = Headers::new();
         headers.append("K", "v").unwrap();
         let mut out = Vec::new();
         publish(&mut out, b"s", Some(b"r"), &headers, b"body");
-        let Parsed::Op {
-            op:
-                ClientOp::Pub(Pub {
-                    subject,
-                    reply,
-                    header_len,
-                    body,
-                }),
-            len,
-        } = parse(&out, &limits)
+        let Parsed::Op { op: ClientOp::Pub(Pub { subject, reply, header_len, body }), len } = parse(&out, &limits)
         else {
             panic!()
         };
-        assert_eq!(
-            (subject, reply, header_len),
-            (&b"s"[..], Some(&b"r"[..]), Some(body.len() - 4))
-        );
+        assert_eq!((subject, reply, header_len), (&b"s"[..], Some(&b"r"[..]), Some(body.len() - 4)));
         assert!(body.ends_with(b"body") && len == out.len());
         out.clear();
         subscribe(&mut out, b"a.*", Some(b"q"), 7);
-        let expected = ClientOp::Sub {
-            subject: b"a.*",
-            queue: Some(b"q"),
-            sid: b"7",
-        };
-        assert_eq!(
-            parse(&out, &limits),
-            Parsed::Op {
-                op: expected,
-                len: out.len()
-            }
-        );
+        let expected = ClientOp::Sub { subject: b"a.*", queue: Some(b"q"), sid: b"7" };
+        assert_eq!(parse(&out, &limits), Parsed::Op { op: expected, len: out.len() });
         out.clear();
         unsubscribe(&mut out, 7, Some(3));
-        assert_eq!(
-            parse(&out, &limits),
-            Parsed::Op {
-                op: ClientOp::Unsub { sid: b"7", max: 3 },
-                len: out.len()
-            }
-        );
+        assert_eq!(parse(&out, &limits), Parsed::Op { op: ClientOp::Unsub { sid: b"7", max: 3 }, len: out.len() });
     }
 
     #[test]

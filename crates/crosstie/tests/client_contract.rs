@@ -8,20 +8,12 @@ use crosstie_core::{Error, Headers, HostPort, Kind, Message, Target};
 use crosstie_net::SocketListener;
 
 fn listener(port: u16) -> SocketListener {
-    SocketListener::bind(&Target::Tcp {
-        host: HostPort {
-            host: "127.0.0.1".into(),
-            port,
-        },
-    })
-    .unwrap()
+    SocketListener::bind(&Target::Tcp { host: HostPort { host: "127.0.0.1".into(), port } }).unwrap()
 }
 
 fn start(options: Options) -> (Broker, u16) {
     let broker = Broker::start(options, vec![listener(0)]).unwrap();
-    let Target::Tcp { host } = broker.local_endpoints()[0].target().clone() else {
-        panic!()
-    };
+    let Target::Tcp { host } = broker.local_endpoints()[0].target().clone() else { panic!() };
     (broker, host.port)
 }
 
@@ -106,13 +98,7 @@ struct OnTokio(crosstie_client::Client);
 
 fn runtime() -> &'static tokio::runtime::Runtime {
     static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap()
-    })
+    RUNTIME.get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap())
 }
 
 impl Face for OnTokio {
@@ -131,11 +117,7 @@ impl Face for OnTokio {
         }
     }
     fn next(&self, stream: &mut Self::Stream) -> Option<Message> {
-        runtime().block_on(async {
-            tokio::time::timeout(LONG, stream.next())
-                .await
-                .expect("a message in time")
-        })
+        runtime().block_on(async { tokio::time::timeout(LONG, stream.next()).await.expect("a message in time") })
     }
     fn end_after(&self, stream: &Self::Stream, max: u64) {
         stream.unsubscribe_after(max);
@@ -207,10 +189,7 @@ fn messages_arrive_in_order_with_headers_and_reply<C: Face>() {
 fn a_queue_group_shares_and_a_limit_ends<C: Face>() {
     let (broker, port) = start(Options::default());
     let clients: Vec<C> = (0..3).map(|_| C::connect(quick(), &url(port)).unwrap()).collect();
-    let mut streams: Vec<_> = clients
-        .iter()
-        .map(|client| client.subscribe("work", Some("group")).unwrap())
-        .collect();
+    let mut streams: Vec<_> = clients.iter().map(|client| client.subscribe("work", Some("group")).unwrap()).collect();
     let mut limited = clients[0].subscribe("work", None).unwrap();
     clients[0].end_after(&limited, 5);
     for client in &clients {
@@ -228,11 +207,7 @@ fn a_queue_group_shares_and_a_limit_ends<C: Face>() {
         }
     }
     seen.sort_unstable();
-    assert_eq!(
-        seen,
-        (0..90).collect::<Vec<_>>(),
-        "each message went to exactly one member"
-    );
+    assert_eq!(seen, (0..90).collect::<Vec<_>>(), "each message went to exactly one member");
     assert_eq!(std::iter::from_fn(|| clients[0].next(&mut limited)).count(), 5);
     broker.shutdown();
 }
@@ -247,9 +222,7 @@ fn a_request_is_answered_or_says_why_not<C: Face>() {
     let worker = std::thread::spawn(move || {
         while let Some(message) = service.next(&mut stream) {
             let reply = message.reply.unwrap();
-            service
-                .publish(Message::new(reply.clone(), message.payload.clone()))
-                .unwrap();
+            service.publish(Message::new(reply.clone(), message.payload.clone())).unwrap();
             if message.payload.is_empty() {
                 service.publish(Message::new(reply, "second")).unwrap();
             }
@@ -259,26 +232,18 @@ fn a_request_is_answered_or_says_why_not<C: Face>() {
         }
     });
     for i in 0..50 {
-        assert_eq!(
-            client.request("echo", &i.to_string(), LONG).unwrap().payload,
-            i.to_string()
-        );
+        assert_eq!(client.request("echo", &i.to_string(), LONG).unwrap().payload, i.to_string());
     }
     assert_eq!(client.request_many("echo", 2, LONG).unwrap(), 2);
     let kind = |result: Result<Message, Error>| result.unwrap_err().kind();
     assert_eq!(kind(client.request("nobody", "", LONG)), Kind::NoResponders);
-    assert_eq!(
-        kind(client.request("mute", "", Duration::from_millis(50))),
-        Kind::Timeout
-    );
+    assert_eq!(kind(client.request("mute", "", Duration::from_millis(50))), Kind::Timeout);
     assert_eq!(kind(client.request("not valid", "", LONG)), Kind::InvalidInput);
     client.request("echo", "stop", LONG).unwrap();
     worker.join().unwrap();
     let waiting = client.clone();
     let lost = std::thread::spawn(move || waiting.request("mute", "", LONG));
-    until("the request has reached the broker", || {
-        broker.snapshot().in_msgs > 2 * 52 + 3
-    });
+    until("the request has reached the broker", || broker.snapshot().in_msgs > 2 * 52 + 3);
     broker.shutdown();
     assert_eq!(kind(lost.join().unwrap()), Kind::Disconnected);
     drop(mute);
@@ -300,22 +265,12 @@ fn a_restart_of_the_broker_heals_by_itself<C: Face>() {
 
 fn credentials_are_shown_and_wrong_ones_named<C: Face>() {
     let mut auth = Auth::default();
-    auth.users = vec![User {
-        name: "ann".into(),
-        password: Secret::new("pw"),
-        permissions: Permissions::default(),
-    }];
+    auth.users = vec![User { name: "ann".into(), password: Secret::new("pw"), permissions: Permissions::default() }];
     let mut options = Options::default();
     options.auth = auth;
     let (broker, port) = start(options);
-    C::connect(quick(), &format!("nats://ann:pw@127.0.0.1:{port}"))
-        .unwrap()
-        .flush()
-        .unwrap();
-    C::connect(quick().user("ann", "pw"), &url(port))
-        .unwrap()
-        .flush()
-        .unwrap();
+    C::connect(quick(), &format!("nats://ann:pw@127.0.0.1:{port}")).unwrap().flush().unwrap();
+    C::connect(quick().user("ann", "pw"), &url(port)).unwrap().flush().unwrap();
     let error = C::connect(quick().user("ann", "wrong"), &url(port)).err().unwrap();
     assert_eq!(error.kind(), Kind::Denied, "{error}");
     broker.shutdown();
