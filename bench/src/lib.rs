@@ -1,1 +1,0 @@
-//! Crosstie measured against its rivals.
