@@ -46,6 +46,9 @@ struct LoadArguments {
     /// Milliseconds of measuring
     #[arg(long, default_value_t = 400)]
     measure_ms: u64,
+    /// Microseconds from one message to the next of `paced`
+    #[arg(long, default_value_t = 300)]
+    every_us: u64,
     /// Repetitions of each workload
     #[arg(long, default_value_t = 1)]
     repeat: u32,
@@ -74,9 +77,13 @@ fn run_load(arguments: &LoadArguments) -> Result<()> {
         for text in &arguments.workloads {
             if let Some(payload) = text.strip_prefix("paced/") {
                 let payload = payload.parse().map_err(error::Error::during(text))?;
-                let latency = paced(arguments.server, payload, Duration::from_micros(300), 3000)?;
-                let at = |quantile: f64| latency.value_at_quantile(quantile) as f64 / 1e3;
-                println!("{text}: p50 {:.1} us, p99 {:.1} us, p99.9 {:.1} us", at(0.5), at(0.99), at(0.999));
+                let found = paced(arguments.server, arguments.pid, payload, Duration::from_micros(arguments.every_us), 3000)?;
+                let at = |quantile: f64| found.latency.value_at_quantile(quantile) as f64 / 1e3;
+                print!("{text}: p50 {:.1} us, p99 {:.1} us, p99.9 {:.1} us", at(0.5), at(0.99), at(0.999));
+                match found.cpu_share {
+                    Some(share) => println!(", server used {:.1} % of a core", share * 100.0),
+                    None => println!(),
+                }
             } else if let Some(connections) = text.strip_prefix("idle/") {
                 let connections = connections.parse().map_err(error::Error::during(text))?;
                 let pid = arguments.pid.ok_or_else(|| error::Error::new("idle/N needs --pid of the server"))?;

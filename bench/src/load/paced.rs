@@ -9,15 +9,27 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::error::{Error, Result};
+use crate::process::cpu_ns;
 use crate::wire::{Batch, Counter, connect, subscribe};
 
 const LOST_AFTER: Duration = Duration::from_secs(2);
 
-/// Latency in nanoseconds.
-pub(crate) type Paced = Histogram<u64>;
+/// What one run found.
+pub(crate) struct Paced {
+    /// Publish to receive, in nanoseconds.
+    pub(crate) latency: Histogram<u64>,
+    /// Share of one core that the server used meanwhile: a server that spins while it waits shows here.
+    pub(crate) cpu_share: Option<f64>,
+}
 
 /// Sends `count` messages of `payload` bytes, one every `every`, after a warm-up of a tenth as many.
-pub(crate) fn paced(server: SocketAddr, payload: usize, every: Duration, count: u32) -> Result<Paced> {
+pub(crate) fn paced(
+    server: SocketAddr,
+    pid: Option<u32>,
+    payload: usize,
+    every: Duration,
+    count: u32,
+) -> Result<Paced> {
     let mut subscriber = connect(server)?;
     subscribe(&mut subscriber)?;
     subscriber.set_nonblocking(true)?;
@@ -27,9 +39,13 @@ pub(crate) fn paced(server: SocketAddr, payload: usize, every: Duration, count: 
     let mut counter = Counter::new(1, payload);
     let warm_up = count / 10;
     let mut due = Instant::now();
+    let mut started = None;
     for number in 0..warm_up + count {
         while Instant::now() < due {
             std::hint::spin_loop();
+        }
+        if number == warm_up {
+            started = Some((Instant::now(), pid.map(cpu_ns).transpose()?));
         }
         batch.stamp();
         let sent = Instant::now();
@@ -42,7 +58,12 @@ pub(crate) fn paced(server: SocketAddr, payload: usize, every: Duration, count: 
         }
         due = (due + every).max(sent + every);
     }
-    Ok(latency)
+    let mut cpu_share = None;
+    if let Some((start, Some(before))) = started {
+        let used = pid.map(cpu_ns).transpose()?.unwrap_or(before) - before;
+        cpu_share = Some(used as f64 / start.elapsed().as_nanos() as f64);
+    }
+    Ok(Paced { latency, cpu_share })
 }
 
 fn await_message(stream: &mut TcpStream, counter: &mut Counter, wanted: u64, sent: Instant) -> Result<()> {
