@@ -1,3 +1,0 @@
-//! Crosstie measured against its rivals.
-
-#![forbid(unsafe_code)]
