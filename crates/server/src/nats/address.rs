@@ -16,14 +16,10 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    fn host(&self) -> String {
-        self.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned())
-    }
-
     pub(super) fn listen(&self) -> Target {
         Target::Tcp {
             host: HostPort {
-                host: self.host(),
+                host: self.host.clone().unwrap_or_else(loopback),
                 port: self.port.unwrap_or(CLIENT_PORT),
             },
         }
@@ -31,10 +27,15 @@ impl Addresses {
 
     pub(super) fn http(&self) -> Option<HostPort> {
         self.http_port.map(|port| HostPort {
-            host: self.http_host.clone().unwrap_or_else(|| self.host()),
+            // Not the clients' host: monitoring asks nobody who they are.
+            host: self.http_host.clone().unwrap_or_else(loopback),
             port,
         })
     }
+}
+
+fn loopback() -> String {
+    "127.0.0.1".to_owned()
 }
 
 /// A port number: `-1` is any free one (`Some(0)`), and 0 is as good as not given (`None`).
@@ -57,7 +58,9 @@ pub(super) fn host_and_port(text: &str) -> Result<(Option<String>, Option<u16>),
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     if bare.is_none() && host.contains(':') {
-        return Err(format!("an IPv6 address is written in brackets: expected '[{host}]:{digits}', found '{text}'"));
+        return Err(format!(
+            "an IPv6 address is written in brackets: expected '[{host}]:{digits}', found '{text}'"
+        ));
     }
     let number = digits
         .parse()

@@ -101,7 +101,8 @@ impl Parser<'_> {
     }
 
     fn found(&self) -> String {
-        self.peek().map_or_else(|| "the end".to_owned(), |found| format!("'{}'", found.escape_default()))
+        self.peek()
+            .map_or_else(|| "the end".to_owned(), |found| format!("'{}'", found.escape_default()))
     }
 
     /// Skips blanks and comments, and `also`.
@@ -134,7 +135,10 @@ impl Parser<'_> {
         self.skip("");
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.refuse(self.at, format!("expected the end after the last '}}', found {}", self.found()))),
+            Some(_) => Err(self.refuse(
+                self.at,
+                format!("expected the end after the last '}}', found {}", self.found()),
+            )),
         }
     }
 
@@ -235,7 +239,10 @@ impl Parser<'_> {
         self.scopes.push(Table::default());
         self.entries(true)?;
         self.depth -= 1;
-        let table = self.scopes.pop().expect("pushed above, and entries leaves the scopes as they were");
+        let table = self
+            .scopes
+            .pop()
+            .expect("pushed above, and entries leaves the scopes as they were");
         Ok(Value::Table(table))
     }
 
@@ -309,8 +316,12 @@ impl Parser<'_> {
             Some('/') => Ok('/'),
             Some('x') => {
                 let digits: String = (0..2).filter_map(|_| self.bump()).collect();
-                let byte = u8::from_str_radix(&digits, 16)
-                    .map_err(|_| self.refuse(at, format!("expected two hexadecimal digits after \\x, found '{digits}'")))?;
+                let byte = u8::from_str_radix(&digits, 16).map_err(|_| {
+                    self.refuse(
+                        at,
+                        format!("expected two hexadecimal digits after \\x, found '{digits}'"),
+                    )
+                })?;
                 Ok(char::from(byte))
             }
             _ => Err(self.refuse(at, r#"expected one of \t \n \r \" \\ \/ \xHH"#)),
@@ -322,7 +333,10 @@ impl Parser<'_> {
         let word = self.take_while(is_bare).to_owned();
         let place = self.place(start);
         // A bcrypt hash begins like a variable, and is none.
-        if ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|form| word.starts_with(form)) {
+        if ["$2a$", "$2b$", "$2x$", "$2y$"]
+            .iter()
+            .any(|form| word.starts_with(form))
+        {
             return Ok(Node {
                 value: Value::Text(word),
                 place,

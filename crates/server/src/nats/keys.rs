@@ -166,15 +166,46 @@ fn port(node: &Node) -> Result<Option<u16>, ConfigError> {
 }
 
 const AUTHORIZATION: &[&str] = &[
-    "user", "username", "password", "pass", "token", "timeout", "users", "permissions", "default_permissions",
+    "user",
+    "username",
+    "password",
+    "pass",
+    "token",
+    "timeout",
+    "users",
+    "permissions",
+    "default_permissions",
 ];
-const USER: &[&str] = &["user", "username", "password", "pass", "permissions", "permission", "authorization"];
+const USER: &[&str] = &[
+    "user",
+    "username",
+    "password",
+    "pass",
+    "permissions",
+    "permission",
+    "authorization",
+];
 /// Keys of users and authorization blocks that need parts of NATS which are not here.
-const ELSEWHERE: &[&str] = &["nkey", "account", "allowed_connection_types", "connection_types", "auth_callout", "proxy_required", "timeout_jwt"];
+const ELSEWHERE: &[&str] = &[
+    "nkey",
+    "account",
+    "allowed_connection_types",
+    "connection_types",
+    "auth_callout",
+    "proxy_required",
+    "timeout_jwt",
+];
 
 fn check_keys(table: &Table, known: &[&str], inside: &str) -> Result<(), ConfigError> {
-    if let Some(entry) = table.entries.iter().find(|entry| ELSEWHERE.contains(&entry.key.as_str())) {
-        let message = format!("'{}' in {inside} is not supported by this server (core NATS only): remove it, or use nats-server", entry.key);
+    if let Some(entry) = table
+        .entries
+        .iter()
+        .find(|entry| ELSEWHERE.contains(&entry.key.as_str()))
+    {
+        let message = format!(
+            "'{}' in {inside} is not supported by this server (core NATS only): remove it, or use nats-server",
+            entry.key
+        );
         return Err(ConfigError::new(&entry.place, message));
     }
     refuse_unknown(table, known, inside)
@@ -229,8 +260,8 @@ fn user(node: &Node, default: &Permissions) -> Result<User, ConfigError> {
     let table = node.table()?;
     check_keys(table, USER, "a user")?;
     let name = either(table, ["user", "username"]).ok_or_else(|| node.refuse("expected a 'user' here, found none"))?;
-    let password =
-        either(table, ["password", "pass"]).ok_or_else(|| name.refuse("expected a 'password' with this user, found none"))?;
+    let password = either(table, ["password", "pass"])
+        .ok_or_else(|| name.refuse("expected a 'password' with this user, found none"))?;
     let own = either(table, ["permissions", "permission"]).or_else(|| table.get("authorization"));
     Ok(User {
         name: name.word()?,
@@ -277,10 +308,22 @@ mod tests {
         assert_eq!(options.server_name.as_deref(), Some("s1"));
         assert_eq!(options.advertise_host.as_deref(), Some("there"));
         let limits = &options.limits;
-        assert_eq!((limits.max_payload, limits.max_connections, limits.max_control_line), (2 << 20, 10, 512));
-        assert_eq!((limits.max_pending, limits.max_pending_total, limits.max_subscriptions), (256 << 20, 256 << 20, 0));
-        assert_eq!((options.ping_interval, options.max_pings_out), (Duration::from_secs(20), 3));
-        assert_eq!((options.write_deadline, options.lame_duck_grace), (Duration::from_secs(3), Duration::from_secs(5)));
+        assert_eq!(
+            (limits.max_payload, limits.max_connections, limits.max_control_line),
+            (2 << 20, 10, 512)
+        );
+        assert_eq!(
+            (limits.max_pending, limits.max_pending_total, limits.max_subscriptions),
+            (256 << 20, 256 << 20, 0)
+        );
+        assert_eq!(
+            (options.ping_interval, options.max_pings_out),
+            (Duration::from_secs(20), 3)
+        );
+        assert_eq!(
+            (options.write_deadline, options.lame_duck_grace),
+            (Duration::from_secs(3), Duration::from_secs(5))
+        );
         assert!(stated.debug && !stated.trace && !settings.log.time);
         assert_eq!(settings.pid_file.unwrap().to_str(), Some("/tmp/p"));
     }
@@ -297,29 +340,58 @@ mod tests {
         assert_eq!(auth.users[0].password.expose(), "1");
         let given = &auth.users[0].permissions;
         assert_eq!(given.publish.allow, Some(vec![rule("d.>", None)]));
-        assert_eq!(given.subscribe.allow, Some(vec![rule("a", None), rule("b", Some("q.*"))]));
+        assert_eq!(
+            given.subscribe.allow,
+            Some(vec![rule("a", None), rule("b", Some("q.*"))])
+        );
         assert_eq!(given.subscribe.deny, vec![rule("c", None)]);
         let own = &auth.users[1].permissions;
-        assert_eq!(own.responses, Some(Responses { max: Some(5), expires: Some(Duration::from_secs(60)) }));
-        assert_eq!(own.publish.allow, Some(vec![]), "leave to answer is leave to do nothing else");
+        assert_eq!(
+            own.responses,
+            Some(Responses {
+                max: Some(5),
+                expires: Some(Duration::from_secs(60))
+            })
+        );
+        assert_eq!(
+            own.publish.allow,
+            Some(vec![]),
+            "leave to answer is leave to do nothing else"
+        );
     }
 
     #[test]
     fn what_is_not_here_is_refused_by_name_and_line() {
         for (text, line, part) in [
-            ("port: 1\njetstream: {store_dir: x}", 2, "'jetstream': JetStream is not supported"),
+            (
+                "port: 1\njetstream: {store_dir: x}",
+                2,
+                "'jetstream': JetStream is not supported",
+            ),
             ("jetstream: enabled", 1, "'jetstream'"),
             ("\n\ntls { cert_file: a }", 3, "'tls': TLS"),
             ("cluster { }", 1, "'cluster'"),
             ("accounts { A: {} }", 1, "'accounts'"),
             ("authorization {\n users: [{nkey: U}] }", 2, "'nkey' in a user"),
-            ("max_paylod: 1", 1, "unknown key 'max_paylod': did you mean 'max_payload'?"),
+            (
+                "max_paylod: 1",
+                1,
+                "unknown key 'max_paylod': did you mean 'max_payload'?",
+            ),
             ("max_payload: {}", 1, "expected a size like '64MiB', found a table"),
             ("port: 70000", 1, "expected a port from 1 to 65535"),
             ("authorization { token: a, users: [] }", 1, "found both"),
             ("authorization { user: a }", 1, "expected a 'password'"),
-            ("authorization { users: [{user: a, password: b, permissions: {publish: \"a..b\"}}] }", 1, "not a subject"),
-            ("authorization { users: [{user: a, password: b}, {user: a, password: c}] }", 1, "there twice"),
+            (
+                "authorization { users: [{user: a, password: b, permissions: {publish: \"a..b\"}}] }",
+                1,
+                "not a subject",
+            ),
+            (
+                "authorization { users: [{user: a, password: b}, {user: a, password: c}] }",
+                1,
+                "there twice",
+            ),
         ] {
             let error = read(text).unwrap_err();
             assert_eq!(error.line(), Some(line), "{text}: {error}");

@@ -2,17 +2,61 @@
 
 /// Keys of a configuration file, with the part of NATS they belong to.
 const KEYS: &[(&str, &[&str])] = &[
-    ("JetStream", &["jetstream", "js", "store_dir", "default_js_domain", "jetstream_cluster"]),
-    ("TLS", &["tls", "allow_non_tls", "ocsp", "ocsp_cache", "default_sentinel", "tls_handshake_first"]),
+    (
+        "JetStream",
+        &["jetstream", "js", "store_dir", "default_js_domain", "jetstream_cluster"],
+    ),
+    (
+        "TLS",
+        &[
+            "tls",
+            "allow_non_tls",
+            "ocsp",
+            "ocsp_cache",
+            "default_sentinel",
+            "tls_handshake_first",
+        ],
+    ),
     ("WebSocket", &["websocket", "ws"]),
     ("MQTT", &["mqtt"]),
-    ("clusters", &["cluster", "gateway", "gateways", "leaf", "leafnodes", "leafnode", "routes", "no_fast_producer_stall"]),
+    (
+        "clusters",
+        &[
+            "cluster",
+            "gateway",
+            "gateways",
+            "leaf",
+            "leafnodes",
+            "leafnode",
+            "routes",
+            "no_fast_producer_stall",
+        ],
+    ),
     (
         "accounts and JWTs",
         &[
-            "accounts", "operator", "operators", "roots", "root", "root_operators", "root_operator", "resolver", "resolver_tls",
-            "account_resolver", "account_resolvers", "resolver_preload", "resolver_pinned_accounts", "resolver_maps", "trusted",
-            "trusted_keys", "system_account", "system", "no_system_account", "no_system", "no_sys_acc", "always_enable_nonce",
+            "accounts",
+            "operator",
+            "operators",
+            "roots",
+            "root",
+            "root_operators",
+            "root_operator",
+            "resolver",
+            "resolver_tls",
+            "account_resolver",
+            "account_resolvers",
+            "resolver_preload",
+            "resolver_pinned_accounts",
+            "resolver_maps",
+            "trusted",
+            "trusted_keys",
+            "system_account",
+            "system",
+            "no_system_account",
+            "no_system",
+            "no_sys_acc",
+            "always_enable_nonce",
         ],
     ),
     ("subject mappings", &["mappings", "maps"]),
@@ -21,10 +65,29 @@ const KEYS: &[(&str, &[&str])] = &[
     (
         "this setting",
         &[
-            "max_traced_msg_len", "connect_error_reports", "reconnect_error_reports", "prof_port", "prof_block_rate", "server_tags",
-            "server_metadata", "disable_sublist_cache", "log_size_limit", "log_max_num", "logfile_size_limit", "logfile_max_num",
-            "syslog", "remote_syslog", "no_header_support", "max_closed_clients", "trace_verbose", "feature_flags",
-            "trace_headers", "logtime_utc", "max_sub_tokens", "max_subscription_tokens", "exceptions_timeout",
+            "max_traced_msg_len",
+            "connect_error_reports",
+            "reconnect_error_reports",
+            "prof_port",
+            "prof_block_rate",
+            "server_tags",
+            "server_metadata",
+            "disable_sublist_cache",
+            "log_size_limit",
+            "log_max_num",
+            "logfile_size_limit",
+            "logfile_max_num",
+            "syslog",
+            "remote_syslog",
+            "no_header_support",
+            "max_closed_clients",
+            "trace_verbose",
+            "feature_flags",
+            "trace_headers",
+            "logtime_utc",
+            "max_sub_tokens",
+            "max_subscription_tokens",
+            "exceptions_timeout",
         ],
     ),
 ];
@@ -56,9 +119,9 @@ const FLAGS: &[(&str, &str)] = &[
 
 /// Why the key is refused, if it is one of nats-server's.
 pub(super) fn key(name: &str) -> Option<String> {
-    KEYS.iter()
-        .find(|(_, keys)| keys.contains(&name))
-        .map(|(part, _)| format!("'{name}': {part} is not supported by this server (core NATS only): remove the key, or use nats-server"))
+    KEYS.iter().find(|(_, keys)| keys.contains(&name)).map(|(part, _)| {
+        format!("'{name}': {part} is not supported by this server (core NATS only): remove the key, or use nats-server")
+    })
 }
 
 /// Why the flag is refused, if it is one of nats-server's.

@@ -198,7 +198,9 @@ impl From<ConfigError> for crosstie_core::Error {
 /// The text of the file at `path`.
 pub(crate) fn read_file(path: &std::path::Path, blame: &Place) -> Result<String, ConfigError> {
     let refuse = |what: String| ConfigError::new(blame, format!("cannot read '{}': {what}", path.display()));
-    let length = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
+    let length = std::fs::metadata(path)
+        .map_err(|error| refuse(error.to_string()))?
+        .len();
     if length > MAX_FILE {
         return Err(refuse(format!("it has {length} bytes, expected at most {MAX_FILE}")));
     }

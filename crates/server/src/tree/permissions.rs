@@ -6,7 +6,13 @@ use crosstie_core::SubjectPattern;
 use super::{ConfigError, Node, Value, refuse_unknown};
 
 const KEYS: &[&str] = &[
-    "publish", "pub", "subscribe", "sub", "allow_responses", "allow_response", "responses",
+    "publish",
+    "pub",
+    "subscribe",
+    "sub",
+    "allow_responses",
+    "allow_response",
+    "responses",
 ];
 
 /// The permissions in `node`: `publish` and `subscribe`, each one subject, a list of them, or `allow` and `deny`; and
@@ -79,7 +85,11 @@ fn responses(node: &Node) -> Result<Option<Responses>, ConfigError> {
     let Value::Table(table) = &node.value else {
         return Ok(node.bool()?.then(Responses::default));
     };
-    refuse_unknown(table, &["max", "max_msgs", "expires", "expiration", "ttl"], "allow_responses")?;
+    refuse_unknown(
+        table,
+        &["max", "max_msgs", "expires", "expiration", "ttl"],
+        "allow_responses",
+    )?;
     let mut responses = Responses::default();
     for entry in &table.entries {
         let is_max = matches!(entry.key.as_str(), "max" | "max_msgs");

@@ -82,8 +82,11 @@ impl Node {
     /// A time with its unit, like `250ms`.
     pub(crate) fn duration(&self) -> Result<Duration, ConfigError> {
         match &self.value {
-            Value::Text(text) => humantime::parse_duration(text)
-                .map_err(|error| self.refuse(format!("expected a time like '250ms' or '2m', found '{text}' ({error})"))),
+            Value::Text(text) => humantime::parse_duration(text).map_err(|error| {
+                self.refuse(format!(
+                    "expected a time like '250ms' or '2m', found '{text}' ({error})"
+                ))
+            }),
             Value::Integer(0) => Ok(Duration::ZERO),
             _ => Err(self.refuse(format!(
                 "expected a time with its unit, like '250ms' or '2m', found {}",
