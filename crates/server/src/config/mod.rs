@@ -1,0 +1,15 @@
+//! Crosstie's own configuration: one TOML file, an environment variable and a flag for every key, one table for all of them.
+
+mod document;
+mod keys;
+mod layers;
+mod print;
+mod secrets;
+mod users;
+
+pub(crate) use self::{keys::differing, layers::fits_together};
+pub use self::{
+    keys::{KEYS, Key},
+    layers::{Layers, Loaded, Origin, check_config},
+    print::{commented, reference},
+};
