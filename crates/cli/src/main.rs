@@ -1,5 +1,47 @@
-//! The crosstie command.
-
+//! The `crosstie` command: brokers, messages and measurements from a shell.
+//!
+//! Data goes to standard output, everything else to standard error. Every command takes `--json`. The exit codes are those of [`exit`].
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod args;
+mod commands;
+mod exit;
+mod output;
+
+use std::{ffi::OsString, path::Path, process::ExitCode};
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    // Under the name of nats-server it takes nats-server's command line, so that programs which start that find ours.
+    if Path::new(&program).file_name().is_some_and(|name| name == "nats-server") {
+        return crosstie_server::main_nats(arguments);
+    }
+    let rest: Vec<OsString> = arguments.collect();
+    if rest.first().is_some_and(|first| first == "nats") {
+        return crosstie_server::main_nats(rest.into_iter().skip(1));
+    }
+    let cli = Cli::parse();
+    let output = output::Output::new(cli.json);
+    let outcome = match cli.command {
+        Command::Serve(args) => commands::serve::run(&args),
+        // Taken above; clap lists it in the help.
+        Command::Nats { .. } => Ok(()),
+        Command::CheckConfig(args) => commands::check_config::run(&args, &output),
+        Command::Pub(args) => commands::publish::run(&args, &cli.server, &output),
+        Command::Sub(args) => commands::subscribe::run(&args, &cli.server, &output),
+        Command::Request(args) => commands::request::run(&args, &cli.server, &output),
+        Command::Reply(args) => commands::reply::run(&args, &cli.server, &output),
+        Command::Bench(args) => commands::bench::run(&args, &cli.server, &output),
+        Command::Completions { shell } => commands::shell::completions(shell, &output),
+        Command::Man { directory } => commands::shell::man(&directory),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => output.fail(&failure),
+    }
+}

@@ -1,8 +1,4 @@
 //! The server process: configuration, signals, logs and monitoring around the broker.
-<<<<<<< HEAD
-
-#![forbid(unsafe_code)]
-=======
 //!
 //! [`main_serve`] is `crosstie serve` with Crosstie's own configuration, [`main_nats`] is `crosstie nats` with nats-server's command
 //! line; both block until a signal ends them. [`Server`] is the same server inside a process that has a log and signals of its own.
@@ -26,4 +22,3 @@ pub use crate::{
     settings::{LogFormat, LogSettings, Settings},
     tree::ConfigError,
 };
->>>>>>> server

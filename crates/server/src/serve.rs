@@ -30,25 +30,15 @@ impl Server {
     ///
     /// What keeps the server from listening where the settings say, from being as open as they say, or from writing a file.
     pub fn start(settings: &Settings) -> Result<Self> {
-        let listeners = settings
-            .listen
-            .iter()
-            .map(SocketListener::bind)
-            .collect::<Result<Vec<_>>>()?;
+        let listeners = settings.listen.iter().map(SocketListener::bind).collect::<Result<Vec<_>>>()?;
         let broker = Broker::start(settings.options.clone(), listeners)?;
         Self::around(broker.clone(), settings).inspect_err(|_| broker.shutdown())
     }
 
     fn around(broker: Broker, settings: &Settings) -> Result<Self> {
-        let about = About {
-            options: settings.options.clone(),
-            clients: broker.local_endpoints().iter().find_map(tcp),
-        };
-        let monitoring = settings
-            .http
-            .as_ref()
-            .map(|at| Monitoring::start(at, about, Arc::new(broker.clone())))
-            .transpose()?;
+        let about = About { options: settings.options.clone(), clients: broker.local_endpoints().iter().find_map(tcp) };
+        let monitoring =
+            settings.http.as_ref().map(|at| Monitoring::start(at, about, Arc::new(broker.clone()))).transpose()?;
         let pid_file = settings.pid_file.clone().map(PidFile::write).transpose()?;
         let address = monitoring.as_ref().map(Monitoring::address);
         let ports_file = settings
@@ -56,12 +46,7 @@ impl Server {
             .as_deref()
             .map(|folder| PortsFile::write(folder, broker.local_endpoints(), address))
             .transpose()?;
-        Ok(Self {
-            broker,
-            monitoring,
-            _pid_file: pid_file,
-            _ports_file: ports_file,
-        })
+        Ok(Self { broker, monitoring, _pid_file: pid_file, _ports_file: ports_file })
     }
 
     /// The broker.
@@ -134,10 +119,7 @@ pub(crate) fn serve_until_signalled(
         })?
     };
     let running = start_and_tell(&settings).inspect_err(|error| tracing::error!("{error}"))?;
-    let asked = server
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .started(running.broker().clone());
+    let asked = server.lock().unwrap_or_else(PoisonError::into_inner).started(running.broker().clone());
     match asked {
         Some(SignalCommand::LameDuck) => running.broker().lame_duck(),
         Some(_) => running.broker().shutdown(),
@@ -230,7 +212,6 @@ fn put_in_force(log: &Log, current: &Settings, new: &Settings) {
 
 /// What `crosstie serve` was asked for.
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
 pub struct ServeRequest {
     /// The file, the environment and the flags.
     pub layers: crate::config::Layers,

@@ -30,12 +30,7 @@ impl Settings {
     pub fn new() -> Self {
         Self {
             options: Options::default(),
-            listen: vec![Target::Tcp {
-                host: HostPort {
-                    host: "127.0.0.1".to_owned(),
-                    port: 4222,
-                },
-            }],
+            listen: vec![Target::Tcp { host: HostPort { host: "127.0.0.1".to_owned(), port: 4222 } }],
             http: None,
             pid_file: None,
             ports_file_dir: None,
@@ -67,12 +62,7 @@ pub struct LogSettings {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            format: LogFormat::Text,
-            file: None,
-            time: true,
-        }
+        Self { level: "info".to_owned(), format: LogFormat::Text, file: None, time: true }
     }
 }
 

@@ -19,18 +19,9 @@ fn layers(file: Option<PathBuf>, variables: &[(&str, &str)], flags: &[(&str, &st
 
 #[test]
 fn a_flag_beats_the_environment_and_that_beats_the_file() {
-    let path = file(
-        "layers",
-        "server_name = \"file\"\nreactors = 1\n[limits]\nmax_payload = \"2MiB\"\n",
-    );
-    let variables = [
-        ("CROSSTIE_SERVER_NAME", "env"),
-        ("CROSSTIE_REACTORS", "2"),
-        ("HOME", "/"),
-    ];
-    let loaded = layers(Some(path), &variables, &[("server_name", "flag")])
-        .load()
-        .unwrap();
+    let path = file("layers", "server_name = \"file\"\nreactors = 1\n[limits]\nmax_payload = \"2MiB\"\n");
+    let variables = [("CROSSTIE_SERVER_NAME", "env"), ("CROSSTIE_REACTORS", "2"), ("HOME", "/")];
+    let loaded = layers(Some(path), &variables, &[("server_name", "flag")]).load().unwrap();
     let options = &loaded.settings.options;
     assert_eq!(options.server_name.as_deref(), Some("flag"));
     assert_eq!((options.reactors, options.limits.max_payload), (2, 2 << 20));
@@ -40,10 +31,7 @@ fn a_flag_beats_the_environment_and_that_beats_the_file() {
     assert!(matches!(origin("limits.max_payload"), Origin::File(place) if place.ends_with(".toml:4:1")));
     assert_eq!(origin("ping_interval"), Origin::Default);
     let text = commented(&loaded);
-    assert!(
-        text.contains("# Origin: flag --server-name\nserver_name = \"flag\"\n"),
-        "{text}"
-    );
+    assert!(text.contains("# Origin: flag --server-name\nserver_name = \"flag\"\n"), "{text}");
 }
 
 #[test]
@@ -72,12 +60,7 @@ format = "json"
     let text = commented(&loaded);
     assert!(!text.contains("s3cret"), "{text}");
     let again = check_config(&file("printed-again", &text)).unwrap();
-    let values = |text: &str| {
-        text.lines()
-            .filter(|line| !line.starts_with('#'))
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
+    let values = |text: &str| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(values(&commented(&again)), values(&text));
     let permissions = |settings: &Settings| settings.options.auth.users[0].permissions.clone();
     assert_eq!(permissions(&again.settings), permissions(&loaded.settings));
@@ -86,86 +69,42 @@ format = "json"
 #[test]
 fn errors_name_line_column_and_what_was_meant() {
     for (text, line, column, part) in [
-        (
-            "reactors = 1\nserver_nam = 'x'",
-            2,
-            1,
-            "unknown key 'server_nam': did you mean 'server_name'?",
-        ),
-        (
-            "[limits]\n  max_paylaod = 1",
-            2,
-            3,
-            "did you mean 'limits.max_payload'?",
-        ),
+        ("reactors = 1\nserver_nam = 'x'", 2, 1, "unknown key 'server_nam': did you mean 'server_name'?"),
+        ("[limits]\n  max_paylaod = 1", 2, 3, "did you mean 'limits.max_payload'?"),
         ("[limts]\nmax_payload = 1", 1, 2, "unknown key 'limts'"),
         ("reactors = 'many'", 1, 12, "expected a number, found 'many'"),
         ("reactors = -1", 1, 12, "out of range"),
         ("ping_interval = 5", 1, 17, "expected a time with its unit"),
-        (
-            "[limits]\nmax_payload = '1 parsec'",
-            2,
-            15,
-            "expected a size like '64MiB'",
-        ),
-        (
-            "listen = ['udp://127.0.0.1:1']",
-            1,
-            11,
-            "expected tcp://host:port or unix:/path",
-        ),
+        ("[limits]\nmax_payload = '1 parsec'", 2, 15, "expected a size like '64MiB'"),
+        ("listen = ['udp://127.0.0.1:1']", 1, 11, "expected tcp://host:port or unix:/path"),
         ("listen = ['tcp://host:seven']", 1, 11, "expected a port"),
         ("listen = []", 1, 10, "at least one endpoint"),
         ("http = 'here'", 1, 8, "expected host:port"),
         ("log.level = 'a=b=c'", 1, 13, "expected a level"),
         ("log.format = 'xml'", 1, 14, "expected 'text', 'json' or 'nats'"),
-        (
-            "auth.users = [{ name = 'a' }]",
-            1,
-            24,
-            "expected either 'password' or 'password_file'",
-        ),
+        ("auth.users = [{ name = 'a' }]", 1, 24, "expected either 'password' or 'password_file'"),
         ("auth.users = [{ nam = 'a' }]", 1, 17, "did you mean 'name'?"),
         ("a = ", 1, 5, ""),
     ] {
         let error = check_config(&file("errors", text)).unwrap_err();
-        assert_eq!(
-            (error.line(), error.column()),
-            (Some(line), Some(column)),
-            "{text}: {error}"
-        );
+        assert_eq!((error.line(), error.column()), (Some(line), Some(column)), "{text}: {error}");
         assert!(error.message().contains(part), "{text}: {error}");
     }
     let error = layers(None, &[("CROSSTIE_REACTORS", "x")], &[]).load().unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("environment variable CROSSTIE_REACTORS: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("environment variable CROSSTIE_REACTORS: "), "{error}");
     let error = layers(None, &[], &[("auth.token", "x")]).load().unwrap_err();
     assert!(error.to_string().contains("cannot be a flag"), "{error}");
-    let error = layers(None, &[("CROSSTIE_AUTH_NO_AUTH_USER", "nobody")], &[])
-        .load()
-        .unwrap_err();
+    let error = layers(None, &[("CROSSTIE_AUTH_NO_AUTH_USER", "nobody")], &[]).load().unwrap_err();
     assert!(error.to_string().contains("found 'nobody'"), "{error}");
 }
 
 #[test]
 fn secrets_come_from_files_and_variables() {
     let secret = file("secret", "from-file\nmore\n");
-    let loaded = layers(None, &[], &[("auth.token_file", secret.to_str().unwrap())])
-        .load()
-        .unwrap();
+    let loaded = layers(None, &[], &[("auth.token_file", secret.to_str().unwrap())]).load().unwrap();
     assert_eq!(loaded.settings.options.auth.token.unwrap().expose(), "from-file");
     let users = "[{ name = 'a', password = 'b' }]";
-    let loaded = layers(
-        None,
-        &[("CROSSTIE_AUTH_TOKEN", "t"), ("CROSSTIE_AUTH_USERS", users)],
-        &[],
-    )
-    .load()
-    .unwrap();
+    let loaded = layers(None, &[("CROSSTIE_AUTH_TOKEN", "t"), ("CROSSTIE_AUTH_USERS", users)], &[]).load().unwrap();
     assert_eq!(loaded.settings.options.auth.users[0].name, "a");
     assert!(!commented(&loaded).contains("= \"t\""));
 }
@@ -178,35 +117,18 @@ fn the_documentation_is_that_of_the_table() {
         fs::write(path, &reference).unwrap();
     }
     let written = fs::read_to_string(path).unwrap();
-    assert!(
-        written == reference,
-        "docs/configuration.md is old: run this test again with CROSSTIE_UPDATE_DOCS=1"
-    );
+    assert!(written == reference, "docs/configuration.md is old: run this test again with CROSSTIE_UPDATE_DOCS=1");
     for key in KEYS {
-        assert!(
-            key.doc.ends_with('.') && key.doc.len() > 20,
-            "{} needs a sentence",
-            key.path
-        );
+        assert!(key.doc.ends_with('.') && key.doc.len() > 20, "{} needs a sentence", key.path);
     }
 }
 
 #[test]
 fn a_server_inside_this_process_listens_where_it_was_told() {
-    let loaded = layers(
-        None,
-        &[],
-        &[
-            ("listen", "tcp://127.0.0.1:0"),
-            ("http", "127.0.0.1:0"),
-            ("server-name", "x"),
-        ],
-    )
-    .load();
+    let loaded =
+        layers(None, &[], &[("listen", "tcp://127.0.0.1:0"), ("http", "127.0.0.1:0"), ("server-name", "x")]).load();
     assert!(loaded.is_err(), "a key is named by its path, not by its flag");
-    let loaded = layers(None, &[], &[("listen", "tcp://127.0.0.1:0"), ("http", "127.0.0.1:0")])
-        .load()
-        .unwrap();
+    let loaded = layers(None, &[], &[("listen", "tcp://127.0.0.1:0"), ("http", "127.0.0.1:0")]).load().unwrap();
     let server = Server::start(&loaded.settings).unwrap();
     assert!(!server.endpoints()[0].to_string().ends_with(":0"));
     let address = server.monitoring().unwrap();
@@ -218,9 +140,7 @@ fn a_server_inside_this_process_listens_where_it_was_told() {
 #[test]
 fn an_open_door_must_be_spelled_out() {
     let refused = |flags: &[(&str, &str)]| {
-        let loaded = layers(None, &[("CROSSTIE_LISTEN", "tcp://0.0.0.0:0")], flags)
-            .load()
-            .unwrap();
+        let loaded = layers(None, &[("CROSSTIE_LISTEN", "tcp://0.0.0.0:0")], flags).load().unwrap();
         Server::start(&loaded.settings).err().map(|error| error.to_string())
     };
     assert!(refused(&[]).unwrap().contains("insecure"));

@@ -121,10 +121,7 @@ fn read(path: &Path) -> String {
 /// The address behind ` client connections on `.
 fn address(log: &Path) -> String {
     let text = read(log);
-    let line = text
-        .lines()
-        .find(|line| line.contains(" client connections on "))
-        .unwrap();
+    let line = text.lines().find(|line| line.contains(" client connections on ")).unwrap();
     line.rsplit(' ').next().unwrap().to_owned()
 }
 
@@ -143,51 +140,25 @@ fn a_harness_finds_everything_it_looks_for() {
     let (pid_file, store) = (folder.join("pid"), folder.join("store"));
     let mut served = Served::start(
         &log,
-        &[
-            "--store_dir",
-            &store,
-            "-p",
-            "-1",
-            "-P",
-            &pid_file,
-            "-m",
-            "-1",
-            "--ports_file_dir",
-            &folder.join(""),
-        ],
+        &["--store_dir", &store, "-p", "-1", "-P", &pid_file, "-m", "-1", "--ports_file_dir", &folder.join("")],
     );
     let text = read(&log);
     assert!(text.contains(&format!("Store Directory:  \"{store}\"")), "{text}");
     let line = text.lines().find(|line| line.contains("Server is ready")).unwrap();
-    assert!(
-        line.starts_with(&format!("[{}] 20", served.0.id())) && line.contains(" [INF] "),
-        "{line}"
-    );
+    assert!(line.starts_with(&format!("[{}] 20", served.0.id())) && line.contains(" [INF] "), "{line}");
     assert_eq!(read(Path::new(&pid_file)), served.0.id().to_string());
 
     let address = address(&log);
     let info = info(&address);
     assert_eq!(info["version"], crosstie_server::NATS_VERSION);
-    let program = env::current_exe()
-        .unwrap()
-        .file_name()
-        .unwrap()
-        .to_string_lossy()
-        .into_owned();
+    let program = env::current_exe().unwrap().file_name().unwrap().to_string_lossy().into_owned();
     let ports_file = folder.0.join(format!("{program}_{}.ports", served.0.id()));
     let ports: serde_json::Value = serde_json::from_str(&read(&ports_file)).unwrap();
     assert_eq!(ports["nats"][0], format!("nats://{address}"));
 
-    let monitoring = ports["monitoring"][0]
-        .as_str()
-        .unwrap()
-        .strip_prefix("http://")
-        .unwrap()
-        .to_owned();
+    let monitoring = ports["monitoring"][0].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
     let mut client = TcpStream::connect(&address).unwrap();
-    client
-        .write_all(b"CONNECT {\"name\":\"probe\"}\r\nSUB a.* q 7\r\nPING\r\n")
-        .unwrap();
+    client.write_all(b"CONNECT {\"name\":\"probe\"}\r\nSUB a.* q 7\r\nPING\r\n").unwrap();
     let mut lines = BufReader::new(client.try_clone().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap() == "PONG"));
     let connz = get(&monitoring, "/connz?subs=detail");
@@ -198,10 +169,7 @@ fn a_harness_finds_everything_it_looks_for() {
 
     served.signal("quit");
     assert!(served.end().success());
-    assert!(
-        !Path::new(&pid_file).exists() && !ports_file.exists(),
-        "what was written is taken away"
-    );
+    assert!(!Path::new(&pid_file).exists() && !ports_file.exists(), "what was written is taken away");
 }
 
 fn get(address: &str, path: &str) -> serde_json::Value {
@@ -228,23 +196,14 @@ fn usr1_opens_the_log_anew_and_hup_says_what_has_to_wait() {
 
     fs::write(&config, "port: -1\nmax_payload: 2KB\ndebug: true").unwrap();
     served.signal("reload");
-    wait_for("the reload", || {
-        read(&log).contains("Reloaded server configuration").then_some(())
-    });
+    wait_for("the reload", || read(&log).contains("Reloaded server configuration").then_some(()));
     let text = read(&log);
-    assert!(
-        text.contains("'limits.max_payload' has changed, and takes effect with the next start"),
-        "{text}"
-    );
+    assert!(text.contains("'limits.max_payload' has changed, and takes effect with the next start"), "{text}");
     assert!(text.contains("Reloaded: log.level"), "{text}");
 
     fs::write(&config, "port: -1\nmax_paylod: 2KB").unwrap();
     served.signal("reload");
-    wait_for("the refusal", || {
-        read(&log)
-            .contains("nats.conf:2:1: unknown key 'max_paylod'")
-            .then_some(())
-    });
+    wait_for("the refusal", || read(&log).contains("nats.conf:2:1: unknown key 'max_paylod'").then_some(()));
     served.signal("term");
     assert!(served.end().success());
 }
@@ -253,11 +212,7 @@ fn usr1_opens_the_log_anew_and_hup_says_what_has_to_wait() {
 fn lame_duck_mode_ends_the_server() {
     let folder = Folder::new();
     let (log, config) = (folder.0.join("log"), folder.0.join("nats.conf"));
-    fs::write(
-        &config,
-        "port: -1\nlame_duck_duration: 1ms\nlame_duck_grace_period: 1ms",
-    )
-    .unwrap();
+    fs::write(&config, "port: -1\nlame_duck_duration: 1ms\nlame_duck_grace_period: 1ms").unwrap();
     let mut served = Served::start(&log, &["-c", &config.display().to_string()]);
     served.signal("ldm");
     assert!(served.end().success());
@@ -280,10 +235,7 @@ fn an_open_door_must_be_spelled_out() {
 fn calls_that_end_at_once_say_what_they_did() {
     let folder = Folder::new();
     let (success, text) = output(&["-v"]);
-    assert!(
-        success && text.contains(&format!("nats-server: v{}", crosstie_server::NATS_VERSION)),
-        "{text}"
-    );
+    assert!(success && text.contains(&format!("nats-server: v{}", crosstie_server::NATS_VERSION)), "{text}");
     let config = folder.0.join("nats.conf");
     let path = config.display().to_string();
     fs::write(&config, "port: 4222").unwrap();

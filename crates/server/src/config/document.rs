@@ -18,18 +18,12 @@ pub(super) fn read(path: &Path) -> Result<Node, ConfigError> {
 
 /// The tree of `text`.
 pub(super) fn parse(name: &str, text: &str) -> Result<Node, ConfigError> {
-    let source = Source {
-        name: Arc::from(name),
-        text,
-    };
+    let source = Source { name: Arc::from(name), text };
     let table = DeTable::parse(text).map_err(|error| {
         let place = source.place(error.span().map_or(0, |span| span.start));
         ConfigError::new(&place, error.message().to_owned())
     })?;
-    Ok(Node {
-        place: source.place(0),
-        value: Value::Table(source.table(table.get_ref())?),
-    })
+    Ok(Node { place: source.place(0), value: Value::Table(source.table(table.get_ref())?) })
 }
 
 struct Source<'a> {

@@ -45,11 +45,7 @@ impl Key {
     /// The value in `settings` as TOML, secrets hidden.
     pub(super) fn shown(&self, settings: &Settings) -> Option<String> {
         let shown = (self.show)(settings)?;
-        Some(if self.is_secret {
-            secrets::HIDDEN.to_owned()
-        } else {
-            shown
-        })
+        Some(if self.is_secret { secrets::HIDDEN.to_owned() } else { shown })
     }
 }
 
@@ -101,11 +97,7 @@ pub const KEYS: &[Key] = &[
         reloads: false,
         read: listen,
         show: |settings| {
-            let items: Vec<_> = settings
-                .listen
-                .iter()
-                .map(|target| quote(&target.to_string()))
-                .collect();
+            let items: Vec<_> = settings.listen.iter().map(|target| quote(&target.to_string())).collect();
             Some(format!("[{}]", items.join(", ")))
         },
     },
@@ -146,14 +138,7 @@ pub const KEYS: &[Key] = &[
         optional_text,
         "The host that clients are told; the first listener's unless set."
     ),
-    key!(
-        "reactors",
-        NUMBER,
-        options.reactors,
-        count,
-        plain,
-        "Threads that share the connections; 0 is one per core."
-    ),
+    key!("reactors", NUMBER, options.reactors, count, plain, "Threads that share the connections; 0 is one per core."),
     key!(
         "ping_interval",
         TIME,
@@ -210,14 +195,7 @@ pub const KEYS: &[Key] = &[
         optional_path_text,
         "The folder of the ports file, <executable>_<pid>.ports: JSON that says where the server listens, written once it does."
     ),
-    key!(
-        "limits.max_connections",
-        NUMBER,
-        options.limits.max_connections,
-        count,
-        plain,
-        "Connections at a time."
-    ),
+    key!("limits.max_connections", NUMBER, options.limits.max_connections, count, plain, "Connections at a time."),
     key!(
         "limits.max_subscriptions",
         NUMBER,
@@ -292,14 +270,7 @@ pub const KEYS: &[Key] = &[
         read: |node, settings| secrets::set_token(node, &secrets::first_line(node)?, settings),
         show: |_| None,
     },
-    key!(
-        "auth.timeout",
-        TIME,
-        options.auth.timeout,
-        duration,
-        time,
-        "How long a client may take to authenticate."
-    ),
+    key!("auth.timeout", TIME, options.auth.timeout, duration, time, "How long a client may take to authenticate."),
     key!(
         "auth.no_auth_user",
         TEXT,
@@ -328,9 +299,8 @@ pub const KEYS: &[Key] = &[
         read: |node, settings| {
             let level = node.text()?;
             if !process::valid_level(level) {
-                return Err(node.refuse(format!(
-                    "expected a level like 'info' or 'info,crosstie_broker=debug', found '{level}'"
-                )));
+                return Err(node
+                    .refuse(format!("expected a level like 'info' or 'info,crosstie_broker=debug', found '{level}'")));
             }
             level.clone_into(&mut settings.log.level);
             Ok(())
@@ -368,14 +338,7 @@ pub const KEYS: &[Key] = &[
         optional_path_text,
         "The file that lines are added to; standard error unless set. SIGUSR1 opens it anew."
     ),
-    key!(
-        "log.time",
-        TRUTH,
-        log.time,
-        bool,
-        plain,
-        "Whether a line says when it was written."
-    ),
+    key!("log.time", TRUTH, log.time, bool, plain, "Whether a line says when it was written."),
 ];
 
 impl Node {
@@ -430,28 +393,15 @@ fn plain(value: &impl ToString) -> Option<String> {
     Some(value.to_string())
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature of a way to show"
-)]
 fn time(value: &std::time::Duration) -> Option<String> {
     Some(quote(&duration_text(*value)))
 }
 
 /// The size in the largest unit that divides it.
-#[expect(
-    clippy::unnecessary_wraps,
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature of a way to show"
-)]
 fn bytes(value: &usize) -> Option<String> {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let unit = units.iter().find(|(unit, _)| *value > 0 && value % unit == 0);
-    Some(unit.map_or_else(
-        || value.to_string(),
-        |(unit, name)| quote(&format!("{}{name}", value / unit)),
-    ))
+    let unit = units.iter().find(|(unit, _)| *value > 0 && value.is_multiple_of(*unit));
+    Some(unit.map_or_else(|| value.to_string(), |(unit, name)| quote(&format!("{}{name}", value / unit))))
 }
 
 fn optional_text(value: &Option<String>) -> Option<String> {

@@ -28,9 +28,7 @@ impl Layers {
     pub fn from_environment() -> Self {
         let text = |value: std::ffi::OsString| value.into_string().ok();
         Self {
-            variables: std::env::vars_os()
-                .filter_map(|(name, value)| text(name).zip(text(value)))
-                .collect(),
+            variables: std::env::vars_os().filter_map(|(name, value)| text(name).zip(text(value))).collect(),
             ..Self::default()
         }
     }
@@ -41,10 +39,7 @@ impl Layers {
     ///
     /// The first thing that is wrong, with its place; then what does not fit together.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
-        let mut loaded = Loaded {
-            settings: Settings::new(),
-            origins: HashMap::new(),
-        };
+        let mut loaded = Loaded { settings: Settings::new(), origins: HashMap::new() };
         if let Some(path) = &self.file {
             let root = document::read(path)?;
             loaded.take_file(&root)?;
@@ -61,18 +56,12 @@ impl Layers {
                 ConfigError::new(&Place::whole("flags"), format!("unknown key '{path}'{hint}"))
             })?;
             let flag = key.flag().ok_or_else(|| {
-                let message = format!(
-                    "'{path}' cannot be a flag: write it into the file, or use {}",
-                    key.variable()
-                );
+                let message = format!("'{path}' cannot be a flag: write it into the file, or use {}", key.variable());
                 ConfigError::new(&Place::whole("flags"), message)
             })?;
             loaded.take_word(key, value, Origin::Flag(format!("--{flag}")))?;
         }
-        let blame = self
-            .file
-            .as_ref()
-            .map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
+        let blame = self.file.as_ref().map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
         fits_together(&loaded.settings).map_err(|message| ConfigError::new(&Place::whole(blame), message))?;
         Ok(loaded)
     }
@@ -84,11 +73,7 @@ impl Layers {
 ///
 /// The first thing that is wrong, with its line and column.
 pub fn check_config(path: &Path) -> Result<Loaded, ConfigError> {
-    Layers {
-        file: Some(path.to_owned()),
-        ..Layers::default()
-    }
-    .load()
+    Layers { file: Some(path.to_owned()), ..Layers::default() }.load()
 }
 
 /// Settings, and from where each came.
@@ -107,9 +92,7 @@ impl Loaded {
 
     fn take_file(&mut self, root: &Node) -> Result<(), ConfigError> {
         for entry in &root.table()?.entries {
-            let is_table = KEYS
-                .iter()
-                .any(|key| key.path.split_once('.').is_some_and(|(table, _)| table == entry.key));
+            let is_table = KEYS.iter().any(|key| key.path.split_once('.').is_some_and(|(table, _)| table == entry.key));
             if is_table {
                 for inner in &entry.node.table()?.entries {
                     self.take_entry(&format!("{}.{}", entry.key, inner.key), inner)?;
@@ -182,9 +165,7 @@ pub(crate) fn fits_together(settings: &Settings) -> Result<(), String> {
     if let Some(name) = &auth.no_auth_user
         && !auth.users.iter().any(|user| user.name == *name)
     {
-        return Err(format!(
-            "no_auth_user: expected the name of one of the users, found '{name}'"
-        ));
+        return Err(format!("no_auth_user: expected the name of one of the users, found '{name}'"));
     }
     let limits = &settings.options.limits;
     if limits.max_payload > limits.max_pending {

@@ -27,9 +27,7 @@ pub(super) fn read(node: &Node, settings: &mut Settings) -> Result<(), ConfigErr
 fn user(node: &Node) -> Result<User, ConfigError> {
     let table = node.table()?;
     refuse_unknown(table, &["name", "password", "password_file", "permissions"], "a user")?;
-    let name = table
-        .get("name")
-        .ok_or_else(|| node.refuse("expected a 'name' for this user, found none"))?;
+    let name = table.get("name").ok_or_else(|| node.refuse("expected a 'name' for this user, found none"))?;
     let password = match (table.get("password"), table.get("password_file")) {
         (Some(password), None) => password.word()?,
         (None, Some(file)) => secrets::first_line(file)?,
@@ -38,11 +36,7 @@ fn user(node: &Node) -> Result<User, ConfigError> {
     Ok(User {
         name: name.word()?,
         password: Secret::new(password),
-        permissions: table
-            .get("permissions")
-            .map(permissions)
-            .transpose()?
-            .unwrap_or_default(),
+        permissions: table.get("permissions").map(permissions).transpose()?.unwrap_or_default(),
     })
 }
 
@@ -53,11 +47,7 @@ pub(super) fn show(settings: &Settings) -> Option<String> {
         .iter()
         .map(|user| {
             let permissions = show_permissions(&user.permissions);
-            format!(
-                "    {{ name = {}, password = {}{permissions} }},\n",
-                quote(&user.name),
-                secrets::HIDDEN
-            )
+            format!("    {{ name = {}, password = {}{permissions} }},\n", quote(&user.name), secrets::HIDDEN)
         })
         .collect();
     (!lines.is_empty()).then(|| format!("[\n{}]", lines.concat()))
@@ -66,13 +56,7 @@ pub(super) fn show(settings: &Settings) -> Option<String> {
 /// True if something differs that [`show`] hides.
 pub(super) fn differ(one: &Settings, other: &Settings) -> bool {
     let passwords = |settings: &Settings| -> Vec<Secret> {
-        settings
-            .options
-            .auth
-            .users
-            .iter()
-            .map(|user| user.password.clone())
-            .collect()
+        settings.options.auth.users.iter().map(|user| user.password.clone()).collect()
     };
     passwords(one) != passwords(other)
 }
@@ -113,8 +97,6 @@ fn show_rules(rules: &[Rule]) -> String {
 
 fn show_responses(responses: Responses) -> String {
     let max = responses.max.map_or(-1, i64::from);
-    let expires = responses
-        .expires
-        .map_or_else(|| "-1".to_owned(), |expires| quote(&duration_text(expires)));
+    let expires = responses.expires.map_or_else(|| "-1".to_owned(), |expires| quote(&duration_text(expires)));
     format!("{{ max = {max}, expires = {expires} }}")
 }

@@ -108,12 +108,8 @@ pub(super) fn connz(source: &dyn Monitored, query: &ConnzQuery) -> Result<Connz,
     all.retain(|connection| query.cid.is_none_or(|cid| connection.cid == cid));
     sort(&mut all, &query.sort)?;
     let (total, limit) = (all.len(), query.limit.filter(|limit| *limit > 0).unwrap_or(LIMIT));
-    let connections: Vec<_> = all
-        .into_iter()
-        .skip(query.offset)
-        .take(limit)
-        .map(|connection| describe(connection, query))
-        .collect();
+    let connections: Vec<_> =
+        all.into_iter().skip(query.offset).take(limit).map(|connection| describe(connection, query)).collect();
     Ok(Connz {
         server_id: source.snapshot().server_id,
         now: now(),
@@ -157,12 +153,8 @@ pub(super) fn is_yes(text: &str) -> bool {
 fn describe(connection: ConnectionSnapshot, query: &ConnzQuery) -> Connection {
     let subscriptions = &connection.subscriptions;
     let list = is_yes(&query.subs).then(|| subscriptions.iter().map(|one| one.subject.clone()).collect());
-    let detail = (query.subs == "detail").then(|| {
-        subscriptions
-            .iter()
-            .map(|one| Subscription::new(connection.cid, one))
-            .collect()
-    });
+    let detail = (query.subs == "detail")
+        .then(|| subscriptions.iter().map(|one| Subscription::new(connection.cid, one)).collect());
     Connection {
         cid: connection.cid,
         kind: "Client",

@@ -31,10 +31,7 @@ pub(super) struct Limited {
 impl Limited {
     /// Must be called inside a runtime.
     pub(super) fn new(listener: std::net::TcpListener) -> io::Result<Self> {
-        Ok(Self {
-            listener: TcpListener::from_std(listener)?,
-            permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-        })
+        Ok(Self { listener: TcpListener::from_std(listener)?, permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)) })
     }
 }
 
@@ -43,17 +40,10 @@ impl Listener for Limited {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Patient, SocketAddr) {
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
         // The listener's own accept logs an error and waits before it tries again.
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        let stream = Patient {
-            stream,
-            patience: Box::pin(sleep(PATIENCE)),
-            _permit: permit,
-        };
+        let stream = Patient { stream, patience: Box::pin(sleep(PATIENCE)), _permit: permit };
         (stream, address)
     }
 

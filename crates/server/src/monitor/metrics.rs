@@ -16,30 +16,10 @@ pub(super) fn metrics(snapshot: &Snapshot) -> String {
         env!("CARGO_PKG_VERSION")
     );
     let rows: [(&str, &str, &str, f64); 23] = [
-        (
-            "crosstie_up_seconds",
-            "gauge",
-            "Time since the start.",
-            snapshot.uptime.as_secs_f64(),
-        ),
-        (
-            "crosstie_lame_duck",
-            "gauge",
-            "1 once lame duck mode has begun.",
-            f64::from(u8::from(snapshot.lame_duck)),
-        ),
-        (
-            "crosstie_connections",
-            "gauge",
-            "Connections open now.",
-            snapshot.connections as f64,
-        ),
-        (
-            "crosstie_connections_total",
-            "counter",
-            "Connections accepted.",
-            snapshot.total_connections as f64,
-        ),
+        ("crosstie_up_seconds", "gauge", "Time since the start.", snapshot.uptime.as_secs_f64()),
+        ("crosstie_lame_duck", "gauge", "1 once lame duck mode has begun.", f64::from(u8::from(snapshot.lame_duck))),
+        ("crosstie_connections", "gauge", "Connections open now.", snapshot.connections as f64),
+        ("crosstie_connections_total", "counter", "Connections accepted.", snapshot.total_connections as f64),
         (
             "crosstie_connections_refused_total",
             "counter",
@@ -52,54 +32,19 @@ pub(super) fn metrics(snapshot: &Snapshot) -> String {
             "Clients cut off that answered no PING.",
             snapshot.stale_connections as f64,
         ),
-        (
-            "crosstie_auth_errors_total",
-            "counter",
-            "Failed authentications.",
-            snapshot.auth_errors as f64,
-        ),
+        ("crosstie_auth_errors_total", "counter", "Failed authentications.", snapshot.auth_errors as f64),
         (
             "crosstie_permission_violations_total",
             "counter",
             "Publishes and subscriptions refused by a permission.",
             snapshot.permission_violations as f64,
         ),
-        (
-            "crosstie_subscriptions",
-            "gauge",
-            "Subscriptions now.",
-            snapshot.subscriptions as f64,
-        ),
-        (
-            "crosstie_in_messages_total",
-            "counter",
-            "Messages from clients.",
-            snapshot.in_msgs as f64,
-        ),
-        (
-            "crosstie_in_bytes_total",
-            "counter",
-            "Payload bytes from clients.",
-            snapshot.in_bytes as f64,
-        ),
-        (
-            "crosstie_out_messages_total",
-            "counter",
-            "Messages to clients.",
-            snapshot.out_msgs as f64,
-        ),
-        (
-            "crosstie_out_bytes_total",
-            "counter",
-            "Payload bytes to clients.",
-            snapshot.out_bytes as f64,
-        ),
-        (
-            "crosstie_pending_bytes",
-            "gauge",
-            "Bytes that wait for clients now.",
-            snapshot.pending_bytes as f64,
-        ),
+        ("crosstie_subscriptions", "gauge", "Subscriptions now.", snapshot.subscriptions as f64),
+        ("crosstie_in_messages_total", "counter", "Messages from clients.", snapshot.in_msgs as f64),
+        ("crosstie_in_bytes_total", "counter", "Payload bytes from clients.", snapshot.in_bytes as f64),
+        ("crosstie_out_messages_total", "counter", "Messages to clients.", snapshot.out_msgs as f64),
+        ("crosstie_out_bytes_total", "counter", "Payload bytes to clients.", snapshot.out_bytes as f64),
+        ("crosstie_pending_bytes", "gauge", "Bytes that wait for clients now.", snapshot.pending_bytes as f64),
         (
             "crosstie_slow_consumers_total",
             "counter",
@@ -112,48 +57,23 @@ pub(super) fn metrics(snapshot: &Snapshot) -> String {
             "Messages lost with slow consumers.",
             snapshot.slow_consumer_msgs as f64,
         ),
-        (
-            "crosstie_match_cache_entries",
-            "gauge",
-            "Subjects in the match cache.",
-            snapshot.cache.entries as f64,
-        ),
+        ("crosstie_match_cache_entries", "gauge", "Subjects in the match cache.", snapshot.cache.entries as f64),
         (
             "crosstie_match_cache_hits_total",
             "counter",
             "Look-ups the match cache answered.",
             snapshot.cache.hits as f64,
         ),
-        (
-            "crosstie_match_cache_misses_total",
-            "counter",
-            "Look-ups it could not answer.",
-            snapshot.cache.misses as f64,
-        ),
+        ("crosstie_match_cache_misses_total", "counter", "Look-ups it could not answer.", snapshot.cache.misses as f64),
         (
             "process_start_time_seconds",
             "gauge",
             "When it started, since 1970.",
             snapshot.started.unix_nanos() as f64 / 1e9,
         ),
-        (
-            "process_cpu_seconds_total",
-            "counter",
-            "Processor time of all threads.",
-            usage.cpu.as_secs_f64(),
-        ),
-        (
-            "process_resident_memory_bytes",
-            "gauge",
-            "Resident memory.",
-            usage.resident as f64,
-        ),
-        (
-            "process_open_fds",
-            "gauge",
-            "Open descriptors.",
-            usage.descriptors as f64,
-        ),
+        ("process_cpu_seconds_total", "counter", "Processor time of all threads.", usage.cpu.as_secs_f64()),
+        ("process_resident_memory_bytes", "gauge", "Resident memory.", usage.resident as f64),
+        ("process_open_fds", "gauge", "Open descriptors.", usage.descriptors as f64),
     ];
     for (name, kind, help, value) in rows {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");

@@ -77,10 +77,7 @@ impl Monitoring {
             return Err(Error::new(Kind::InvalidInput, text));
         }
         listener.set_nonblocking(true)?;
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = oneshot::channel();
         let router = router(Page { about, source, address });
         let run = move || {
@@ -94,11 +91,7 @@ impl Monitoring {
             });
         };
         let thread = thread::Builder::new().name("crosstie-monitor".into()).spawn(run)?;
-        Ok(Self {
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it answers.
@@ -130,10 +123,7 @@ fn router(page: Page) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/healthz", get(healthz))
-        .route(
-            "/varz",
-            get(|State(page): Shared| async move { json(&varz::varz(&page)) }),
-        )
+        .route("/varz", get(|State(page): Shared| async move { json(&varz::varz(&page)) }))
         .route("/connz", get(connz))
         .route("/subsz", get(subsz))
         .route("/subscriptionsz", get(subsz))
@@ -154,16 +144,10 @@ async fn healthz(State(page): Shared) -> Response {
     }
     // Who chooses servers by this page should choose another one now.
     if page.source.snapshot().lame_duck {
-        let health = Health {
-            status: "unavailable",
-            error: Some("lame duck mode"),
-        };
+        let health = Health { status: "unavailable", error: Some("lame duck mode") };
         return (StatusCode::SERVICE_UNAVAILABLE, json(&health)).into_response();
     }
-    json(&Health {
-        status: "ok",
-        error: None,
-    })
+    json(&Health { status: "ok", error: None })
 }
 
 async fn connz(State(page): Shared, Query(query): Query<ConnzQuery>) -> Response {
@@ -208,10 +192,7 @@ fn uptime(duration: Duration) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     let parts = [(days, 'd'), (hours, 'h'), (minutes, 'm')];
     let first = parts.iter().position(|(count, _)| *count > 0).unwrap_or(parts.len());
-    let mut text: String = parts[first..]
-        .iter()
-        .map(|(count, unit)| format!("{count}{unit}"))
-        .collect();
+    let mut text: String = parts[first..].iter().map(|(count, unit)| format!("{count}{unit}")).collect();
     text += &format!("{}s", seconds % 60);
     text
 }

@@ -52,9 +52,7 @@ pub(super) fn subsz(source: &dyn Monitored, query: &SubszQuery) -> Result<Subsz,
         for connection in source.connections() {
             let fits = |pattern: &str| {
                 let pattern = pattern.as_bytes();
-                wanted
-                    .as_ref()
-                    .is_none_or(|wanted| crosstie_core::matches(pattern, wanted.as_bytes()))
+                wanted.as_ref().is_none_or(|wanted| crosstie_core::matches(pattern, wanted.as_bytes()))
             };
             let fitting = connection.subscriptions.iter().filter(|one| fits(&one.subject));
             list.extend(fitting.map(|one| Subscription::new(connection.cid, one)));

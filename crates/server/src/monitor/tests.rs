@@ -26,17 +26,9 @@ impl Monitored for Fake {
 }
 
 fn start(fake: &Arc<Fake>) -> Monitoring {
-    let at = HostPort {
-        host: "127.0.0.1".to_owned(),
-        port: 0,
-    };
-    let about = About {
-        options: Options::default(),
-        clients: Some(HostPort {
-            host: "127.0.0.1".to_owned(),
-            port: 4333,
-        }),
-    };
+    let at = HostPort { host: "127.0.0.1".to_owned(), port: 0 };
+    let about =
+        About { options: Options::default(), clients: Some(HostPort { host: "127.0.0.1".to_owned(), port: 4333 }) };
     Monitoring::start(&at, about, Arc::clone(fake) as _).unwrap()
 }
 
@@ -71,10 +63,7 @@ fn varz_has_the_names_and_values_that_tools_read() {
     let varz = get_json(&monitoring, "/varz");
     assert_eq!(varz["server_id"], "NABC");
     assert_eq!(varz["version"], NATS_VERSION_TEXT);
-    assert_eq!(
-        (&varz["connections"], &varz["in_msgs"], &varz["port"]),
-        (&3.into(), &7.into(), &4333.into())
-    );
+    assert_eq!((&varz["connections"], &varz["in_msgs"], &varz["port"]), (&3.into(), &7.into(), &4333.into()));
     assert_eq!(varz["slow_consumer_stats"]["clients"], 2);
     assert_eq!(varz["ping_interval"], 120_000_000_000_u64);
     assert_eq!(varz["uptime"], "1d1h1m1s");
@@ -122,27 +111,15 @@ fn metrics_are_described_typed_and_aggregated() {
     let series: Vec<_> = body.lines().filter(|line| !line.starts_with('#')).collect();
     for line in &series {
         let name = line.split(['{', ' ']).next().unwrap();
-        assert!(
-            body.contains(&format!("# TYPE {name} ")) && body.contains(&format!("# HELP {name} ")),
-            "{name}"
-        );
+        assert!(body.contains(&format!("# TYPE {name} ")) && body.contains(&format!("# HELP {name} ")), "{name}");
     }
-    assert_eq!(
-        series.len(),
-        body.lines().filter(|line| line.starts_with("# TYPE")).count()
-    );
+    assert_eq!(series.len(), body.lines().filter(|line| line.starts_with("# TYPE")).count());
 }
 
 #[test]
 fn monitoring_beyond_loopback_must_be_spelled_out() {
-    let at = HostPort {
-        host: "0.0.0.0".to_owned(),
-        port: 0,
-    };
-    let mut about = About {
-        options: Options::default(),
-        clients: None,
-    };
+    let at = HostPort { host: "0.0.0.0".to_owned(), port: 0 };
+    let mut about = About { options: Options::default(), clients: None };
     let refused = Monitoring::start(&at, about.clone(), Arc::new(Fake::default()));
     assert!(refused.err().unwrap().to_string().contains("'insecure'"));
     about.options.insecure = true;

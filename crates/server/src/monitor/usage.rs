@@ -20,10 +20,7 @@ impl Usage {
         let seconds = u64::try_from(cpu.tv_sec).unwrap_or_default();
         let nanos = u32::try_from(cpu.tv_nsec).unwrap_or_default();
         Self {
-            resident: fs::read_to_string("/proc/self/status")
-                .ok()
-                .and_then(|text| resident(&text))
-                .unwrap_or_default(),
+            resident: fs::read_to_string("/proc/self/status").ok().and_then(|text| resident(&text)).unwrap_or_default(),
             cpu: Duration::new(seconds, nanos),
             descriptors: fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
         }

@@ -104,12 +104,7 @@ pub(super) fn varz(page: &Page) -> Varz {
         in_bytes: snapshot.in_bytes,
         out_bytes: snapshot.out_bytes,
         slow_consumers: snapshot.slow_consumers,
-        slow_consumer_stats: SlowConsumers {
-            clients: snapshot.slow_consumers,
-            routes: 0,
-            gateways: 0,
-            leafs: 0,
-        },
+        slow_consumer_stats: SlowConsumers { clients: snapshot.slow_consumers, routes: 0, gateways: 0, leafs: 0 },
         stale_connections: snapshot.stale_connections,
         subscriptions: snapshot.subscriptions,
         auth_errors: snapshot.auth_errors,

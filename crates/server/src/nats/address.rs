@@ -18,10 +18,7 @@ pub(super) struct Addresses {
 impl Addresses {
     pub(super) fn listen(&self) -> Target {
         Target::Tcp {
-            host: HostPort {
-                host: self.host.clone().unwrap_or_else(loopback),
-                port: self.port.unwrap_or(CLIENT_PORT),
-            },
+            host: HostPort { host: self.host.clone().unwrap_or_else(loopback), port: self.port.unwrap_or(CLIENT_PORT) },
         }
     }
 
@@ -58,13 +55,10 @@ pub(super) fn host_and_port(text: &str) -> Result<(Option<String>, Option<u16>),
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     if bare.is_none() && host.contains(':') {
-        return Err(format!(
-            "an IPv6 address is written in brackets: expected '[{host}]:{digits}', found '{text}'"
-        ));
+        return Err(format!("an IPv6 address is written in brackets: expected '[{host}]:{digits}', found '{text}'"));
     }
-    let number = digits
-        .parse()
-        .map_err(|_| format!("expected a port after the last ':' of '{text}', found '{digits}'"))?;
+    let number =
+        digits.parse().map_err(|_| format!("expected a port after the last ':' of '{text}', found '{digits}'"))?;
     let host = bare.unwrap_or(host);
     Ok(((!host.is_empty()).then(|| host.to_owned()), port(number)?))
 }

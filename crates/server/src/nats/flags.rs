@@ -265,9 +265,7 @@ impl CommandLine {
     /// A sentence about the first argument that is unknown, refused, or lacks its value.
     pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let mut line = Self::default();
-        let mut arguments = arguments
-            .into_iter()
-            .map(|argument| argument.to_string_lossy().into_owned());
+        let mut arguments = arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned());
         while let Some(argument) = arguments.next() {
             let name = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-'));
             let Some(name) = name.filter(|name| !name.is_empty()) else {
@@ -277,16 +275,13 @@ impl CommandLine {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (name, None),
             };
-            let flag = FLAGS
-                .iter()
-                .find(|flag| flag.names.contains(&name))
-                .ok_or_else(|| unknown(name))?;
+            let flag = FLAGS.iter().find(|flag| flag.names.contains(&name)).ok_or_else(|| unknown(name))?;
             let value = match (value, flag.value) {
                 (Some(value), _) => value,
                 (None, "") => "true".to_owned(),
-                (None, what) => arguments
-                    .next()
-                    .ok_or_else(|| format!("expected {what} after '{argument}', found nothing"))?,
+                (None, what) => {
+                    arguments.next().ok_or_else(|| format!("expected {what} after '{argument}', found nothing"))?
+                }
             };
             match flag.effect {
                 Effect::Set(_) => line.set.push((flag, value)),
@@ -299,11 +294,7 @@ impl CommandLine {
     /// Changes what the flags change.
     pub(super) fn apply(&self, settings: &mut Settings, stated: &mut Stated) -> Result<(), String> {
         // Credentials on the command line take the place of all those in the file, as a whole.
-        if self
-            .set
-            .iter()
-            .any(|(flag, _)| ["user", "auth"].contains(&flag.names[0]))
-        {
+        if self.set.iter().any(|(flag, _)| ["user", "auth"].contains(&flag.names[0])) {
             settings.options.auth.users.clear();
             settings.options.auth.token = None;
         }
@@ -324,11 +315,8 @@ impl CommandLine {
 pub(super) fn help(program: &str) -> String {
     let mut text = format!("Usage: {program} [flags]\n\nThe command line of nats-server, for core NATS.\n\nFlags:\n");
     for flag in FLAGS {
-        let names: Vec<_> = flag
-            .names
-            .iter()
-            .map(|name| format!("{}{name}", if name.len() > 2 { "--" } else { "-" }))
-            .collect();
+        let names: Vec<_> =
+            flag.names.iter().map(|name| format!("{}{name}", if name.len() > 2 { "--" } else { "-" })).collect();
         text += &format!("  {} {}\n      {}\n", names.join(", "), flag.value, flag.doc);
     }
     text
@@ -358,11 +346,7 @@ fn truth(value: &str) -> Result<bool, String> {
 fn only_user(settings: &mut Settings) -> &mut User {
     let users = &mut settings.options.auth.users;
     if users.is_empty() {
-        users.push(User {
-            name: String::new(),
-            password: Secret::new(""),
-            permissions: Default::default(),
-        });
+        users.push(User { name: String::new(), password: Secret::new(""), permissions: Default::default() });
     }
     &mut users[0]
 }
@@ -383,22 +367,11 @@ mod tests {
 
     #[test]
     fn one_dash_or_two_and_equals_or_blank_mean_the_same() {
-        for line in [
-            "-p 4333",
-            "-p=4333",
-            "--port 4333",
-            "--port=4333",
-            "-port 4333",
-            "-port=4333",
-            "--p 4333",
-        ] {
+        for line in ["-p 4333", "-p=4333", "--port 4333", "--port=4333", "-port 4333", "-port=4333", "--p 4333"] {
             assert_eq!(settings(line).unwrap().1.addresses.port, Some(4333), "{line}");
         }
         assert_eq!(settings("-p -1").unwrap().1.addresses.port, Some(0));
-        assert_eq!(
-            settings("-p 0").unwrap().1.addresses.listen().to_string(),
-            "tcp://127.0.0.1:4222"
-        );
+        assert_eq!(settings("-p 0").unwrap().1.addresses.listen().to_string(), "tcp://127.0.0.1:4222");
     }
 
     #[test]
@@ -413,10 +386,7 @@ mod tests {
         assert_eq!(settings.options.auth.users[0].name, "a");
         assert_eq!(stated.addresses.listen().to_string(), "tcp://0.0.0.0:0");
         assert_eq!(stated.addresses.http().unwrap().to_string(), "127.0.0.1:8222");
-        let signal = Action::Signal {
-            command: SignalCommand::LameDuck,
-            process: Some("12".to_owned()),
-        };
+        let signal = Action::Signal { command: SignalCommand::LameDuck, process: Some("12".to_owned()) };
         for line in ["--signal ldm=12", "--signal=ldm=12", "-sl ldm=12"] {
             assert_eq!(parse(line).unwrap().action, signal, "{line}");
         }

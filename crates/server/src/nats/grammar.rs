@@ -39,26 +39,12 @@ pub(crate) fn parse(
     let mut scopes = vec![Table::default()];
     let mut variables = HashSet::new();
     let source = Arc::from(name);
-    let mut parser = Parser {
-        source: &source,
-        text,
-        at: 0,
-        folder,
-        env,
-        depth: 0,
-        scopes: &mut scopes,
-        variables: &mut variables,
-    };
+    let mut parser =
+        Parser { source: &source, text, at: 0, folder, env, depth: 0, scopes: &mut scopes, variables: &mut variables };
     parser.document()?;
     let place = parser.place(0);
     let root = scopes.pop().expect("the outermost scope is never taken away");
-    Ok(Document {
-        root: Node {
-            value: Value::Table(root),
-            place,
-        },
-        variables,
-    })
+    Ok(Document { root: Node { value: Value::Table(root), place }, variables })
 }
 
 struct Parser<'a> {
@@ -101,8 +87,7 @@ impl Parser<'_> {
     }
 
     fn found(&self) -> String {
-        self.peek()
-            .map_or_else(|| "the end".to_owned(), |found| format!("'{}'", found.escape_default()))
+        self.peek().map_or_else(|| "the end".to_owned(), |found| format!("'{}'", found.escape_default()))
     }
 
     /// Skips blanks and comments, and `also`.
@@ -135,10 +120,9 @@ impl Parser<'_> {
         self.skip("");
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.refuse(
-                self.at,
-                format!("expected the end after the last '}}', found {}", self.found()),
-            )),
+            Some(_) => {
+                Err(self.refuse(self.at, format!("expected the end after the last '}}', found {}", self.found())))
+            }
         }
     }
 
@@ -227,10 +211,7 @@ impl Parser<'_> {
             Some(c) if is_bare(c) => classify(self.take_while(is_bare)),
             _ => return Err(self.refuse(start, format!("expected a value, found {}", self.found()))),
         };
-        Ok(Node {
-            value,
-            place: self.place(start),
-        })
+        Ok(Node { value, place: self.place(start) })
     }
 
     fn table(&mut self) -> Result<Value, ConfigError> {
@@ -239,10 +220,7 @@ impl Parser<'_> {
         self.scopes.push(Table::default());
         self.entries(true)?;
         self.depth -= 1;
-        let table = self
-            .scopes
-            .pop()
-            .expect("pushed above, and entries leaves the scopes as they were");
+        let table = self.scopes.pop().expect("pushed above, and entries leaves the scopes as they were");
         Ok(Value::Table(table))
     }
 
@@ -286,9 +264,7 @@ impl Parser<'_> {
         let start = self.at;
         self.bump();
         let text = self.take_while(|c| c != '\'').to_owned();
-        self.bump()
-            .map(|_| text)
-            .ok_or_else(|| self.refuse(start, "expected a ' to end this text, found the end"))
+        self.bump().map(|_| text).ok_or_else(|| self.refuse(start, "expected a ' to end this text, found the end"))
     }
 
     fn double_quoted(&mut self) -> Result<String, ConfigError> {
@@ -317,10 +293,7 @@ impl Parser<'_> {
             Some('x') => {
                 let digits: String = (0..2).filter_map(|_| self.bump()).collect();
                 let byte = u8::from_str_radix(&digits, 16).map_err(|_| {
-                    self.refuse(
-                        at,
-                        format!("expected two hexadecimal digits after \\x, found '{digits}'"),
-                    )
+                    self.refuse(at, format!("expected two hexadecimal digits after \\x, found '{digits}'"))
                 })?;
                 Ok(char::from(byte))
             }
@@ -333,14 +306,8 @@ impl Parser<'_> {
         let word = self.take_while(is_bare).to_owned();
         let place = self.place(start);
         // A bcrypt hash begins like a variable, and is none.
-        if ["$2a$", "$2b$", "$2x$", "$2y$"]
-            .iter()
-            .any(|form| word.starts_with(form))
-        {
-            return Ok(Node {
-                value: Value::Text(word),
-                place,
-            });
+        if ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|form| word.starts_with(form)) {
+            return Ok(Node { value: Value::Text(word), place });
         }
         let name = &word[1..];
         if let Some(node) = self.scopes.iter().rev().find_map(|scope| scope.get(name)) {

@@ -46,10 +46,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Error> {
         }
         Action::Test => {
             settings(&line)?;
-            let file = line
-                .config
-                .as_deref()
-                .map_or_else(|| "".into(), |path| path.to_string_lossy());
+            let file = line.config.as_deref().map_or_else(|| "".into(), |path| path.to_string_lossy());
             eprintln!("nats-server: configuration file {file} is valid");
             Ok(())
         }

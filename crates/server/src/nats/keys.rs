@@ -27,7 +27,7 @@ type Read = fn(&Node, &mut Settings, &mut Stated) -> Result<(), ConfigError>;
 const KEYS: &[(&[&str], Read)] = &[
     (&["listen"], |node, _, stated| {
         let (host, port) = address(node)?;
-        stated.addresses.host = host.or(stated.addresses.host.take());
+        stated.addresses.host = host.or_else(|| stated.addresses.host.take());
         stated.addresses.port = port.or(stated.addresses.port);
         Ok(())
     }),
@@ -165,26 +165,9 @@ fn port(node: &Node) -> Result<Option<u16>, ConfigError> {
     address::port(node.integer()?).map_err(|message| node.refuse(message))
 }
 
-const AUTHORIZATION: &[&str] = &[
-    "user",
-    "username",
-    "password",
-    "pass",
-    "token",
-    "timeout",
-    "users",
-    "permissions",
-    "default_permissions",
-];
-const USER: &[&str] = &[
-    "user",
-    "username",
-    "password",
-    "pass",
-    "permissions",
-    "permission",
-    "authorization",
-];
+const AUTHORIZATION: &[&str] =
+    &["user", "username", "password", "pass", "token", "timeout", "users", "permissions", "default_permissions"];
+const USER: &[&str] = &["user", "username", "password", "pass", "permissions", "permission", "authorization"];
 /// Keys of users and authorization blocks that need parts of NATS which are not here.
 const ELSEWHERE: &[&str] = &[
     "nkey",
@@ -197,11 +180,7 @@ const ELSEWHERE: &[&str] = &[
 ];
 
 fn check_keys(table: &Table, known: &[&str], inside: &str) -> Result<(), ConfigError> {
-    if let Some(entry) = table
-        .entries
-        .iter()
-        .find(|entry| ELSEWHERE.contains(&entry.key.as_str()))
-    {
+    if let Some(entry) = table.entries.iter().find(|entry| ELSEWHERE.contains(&entry.key.as_str())) {
         let message = format!(
             "'{}' in {inside} is not supported by this server (core NATS only): remove it, or use nats-server",
             entry.key
@@ -222,10 +201,8 @@ fn authorization(node: &Node, settings: &mut Settings) -> Result<(), ConfigError
     if let Some(timeout) = table.get("timeout") {
         auth.timeout = timeout.seconds()?;
     }
-    let default = either(table, ["default_permissions", "permissions"])
-        .map(permissions)
-        .transpose()?
-        .unwrap_or_default();
+    let default =
+        either(table, ["default_permissions", "permissions"]).map(permissions).transpose()?.unwrap_or_default();
     let single = either(table, ["user", "username"]);
     let (token, users) = (table.get("token"), table.get("users"));
     if let (Some(_), Some(other)) = (users, token.or(single)) {
@@ -239,11 +216,7 @@ fn authorization(node: &Node, settings: &mut Settings) -> Result<(), ConfigError
     if let Some(name) = single {
         let password = either(table, ["password", "pass"])
             .ok_or_else(|| name.refuse("expected a 'password' with this user, found none"))?;
-        auth.users.push(User {
-            name: name.word()?,
-            password: Secret::new(password.word()?),
-            permissions: default,
-        });
+        auth.users.push(User { name: name.word()?, password: Secret::new(password.word()?), permissions: default });
         return Ok(());
     }
     for item in users.map(Node::list).transpose()?.unwrap_or_default() {
@@ -287,10 +260,7 @@ mod tests {
     }
 
     fn rule(subject: &str, queue: Option<&str>) -> Rule {
-        Rule {
-            subject: subject.parse().unwrap(),
-            queue: queue.map(|queue| queue.parse().unwrap()),
-        }
+        Rule { subject: subject.parse().unwrap(), queue: queue.map(|queue| queue.parse().unwrap()) }
     }
 
     #[test]
@@ -308,22 +278,10 @@ mod tests {
         assert_eq!(options.server_name.as_deref(), Some("s1"));
         assert_eq!(options.advertise_host.as_deref(), Some("there"));
         let limits = &options.limits;
-        assert_eq!(
-            (limits.max_payload, limits.max_connections, limits.max_control_line),
-            (2 << 20, 10, 512)
-        );
-        assert_eq!(
-            (limits.max_pending, limits.max_pending_total, limits.max_subscriptions),
-            (256 << 20, 256 << 20, 0)
-        );
-        assert_eq!(
-            (options.ping_interval, options.max_pings_out),
-            (Duration::from_secs(20), 3)
-        );
-        assert_eq!(
-            (options.write_deadline, options.lame_duck_grace),
-            (Duration::from_secs(3), Duration::from_secs(5))
-        );
+        assert_eq!((limits.max_payload, limits.max_connections, limits.max_control_line), (2 << 20, 10, 512));
+        assert_eq!((limits.max_pending, limits.max_pending_total, limits.max_subscriptions), (256 << 20, 256 << 20, 0));
+        assert_eq!((options.ping_interval, options.max_pings_out), (Duration::from_secs(20), 3));
+        assert_eq!((options.write_deadline, options.lame_duck_grace), (Duration::from_secs(3), Duration::from_secs(5)));
         assert!(stated.debug && !stated.trace && !settings.log.time);
         assert_eq!(settings.pid_file.unwrap().to_str(), Some("/tmp/p"));
     }
@@ -340,58 +298,29 @@ mod tests {
         assert_eq!(auth.users[0].password.expose(), "1");
         let given = &auth.users[0].permissions;
         assert_eq!(given.publish.allow, Some(vec![rule("d.>", None)]));
-        assert_eq!(
-            given.subscribe.allow,
-            Some(vec![rule("a", None), rule("b", Some("q.*"))])
-        );
+        assert_eq!(given.subscribe.allow, Some(vec![rule("a", None), rule("b", Some("q.*"))]));
         assert_eq!(given.subscribe.deny, vec![rule("c", None)]);
         let own = &auth.users[1].permissions;
-        assert_eq!(
-            own.responses,
-            Some(Responses {
-                max: Some(5),
-                expires: Some(Duration::from_secs(60))
-            })
-        );
-        assert_eq!(
-            own.publish.allow,
-            Some(vec![]),
-            "leave to answer is leave to do nothing else"
-        );
+        assert_eq!(own.responses, Some(Responses { max: Some(5), expires: Some(Duration::from_secs(60)) }));
+        assert_eq!(own.publish.allow, Some(vec![]), "leave to answer is leave to do nothing else");
     }
 
     #[test]
     fn what_is_not_here_is_refused_by_name_and_line() {
         for (text, line, part) in [
-            (
-                "port: 1\njetstream: {store_dir: x}",
-                2,
-                "'jetstream': JetStream is not supported",
-            ),
+            ("port: 1\njetstream: {store_dir: x}", 2, "'jetstream': JetStream is not supported"),
             ("jetstream: enabled", 1, "'jetstream'"),
             ("\n\ntls { cert_file: a }", 3, "'tls': TLS"),
             ("cluster { }", 1, "'cluster'"),
             ("accounts { A: {} }", 1, "'accounts'"),
             ("authorization {\n users: [{nkey: U}] }", 2, "'nkey' in a user"),
-            (
-                "max_paylod: 1",
-                1,
-                "unknown key 'max_paylod': did you mean 'max_payload'?",
-            ),
+            ("max_paylod: 1", 1, "unknown key 'max_paylod': did you mean 'max_payload'?"),
             ("max_payload: {}", 1, "expected a size like '64MiB', found a table"),
             ("port: 70000", 1, "expected a port from 1 to 65535"),
             ("authorization { token: a, users: [] }", 1, "found both"),
             ("authorization { user: a }", 1, "expected a 'password'"),
-            (
-                "authorization { users: [{user: a, password: b, permissions: {publish: \"a..b\"}}] }",
-                1,
-                "not a subject",
-            ),
-            (
-                "authorization { users: [{user: a, password: b}, {user: a, password: c}] }",
-                1,
-                "there twice",
-            ),
+            ("authorization { users: [{user: a, password: b, permissions: {publish: \"a..b\"}}] }", 1, "not a subject"),
+            ("authorization { users: [{user: a, password: b}, {user: a, password: c}] }", 1, "there twice"),
         ] {
             let error = read(text).unwrap_err();
             assert_eq!(error.line(), Some(line), "{text}: {error}");

@@ -2,35 +2,13 @@
 
 /// Keys of a configuration file, with the part of NATS they belong to.
 const KEYS: &[(&str, &[&str])] = &[
-    (
-        "JetStream",
-        &["jetstream", "js", "store_dir", "default_js_domain", "jetstream_cluster"],
-    ),
-    (
-        "TLS",
-        &[
-            "tls",
-            "allow_non_tls",
-            "ocsp",
-            "ocsp_cache",
-            "default_sentinel",
-            "tls_handshake_first",
-        ],
-    ),
+    ("JetStream", &["jetstream", "js", "store_dir", "default_js_domain", "jetstream_cluster"]),
+    ("TLS", &["tls", "allow_non_tls", "ocsp", "ocsp_cache", "default_sentinel", "tls_handshake_first"]),
     ("WebSocket", &["websocket", "ws"]),
     ("MQTT", &["mqtt"]),
     (
         "clusters",
-        &[
-            "cluster",
-            "gateway",
-            "gateways",
-            "leaf",
-            "leafnodes",
-            "leafnode",
-            "routes",
-            "no_fast_producer_stall",
-        ],
+        &["cluster", "gateway", "gateways", "leaf", "leafnodes", "leafnode", "routes", "no_fast_producer_stall"],
     ),
     (
         "accounts and JWTs",

@@ -35,10 +35,7 @@ impl Log {
         let (filter, handle) = reload::Layer::new(filter(&settings.level)?);
         let subscriber = tracing_subscriber::registry().with(lines(settings, sink.clone()).with_filter(filter));
         let installed = tracing::subscriber::set_global_default(subscriber).is_ok();
-        Ok(Self {
-            filter: installed.then_some(handle),
-            sink,
-        })
+        Ok(Self { filter: installed.then_some(handle), sink })
     }
 
     /// Opens the file anew, after somebody has moved it away.
@@ -73,21 +70,15 @@ type Lines = Box<dyn Layer<Registry> + Send + Sync>;
 
 fn lines(settings: &LogSettings, sink: Sink) -> Lines {
     let colour = settings.file.is_none() && io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(sink)
-        .log_internal_errors(false);
+    let layer = tracing_subscriber::fmt::layer().with_writer(sink).log_internal_errors(false);
     match (settings.format, settings.time) {
         (LogFormat::Text, true) => layer.with_ansi(colour).with_target(false).boxed(),
         (LogFormat::Text, false) => layer.with_ansi(colour).with_target(false).without_time().boxed(),
         (LogFormat::Json, true) => layer.json().flatten_event(true).boxed(),
         (LogFormat::Json, false) => layer.json().flatten_event(true).without_time().boxed(),
-        (LogFormat::Nats, time) => layer
-            .with_ansi(false)
-            .event_format(NatsLine {
-                pid: std::process::id(),
-                time,
-            })
-            .boxed(),
+        (LogFormat::Nats, time) => {
+            layer.with_ansi(false).event_format(NatsLine { pid: std::process::id(), time }).boxed()
+        }
     }
 }
 
@@ -141,15 +132,10 @@ impl Sink {
                 let file = append_to(path).map_err(|error| {
                     Error::new(Kind::Io, format!("cannot log to '{}'", path.display())).because(error)
                 })?;
-                Target::File {
-                    path: path.to_owned(),
-                    file: Mutex::new(file),
-                }
+                Target::File { path: path.to_owned(), file: Mutex::new(file) }
             }
         };
-        Ok(Self {
-            target: Arc::new(target),
-        })
+        Ok(Self { target: Arc::new(target) })
     }
 
     fn reopen(&self) -> io::Result<()> {

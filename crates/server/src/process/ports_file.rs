@@ -37,11 +37,9 @@ impl PortsFile {
         let path = folder.join(format!("{name}_{}.ports", process::id()));
         let text = serde_json::to_string(&ports).expect("two lists of text are always JSON");
         let draft = path.with_extension("ports.new");
-        fs::write(&draft, text)
-            .and_then(|()| fs::rename(&draft, &path))
-            .map_err(|error| {
-                Error::new(Kind::Io, format!("cannot write the ports file '{}'", path.display())).because(error)
-            })?;
+        fs::write(&draft, text).and_then(|()| fs::rename(&draft, &path)).map_err(|error| {
+            Error::new(Kind::Io, format!("cannot write the ports file '{}'", path.display())).because(error)
+        })?;
         Ok(Self { path })
     }
 }
@@ -68,8 +66,5 @@ fn reachable(host: &str, port: u16) -> HostPort {
         "::" => "::1",
         host => host,
     };
-    HostPort {
-        host: host.to_owned(),
-        port,
-    }
+    HostPort { host: host.to_owned(), port }
 }

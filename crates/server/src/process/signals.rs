@@ -40,10 +40,7 @@ const COMMANDS: [(&str, SignalCommand, Signal); 6] = [
 impl SignalCommand {
     /// The command with this name: `stop`, `quit`, `term`, `reopen`, `reload` or `ldm`.
     pub fn from_name(name: &str) -> Option<Self> {
-        COMMANDS
-            .iter()
-            .find(|(known, ..)| *known == name)
-            .map(|(_, command, _)| *command)
+        COMMANDS.iter().find(|(known, ..)| *known == name).map(|(_, command, _)| *command)
     }
 
     fn signal(self) -> Signal {
@@ -66,12 +63,10 @@ pub fn send_signal(command: SignalCommand, process: &str) -> Result<(), Error> {
         Err(_) => pid_in(Path::new(process))?,
     };
     // Zero and below would mean whole process groups.
-    let pid = (number > 0).then(|| Pid::from_raw(number)).flatten().ok_or_else(|| {
-        Error::new(
-            Kind::InvalidInput,
-            format!("expected the id of a process, found {number}"),
-        )
-    })?;
+    let pid = (number > 0)
+        .then(|| Pid::from_raw(number))
+        .flatten()
+        .ok_or_else(|| Error::new(Kind::InvalidInput, format!("expected the id of a process, found {number}")))?;
     kill_process(pid, command.signal()).map_err(|error| {
         Error::new(Kind::Io, format!("cannot signal process {number}")).because(io::Error::from(error))
     })
@@ -79,10 +74,7 @@ pub fn send_signal(command: SignalCommand, process: &str) -> Result<(), Error> {
 
 fn pid_in(path: &Path) -> Result<i32, Error> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        let what = format!(
-            "'{}' is neither a process id nor a pid file that can be read",
-            path.display()
-        );
+        let what = format!("'{}' is neither a process id nor a pid file that can be read", path.display());
         Error::new(Kind::InvalidInput, what).because(error)
     })?;
     text.trim().parse().map_err(|_| {
@@ -114,10 +106,7 @@ impl Signals {
             }
         };
         let thread = thread::Builder::new().name("crosstie-signals".into()).spawn(hear)?;
-        Ok(Self {
-            handle,
-            thread: Some(thread),
-        })
+        Ok(Self { handle, thread: Some(thread) })
     }
 }
 

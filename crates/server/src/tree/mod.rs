@@ -28,11 +28,7 @@ pub(crate) struct Place {
 impl Place {
     /// A place without lines: a flag, an environment variable, a whole file.
     pub(crate) fn whole(source: impl Into<Arc<str>>) -> Self {
-        Self {
-            source: source.into(),
-            line: 0,
-            column: 0,
-        }
+        Self { source: source.into(), line: 0, column: 0 }
     }
 
     /// The place of the byte at `offset` of `text`.
@@ -130,10 +126,7 @@ impl PartialEq for Entry {
 impl Table {
     /// The value of `key`. Letter case counts.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
-        self.entries
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| &entry.node)
+        self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 }
 
@@ -148,10 +141,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     pub(crate) fn new(place: &Place, message: impl Into<String>) -> Self {
-        Self {
-            place: place.clone(),
-            message: message.into(),
-        }
+        Self { place: place.clone(), message: message.into() }
     }
 
     /// The file, flag or environment variable.
@@ -198,9 +188,7 @@ impl From<ConfigError> for crosstie_core::Error {
 /// The text of the file at `path`.
 pub(crate) fn read_file(path: &std::path::Path, blame: &Place) -> Result<String, ConfigError> {
     let refuse = |what: String| ConfigError::new(blame, format!("cannot read '{}': {what}", path.display()));
-    let length = std::fs::metadata(path)
-        .map_err(|error| refuse(error.to_string()))?
-        .len();
+    let length = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
     if length > MAX_FILE {
         return Err(refuse(format!("it has {length} bytes, expected at most {MAX_FILE}")));
     }

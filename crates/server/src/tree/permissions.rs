@@ -5,15 +5,7 @@ use crosstie_core::SubjectPattern;
 
 use super::{ConfigError, Node, Value, refuse_unknown};
 
-const KEYS: &[&str] = &[
-    "publish",
-    "pub",
-    "subscribe",
-    "sub",
-    "allow_responses",
-    "allow_response",
-    "responses",
-];
+const KEYS: &[&str] = &["publish", "pub", "subscribe", "sub", "allow_responses", "allow_response", "responses"];
 
 /// The permissions in `node`: `publish` and `subscribe`, each one subject, a list of them, or `allow` and `deny`; and
 /// `allow_responses`.
@@ -37,19 +29,12 @@ pub(crate) fn permissions(node: &Node) -> Result<Permissions, ConfigError> {
 
 fn rules(node: &Node, queues: bool) -> Result<Rules, ConfigError> {
     let Value::Table(table) = &node.value else {
-        return Ok(Rules {
-            allow: Some(subjects(node, queues)?),
-            deny: Vec::new(),
-        });
+        return Ok(Rules { allow: Some(subjects(node, queues)?), deny: Vec::new() });
     };
     refuse_unknown(table, &["allow", "deny"], "a permission")?;
     Ok(Rules {
         allow: table.get("allow").map(|node| subjects(node, queues)).transpose()?,
-        deny: table
-            .get("deny")
-            .map(|node| subjects(node, queues))
-            .transpose()?
-            .unwrap_or_default(),
+        deny: table.get("deny").map(|node| subjects(node, queues)).transpose()?.unwrap_or_default(),
     })
 }
 
@@ -66,30 +51,22 @@ fn rule(node: &Node, queues: bool) -> Result<Rule, ConfigError> {
         return Err(node.refuse(format!("expected 'subject' or 'subject queue', found '{text}'")));
     }
     if queue.is_some() && !queues {
-        return Err(node.refuse(format!(
-            "expected one subject, found '{text}': a queue group can only be named for subscribe"
-        )));
+        return Err(
+            node.refuse(format!("expected one subject, found '{text}': a queue group can only be named for subscribe"))
+        );
     }
-    Ok(Rule {
-        subject: pattern(node, subject)?,
-        queue: queue.map(|queue| pattern(node, queue)).transpose()?,
-    })
+    Ok(Rule { subject: pattern(node, subject)?, queue: queue.map(|queue| pattern(node, queue)).transpose()? })
 }
 
 fn pattern(node: &Node, text: &str) -> Result<SubjectPattern, ConfigError> {
-    text.parse()
-        .map_err(|error| node.refuse(format!("'{text}' is not a subject: {error}")))
+    text.parse().map_err(|error| node.refuse(format!("'{text}' is not a subject: {error}")))
 }
 
 fn responses(node: &Node) -> Result<Option<Responses>, ConfigError> {
     let Value::Table(table) = &node.value else {
         return Ok(node.bool()?.then(Responses::default));
     };
-    refuse_unknown(
-        table,
-        &["max", "max_msgs", "expires", "expiration", "ttl"],
-        "allow_responses",
-    )?;
+    refuse_unknown(table, &["max", "max_msgs", "expires", "expiration", "ttl"], "allow_responses")?;
     let mut responses = Responses::default();
     for entry in &table.entries {
         let is_max = matches!(entry.key.as_str(), "max" | "max_msgs");

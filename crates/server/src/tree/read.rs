@@ -53,9 +53,7 @@ impl Node {
     pub(crate) fn integer(&self) -> Result<i64, ConfigError> {
         match &self.value {
             Value::Integer(number) => Ok(*number),
-            Value::Text(text) => text
-                .parse()
-                .map_err(|_| self.refuse(format!("expected a number, found '{text}'"))),
+            Value::Text(text) => text.parse().map_err(|_| self.refuse(format!("expected a number, found '{text}'"))),
             _ => Err(self.expected("a number")),
         }
     }
@@ -69,9 +67,8 @@ impl Node {
     pub(crate) fn size(&self) -> Result<usize, ConfigError> {
         match &self.value {
             Value::Text(text) => {
-                let size: bytesize::ByteSize = text
-                    .parse()
-                    .map_err(|_| self.refuse(format!("expected a size like '64MiB', found '{text}'")))?;
+                let size: bytesize::ByteSize =
+                    text.parse().map_err(|_| self.refuse(format!("expected a size like '64MiB', found '{text}'")))?;
                 usize::try_from(size.as_u64()).map_err(|_| self.refuse(format!("'{text}' is out of range here")))
             }
             Value::Integer(_) => self.count(),
@@ -83,15 +80,11 @@ impl Node {
     pub(crate) fn duration(&self) -> Result<Duration, ConfigError> {
         match &self.value {
             Value::Text(text) => humantime::parse_duration(text).map_err(|error| {
-                self.refuse(format!(
-                    "expected a time like '250ms' or '2m', found '{text}' ({error})"
-                ))
+                self.refuse(format!("expected a time like '250ms' or '2m', found '{text}' ({error})"))
             }),
             Value::Integer(0) => Ok(Duration::ZERO),
-            _ => Err(self.refuse(format!(
-                "expected a time with its unit, like '250ms' or '2m', found {}",
-                self.value.kind()
-            ))),
+            _ => Err(self
+                .refuse(format!("expected a time with its unit, like '250ms' or '2m', found {}", self.value.kind()))),
         }
     }
 
@@ -135,17 +128,10 @@ pub(crate) fn duration_text(duration: Duration) -> String {
 
 /// Refuses the first key of `table` that is not among `known`.
 pub(crate) fn refuse_unknown(table: &Table, known: &[&str], inside: impl Display) -> Result<(), ConfigError> {
-    table
-        .entries
-        .iter()
-        .find(|entry| !known.contains(&entry.key.as_str()))
-        .map_or(Ok(()), |entry| {
-            let hint = suggestion(&entry.key, known.iter().copied());
-            Err(ConfigError::new(
-                &entry.place,
-                format!("unknown key '{}' in {inside}{hint}", entry.key),
-            ))
-        })
+    table.entries.iter().find(|entry| !known.contains(&entry.key.as_str())).map_or(Ok(()), |entry| {
+        let hint = suggestion(&entry.key, known.iter().copied());
+        Err(ConfigError::new(&entry.place, format!("unknown key '{}' in {inside}{hint}", entry.key)))
+    })
 }
 
 /// A hint at the key that was probably meant, or at nothing.

@@ -3,9 +3,7 @@
 use super::*;
 
 fn read(text: &str) -> Result<Document, ConfigError> {
-    parse("test.conf", text, None, &|name| {
-        (name == "FROM_ENV").then(|| "2mb".to_owned())
-    })
+    parse("test.conf", text, None, &|name| (name == "FROM_ENV").then(|| "2mb".to_owned()))
 }
 
 fn get(text: &str, key: &str) -> Value {
@@ -15,15 +13,8 @@ fn get(text: &str, key: &str) -> Value {
 
 #[test]
 fn a_key_and_its_value_are_parted_by_equals_colon_or_blank() {
-    for text in [
-        "port = 4222",
-        "port: 4222",
-        "port 4222",
-        "port:4222",
-        "port=4222,",
-        "{\"port\": 4222}",
-        "port\t4222;",
-    ] {
+    for text in ["port = 4222", "port: 4222", "port 4222", "port:4222", "port=4222,", "{\"port\": 4222}", "port\t4222;"]
+    {
         assert_eq!(get(text, "port"), Value::Integer(4222), "{text}");
     }
 }
@@ -89,11 +80,7 @@ fn errors_name_line_and_column() {
         ("{a: 1} b", 1, 8, "expected the end"),
     ] {
         let error = read(text).unwrap_err();
-        assert_eq!(
-            (error.line(), error.column()),
-            (Some(line), Some(column)),
-            "{text}: {error}"
-        );
+        assert_eq!((error.line(), error.column()), (Some(line), Some(column)), "{text}: {error}");
         assert!(error.message().contains(part), "{text}: {error}");
     }
 }
@@ -124,11 +111,6 @@ fn includes_are_read_in_place_and_may_not_go_in_circles() {
     let root = document.root.table().unwrap();
     assert_eq!(root.get("port").unwrap().integer().unwrap(), 7);
     assert_eq!(root.get("name").unwrap().text().unwrap(), "x");
-    assert!(
-        parse_file(&folder.join("circle.conf"), &|_| None)
-            .unwrap_err()
-            .message()
-            .contains("levels")
-    );
+    assert!(parse_file(&folder.join("circle.conf"), &|_| None).unwrap_err().message().contains("levels"));
     std::fs::remove_dir_all(&folder).unwrap();
 }

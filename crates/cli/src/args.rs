@@ -1,0 +1,203 @@
+//! The command line, as clap reads it and the help shows it.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{commands::serve::ServeArgs, exit::TABLE};
+
+const EXAMPLES: &str = "Examples:
+  crosstie demo                                   real processes, a bank, and you may kill any of them
+  crosstie serve                                  a broker on 127.0.0.1:4222
+  crosstie sub 'orders.>'                         watch
+  crosstie pub orders.new 'three crossties'       publish
+  crosstie reply time --exec date                 answer requests
+  crosstie request time                           ask";
+
+/// Every way for processes to talk, and the ties that keep them in step.
+#[derive(Parser)]
+#[command(name = "crosstie", version, after_help = format!("{EXAMPLES}\n\n{TABLE}"))]
+pub(crate) struct Cli {
+    /// The broker: nats://host:port, nats+unix:/path
+    #[arg(long, short, global = true, env = "CROSSTIE_URL", default_value = "nats://127.0.0.1:4222")]
+    pub(crate) server: String,
+    /// Print data as JSON Lines on standard output, errors as JSON on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run a broker with Crosstie's configuration
+    Serve(ServeArgs),
+    /// Run a broker with nats-server's command line and configuration
+    #[command(disable_help_flag = true)]
+    Nats {
+        /// What nats-server would be given; `crosstie nats -h` lists it
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Check a configuration file without starting anything
+    CheckConfig(CheckConfigArgs),
+    /// Publish a message
+    Pub(PubArgs),
+    /// Receive messages
+    Sub(SubArgs),
+    /// Send a request and wait for the answer
+    Request(RequestArgs),
+    /// Answer requests
+    Reply(ReplyArgs),
+    /// Measure rate and latency through a broker
+    Bench(BenchArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages into a directory
+    Man {
+        /// Where to
+        directory: PathBuf,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct CheckConfigArgs {
+    /// The file, in TOML
+    pub(crate) file: PathBuf,
+}
+
+/// A duration such as 250ms or 5s.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "expected a duration, as in 250ms or 5s".to_owned())
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  crosstie pub greet.world hello
+  crosstie pub orders.new - < order.json
+  crosstie pub tick '{{count}} at {{time}}' --count 10 --every 1s
+  crosstie pub orders.new '{}' --header Content-Type:application/json")]
+pub(crate) struct PubArgs {
+    /// Where to
+    pub(crate) subject: String,
+    /// What; '-' reads standard input. {{count}}, {{time}} and {{random}} are filled in
+    #[arg(default_value = "")]
+    pub(crate) payload: String,
+    /// A header, NAME:VALUE; may come several times
+    #[arg(long, short = 'H', value_name = "NAME:VALUE")]
+    pub(crate) header: Vec<String>,
+    /// Where an answer is expected
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) reply: Option<String>,
+    /// How many messages
+    #[arg(long, short = 'n', default_value_t = 1)]
+    pub(crate) count: u64,
+    /// The pause between two messages
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) every: Option<Duration>,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  crosstie sub 'orders.>'
+  crosstie sub jobs --queue workers --count 10
+  crosstie sub 'sensor.*' --json | jq .payload
+  crosstie sub blob --raw --count 1 > blob.bin")]
+pub(crate) struct SubArgs {
+    /// What to receive: * is one token, > is the rest
+    pub(crate) pattern: String,
+    /// Share the messages with the other members of this group
+    #[arg(long, short, value_name = "GROUP")]
+    pub(crate) queue: Option<String>,
+    /// End after so many messages
+    #[arg(long, short = 'n')]
+    pub(crate) count: Option<u64>,
+    /// End with code 5 if no message comes for so long
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Print payloads only, byte for byte
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  crosstie request time
+  crosstie request bank.balance ann --timeout 500ms
+  crosstie request ping --replies 3")]
+pub(crate) struct RequestArgs {
+    /// Whom to ask
+    pub(crate) subject: String,
+    /// What; '-' reads standard input
+    #[arg(default_value = "")]
+    pub(crate) payload: String,
+    /// A header, NAME:VALUE; may come several times
+    #[arg(long, short = 'H', value_name = "NAME:VALUE")]
+    pub(crate) header: Vec<String>,
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    pub(crate) timeout: Duration,
+    /// How many answers to wait for
+    #[arg(long, default_value_t = 1)]
+    pub(crate) replies: u64,
+    /// Print payloads only, byte for byte
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  crosstie reply echo --echo
+  crosstie reply greet 'hello, {{payload}}'
+  crosstie reply upper --exec 'tr a-z A-Z'
+
+With --exec the payload is the command's standard input and its standard output is the answer. A command
+that fails is answered with the header Tie-Error.")]
+pub(crate) struct ReplyArgs {
+    /// What to answer
+    pub(crate) pattern: String,
+    /// The answer; {{payload}}, {{subject}}, {{count}} and {{time}} are filled in
+    #[arg(required_unless_present_any = ["echo", "exec"], conflicts_with_all = ["echo", "exec"])]
+    pub(crate) template: Option<String>,
+    /// Answer with the request itself
+    #[arg(long, conflicts_with = "exec")]
+    pub(crate) echo: bool,
+    /// Answer with what a shell command prints
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) exec: Option<String>,
+    /// Share the requests with the other members of this group
+    #[arg(long, short, value_name = "GROUP", default_value = "crosstie-reply")]
+    pub(crate) queue: String,
+    /// End after so many answers
+    #[arg(long, short = 'n')]
+    pub(crate) count: Option<u64>,
+    /// How long a command may take
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    pub(crate) exec_timeout: Duration,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  crosstie bench                                  as many as go through, 128 bytes
+  crosstie bench --size 1024 --subs 8
+  crosstie bench --rate 1000 --seconds 10         latency at a fixed rate")]
+pub(crate) struct BenchArgs {
+    /// Bytes of a payload
+    #[arg(long, default_value_t = 128)]
+    pub(crate) size: usize,
+    /// Publishers
+    #[arg(long, default_value_t = 1)]
+    pub(crate) pubs: usize,
+    /// Subscribers, each of which gets every message
+    #[arg(long, default_value_t = 1)]
+    pub(crate) subs: usize,
+    /// Messages per second of each publisher, sent on time whatever comes back; without it, as many as go through
+    #[arg(long)]
+    pub(crate) rate: Option<u64>,
+    /// How long to measure
+    #[arg(long, default_value_t = 3.0)]
+    pub(crate) seconds: f64,
+}

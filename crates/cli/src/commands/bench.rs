@@ -1,0 +1,200 @@
+//! `crosstie bench`: rate and latency through a broker, by our own client.
+//!
+//! With `--rate` messages leave on time whatever comes back (an open loop), and latency counts from the moment a message was due, so a
+//! broker that stalls is not spared the messages that it held up.
+
+use std::{
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crosstie::blocking::Client;
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+
+use super::input::connect;
+use crate::{args::BenchArgs, exit::Failure, output::Output};
+
+/// How many messages may be under way without a fixed rate, so that the broker is measured and not its buffers.
+const WINDOW: u64 = 8192;
+
+struct Run {
+    begun: Instant,
+    stop: AtomicBool,
+    published: AtomicU64,
+    /// The fewest messages any subscriber has received is what publishers may run ahead of.
+    received: Vec<AtomicU64>,
+}
+
+pub(crate) fn run(args: &BenchArgs, server: &str, output: &Output) -> Result<(), Failure> {
+    if args.size < 16 || args.pubs == 0 || args.subs == 0 || !(args.seconds > 0.0 && args.seconds <= 86_400.0) {
+        return Err(Failure::usage(
+            "bench needs a size of at least 16 bytes, a publisher, a subscriber and 0 to 86400 seconds",
+        ));
+    }
+    let subject = format!("crosstie.bench.{:016x}", fastrand::u64(..));
+    let run = Arc::new(Run {
+        begun: Instant::now(),
+        stop: AtomicBool::new(false),
+        published: AtomicU64::new(0),
+        received: (0..args.subs).map(|_| AtomicU64::new(0)).collect(),
+    });
+    let ready = Arc::new(Barrier::new(args.subs + 1));
+    let subscribers: Vec<_> = (0..args.subs)
+        .map(|index| {
+            let (run, ready, subject, client) =
+                (Arc::clone(&run), Arc::clone(&ready), subject.clone(), connect(server)?);
+            Ok(thread::spawn(move || subscribe(&client, &subject, &run, index, &ready)))
+        })
+        .collect::<Result<_, Failure>>()?;
+    ready.wait();
+    if output.is_watched() {
+        output.note(&format!("measuring for {} s …", args.seconds));
+    }
+    let started = Instant::now();
+    let publishers: Vec<_> = (0..args.pubs)
+        .map(|_| {
+            let (run, subject, client) = (Arc::clone(&run), subject.clone(), connect(server)?);
+            let (size, rate) = (args.size, args.rate);
+            Ok(thread::spawn(move || publish(&client, &subject, &run, size, rate)))
+        })
+        .collect::<Result<_, Failure>>()?;
+    thread::sleep(Duration::from_secs_f64(args.seconds));
+    run.stop.store(true, Ordering::Relaxed);
+    for publisher in publishers {
+        publisher.join().map_err(|_| Failure::usage("a publisher has panicked"))??;
+    }
+    let elapsed = started.elapsed();
+    let published = run.published.load(Ordering::Relaxed);
+    let mut latency = Histogram::<u64>::new(3).map_err(|error| Failure::usage(error.to_string()))?;
+    let (mut received, mut dropped) = (0, 0);
+    for subscriber in subscribers {
+        let seen = subscriber.join().map_err(|_| Failure::usage("a subscriber has panicked"))??;
+        received += seen.count;
+        dropped += seen.dropped;
+        latency.add(&seen.latency).map_err(|error| Failure::usage(error.to_string()))?;
+    }
+    report(args, output, elapsed, [published, received, dropped], &latency)
+}
+
+struct Seen {
+    count: u64,
+    dropped: u64,
+    latency: Histogram<u64>,
+}
+
+fn publish(client: &Client, subject: &str, run: &Run, size: usize, rate: Option<u64>) -> Result<(), Failure> {
+    let subject: crosstie::Subject = subject.parse().map_err(|_| Failure::usage("the subject is one"))?;
+    let begun = Instant::now();
+    let mut sent = 0u64;
+    while !run.stop.load(Ordering::Relaxed) {
+        let due = match rate {
+            Some(rate) => {
+                let due = begun + Duration::from_secs_f64(sent as f64 / rate.max(1) as f64);
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                due
+            }
+            None => {
+                wait_for_window(run);
+                Instant::now()
+            }
+        };
+        let mut payload = vec![0u8; size];
+        let since = u64::try_from(due.duration_since(run.begun).as_nanos()).unwrap_or(u64::MAX);
+        payload[..8].copy_from_slice(&since.to_le_bytes());
+        client.publish_message(crosstie::Message::new(subject.clone(), payload))?;
+        run.published.fetch_add(1, Ordering::Relaxed);
+        sent += 1;
+    }
+    Ok(client.flush()?)
+}
+
+fn wait_for_window(run: &Run) {
+    let slowest = || run.received.iter().map(|count| count.load(Ordering::Relaxed)).min().unwrap_or(0);
+    while run.published.load(Ordering::Relaxed).saturating_sub(slowest()) > WINDOW && !run.stop.load(Ordering::Relaxed)
+    {
+        thread::yield_now();
+    }
+}
+
+fn subscribe(client: &Client, subject: &str, run: &Run, index: usize, ready: &Barrier) -> Result<Seen, Failure> {
+    let subscribed = client.subscribe(subject).and_then(|subscription| client.flush().map(|()| subscription));
+    ready.wait();
+    let mut subscription = subscribed?;
+    let mut latency = Histogram::new(3).map_err(|error| Failure::usage(error.to_string()))?;
+    let mut count = 0;
+    loop {
+        match subscription.next_timeout(Duration::from_millis(300)) {
+            Ok(Some(message)) => {
+                count += 1;
+                run.received[index].store(count, Ordering::Relaxed);
+                if let Some(sent) = message.payload.first_chunk::<8>() {
+                    let now = u64::try_from(run.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                    let waited = now.saturating_sub(u64::from_le_bytes(*sent)).max(1);
+                    latency.record(waited).map_err(|error| Failure::usage(error.to_string()))?;
+                }
+            }
+            Ok(None) => break,
+            // Quiet after the end is the end; before it, the rate is just low.
+            Err(_) if run.stop.load(Ordering::Relaxed) => break,
+            Err(_) => {}
+        }
+    }
+    Ok(Seen { count, dropped: subscription.dropped(), latency })
+}
+
+fn report(
+    args: &BenchArgs,
+    output: &Output,
+    elapsed: Duration,
+    counts: [u64; 3],
+    latency: &Histogram<u64>,
+) -> Result<(), Failure> {
+    let [published, received, dropped] = counts;
+    let expected = published * args.subs as u64;
+    let rate = |count: u64| (count as f64 / elapsed.as_secs_f64()) as u64;
+    let host = host();
+    let percentiles = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
+    let at = |q: f64| latency.value_at_percentile(q);
+    let mut value = json!({
+        "published": published, "received": received, "lost": expected.saturating_sub(received), "dropped_by_client": dropped,
+        "seconds": elapsed.as_secs_f64(), "publish_rate": rate(published), "deliver_rate": rate(received),
+        "size": args.size, "pubs": args.pubs, "subs": args.subs, "rate": args.rate, "host": host,
+    });
+    value["latency_ns"] = percentiles
+        .iter()
+        .map(|(name, q)| ((*name).to_owned(), json!(at(*q))))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    output.data(&value, || {
+        let latencies = percentiles.map(|(name, q)| format!("{name} {:.1?}", Duration::from_nanos(at(q)))).join("  ");
+        let kind = if args.rate.is_some() { "latency from the moment due" } else { "latency under full load" };
+        format!(
+            "published  {published:>12}   {:>10}/s\nreceived   {received:>12}   {:>10}/s   lost {}\n{kind}: {latencies}\nhost: {}\n",
+            rate(published),
+            rate(received),
+            expected.saturating_sub(received),
+            ["cpu", "cores", "kernel"].map(|key| host[key].to_string().replace('"', "")).join(", "),
+        )
+        .into_bytes()
+    })
+}
+
+/// What one must know of the machine to compare figures.
+fn host() -> Value {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let cpu = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown", |rest| rest.trim_start_matches([' ', '\t', ':']));
+    json!({
+        "cpu": cpu,
+        "cores": thread::available_parallelism().map_or(0, usize::from),
+        "kernel": read("/proc/sys/kernel/osrelease").trim(),
+    })
+}

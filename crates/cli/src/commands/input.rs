@@ -1,0 +1,90 @@
+//! What the user gives a command to send.
+
+use std::{
+    io::Read,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crosstie::{ConnectOptions, Headers, blocking::Client};
+
+use crate::exit::Failure;
+
+/// The most bytes read from standard input: the largest payload any server takes.
+const MAX_INPUT: u64 = 64 * 1024 * 1024;
+
+/// Connects as the command line asks.
+pub(super) fn connect(server: &str) -> Result<Client, Failure> {
+    let options = ConnectOptions::new().name(format!("crosstie {}", std::process::id()));
+    options.connect_blocking(server).map_err(Failure::before_sending)
+}
+
+/// The payload: the text itself, or standard input for `-`.
+pub(super) fn payload(text: &str) -> Result<Vec<u8>, Failure> {
+    if text != "-" {
+        return Ok(text.as_bytes().to_vec());
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().take(MAX_INPUT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_INPUT {
+        return Err(Failure::usage(format!("standard input has more than {MAX_INPUT} bytes, which no server takes")));
+    }
+    Ok(bytes)
+}
+
+/// Headers from `NAME:VALUE`.
+pub(super) fn headers(texts: &[String]) -> Result<Headers, Failure> {
+    let mut headers = Headers::new();
+    for text in texts {
+        let (name, value) = text
+            .split_once(':')
+            .ok_or_else(|| Failure::usage(format!("--header: expected NAME:VALUE, found '{text}'")))?;
+        headers.append(name, value).map_err(|error| Failure::usage(format!("--header: {error}")))?;
+    }
+    Ok(headers)
+}
+
+/// Fills in what a template may name. Bytes that are not text are left alone.
+pub(super) fn fill(template: &[u8], count: u64, more: &[(&str, &[u8])]) -> Vec<u8> {
+    let (count, time, random) = (count.to_string(), now(), format!("{:016x}", fastrand::u64(..)));
+    let mut values: Vec<(&str, &[u8])> =
+        vec![("{{count}}", count.as_bytes()), ("{{time}}", time.as_bytes()), ("{{random}}", random.as_bytes())];
+    values.extend_from_slice(more);
+    let mut out = Vec::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(first) = rest.first() {
+        match values.iter().find(|(name, _)| rest.starts_with(name.as_bytes())) {
+            Some((name, value)) => {
+                out.extend_from_slice(value);
+                rest = &rest[name.len()..];
+            }
+            None => {
+                out.push(*first);
+                rest = &rest[1..];
+            }
+        }
+    }
+    out
+}
+
+/// The time of day in RFC 3339, UTC.
+pub(super) fn now() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    humantime::format_rfc3339_millis(UNIX_EPOCH + seconds).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_filled_once_and_values_are_not_templates() {
+        let more: [(&str, &[u8]); 1] = [("{{payload}}", b"{{count}}")];
+        assert_eq!(fill(b"{{count}}: {{payload}} {{other}}", 7, &more), b"7: {{count}} {{other}}");
+    }
+
+    #[test]
+    fn a_header_without_a_colon_is_wrong_usage() {
+        assert!(headers(&["nothing".into()]).is_err());
+        assert_eq!(headers(&["A: b:c".into()]).unwrap().get("A"), Some("b:c"));
+    }
+}

@@ -1,0 +1,11 @@
+//! One file per command.
+
+pub(crate) mod bench;
+pub(crate) mod check_config;
+mod input;
+pub(crate) mod publish;
+pub(crate) mod reply;
+pub(crate) mod request;
+pub(crate) mod serve;
+pub(crate) mod shell;
+pub(crate) mod subscribe;

@@ -1,0 +1,32 @@
+//! `crosstie pub`.
+
+use std::time::Instant;
+
+use crosstie::{Message, Subject};
+use serde_json::json;
+
+use super::input::{connect, fill, headers, payload};
+use crate::{args::PubArgs, exit::Failure, output::Output};
+
+pub(crate) fn run(args: &PubArgs, server: &str, output: &Output) -> Result<(), Failure> {
+    let subject: Subject = args.subject.parse().map_err(|error| Failure::usage(format!("SUBJECT: {error}")))?;
+    let reply = args.reply.as_deref().map(str::parse).transpose();
+    let reply: Option<Subject> = reply.map_err(|error| Failure::usage(format!("--reply: {error}")))?;
+    let (headers, template) = (headers(&args.header)?, payload(&args.payload)?);
+    let client = connect(server)?;
+    let begun = Instant::now();
+    for number in 1..=args.count {
+        let mut message = Message::new(subject.clone(), fill(&template, number, &[]));
+        message.headers = headers.clone();
+        message.reply.clone_from(&reply);
+        client.publish_message(message)?;
+        if let (Some(every), true) = (args.every, number < args.count) {
+            client.flush()?;
+            // On time by the clock, not by the sum of the pauses.
+            let due = begun + every * u32::try_from(number).unwrap_or(u32::MAX);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+    }
+    client.flush()?;
+    output.data(&json!({ "published": args.count, "subject": subject.as_str() }), Vec::new)
+}

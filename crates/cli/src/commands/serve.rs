@@ -1,0 +1,67 @@
+//! `crosstie serve`: its flags are made from the table of configuration keys.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use crosstie_server::{KEYS, Layers, ServeRequest, main_serve};
+
+use crate::exit::{Code, Failure};
+
+const EXAMPLES: &str = "Examples:
+  crosstie serve
+  crosstie serve --config crosstie.toml
+  crosstie serve --print-config > crosstie.toml
+
+A flag beats an environment variable, that beats the file, that beats the default.";
+
+/// What `serve` was given.
+pub(crate) struct ServeArgs {
+    config: Option<PathBuf>,
+    print_config: bool,
+    flags: Vec<(String, String)>,
+}
+
+impl Args for ServeArgs {
+    fn augment_args(command: Command) -> Command {
+        let config = Arg::new("config").long("config").short('c').value_name("FILE").env("CROSSTIE_CONFIG");
+        let print = Arg::new("print-config").long("print-config").action(ArgAction::SetTrue);
+        let command = command
+            .after_help(EXAMPLES)
+            .arg(config.help("Configuration in TOML").value_parser(clap::value_parser!(PathBuf)))
+            .arg(print.help(
+                "Print the configuration in force, each key with what it means and where it comes from, and end",
+            ));
+        KEYS.iter().filter_map(|key| Some((key, key.flag()?))).fold(command, |command, (key, flag)| {
+            let help = key.doc.split(". ").next().unwrap_or(key.doc).trim_end_matches('.').replace('`', "");
+            command.arg(
+                Arg::new(key.path).long(flag).value_name("VALUE").help(format!("{help} [env: {}]", key.variable())),
+            )
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ServeArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = |path: &str| matches.get_one::<String>(path).map(|value| (path.to_owned(), value.clone()));
+        Ok(Self {
+            config: matches.get_one::<PathBuf>("config").cloned(),
+            print_config: matches.get_flag("print-config"),
+            flags: KEYS.iter().filter(|key| key.flag().is_some()).filter_map(|key| given(key.path)).collect(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let layers = Layers { file: args.config.clone(), flags: args.flags.clone(), ..Layers::from_environment() };
+    main_serve(ServeRequest { layers, print_config: args.print_config })
+        .map_err(|error| Failure::new(Code::Failure, "serve", error.to_string()))
+}

@@ -1,0 +1,53 @@
+//! `crosstie sub`.
+
+use crosstie::Message;
+
+use super::input::connect;
+use crate::{
+    args::SubArgs,
+    exit::{Code, Failure},
+    output::{Output, message_json},
+};
+
+pub(crate) fn run(args: &SubArgs, server: &str, output: &Output) -> Result<(), Failure> {
+    let client = connect(server)?;
+    let mut subscription = match &args.queue {
+        Some(group) => client.queue_subscribe(args.pattern.as_str(), group)?,
+        None => client.subscribe(args.pattern.as_str())?,
+    };
+    if let Some(count) = args.count {
+        subscription.unsubscribe_after(count);
+    }
+    client.flush()?;
+    output.note(&format!("listening on '{}'", args.pattern));
+    loop {
+        let message = match args.timeout {
+            Some(timeout) => subscription.next_timeout(timeout)?,
+            None => subscription.next(),
+        };
+        let Some(message) = message else { break };
+        show(&message, args.raw, output)?;
+    }
+    // With a count the end is the end; without one, the server is gone for good.
+    match args.count {
+        Some(_) => Ok(()),
+        None => Err(Failure::new(Code::Failure, "closed", "the connection was closed")),
+    }
+}
+
+/// Prints a message the way `sub` and `request` do.
+pub(super) fn show(message: &Message, raw: bool, output: &Output) -> Result<(), Failure> {
+    output.data(&message_json(message), || if raw { message.payload.to_vec() } else { for_people(message, output) })
+}
+
+fn for_people(message: &Message, output: &Output) -> Vec<u8> {
+    let (dim, plain) = if output.has_colour() { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
+    let reply = message.reply.as_ref().map_or_else(String::new, |reply| format!(" ({reply})"));
+    let mut text = format!("{dim}[{}]{reply}{plain} ", message.subject).into_bytes();
+    text.extend_from_slice(&message.payload);
+    text.push(b'\n');
+    for (name, value) in message.headers.iter() {
+        text.extend_from_slice(format!("{dim}    {name}: {value}{plain}\n").as_bytes());
+    }
+    text
+}
