@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{commands::serve::ServeArgs, exit::TABLE};
+use crate::{commands::serve::ServeArgs, demo::DemoArgs, exit::TABLE};
 
 const EXAMPLES: &str = "Examples:
   crosstie demo                                   real processes, a bank, and you may kill any of them
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Reply(ReplyArgs),
     /// Measure rate and latency through a broker
     Bench(BenchArgs),
+    /// Real processes that talk, and heal when you kill them
+    Demo(DemoArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell

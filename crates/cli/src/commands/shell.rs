@@ -32,7 +32,7 @@ mod tests {
     fn every_command_has_a_man_page() {
         let directory = std::env::temp_dir().join(format!("crosstie-man-{}", std::process::id()));
         man(&directory).unwrap();
-        for command in ["", "-pub", "-sub", "-serve"] {
+        for command in ["", "-pub", "-sub", "-serve", "-demo"] {
             assert!(directory.join(format!("crosstie{command}.1")).is_file(), "crosstie{command}.1");
         }
         fs::remove_dir_all(directory).unwrap();

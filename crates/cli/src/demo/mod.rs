@@ -1,0 +1,72 @@
+//! `crosstie demo`: real processes that talk, and heal when you kill them.
+//!
+//! ```text
+//!   client ──transfer──► broker ──► bank 1 ┐ one of the two answers
+//!     ▲                    │  └───► bank 2 ┘      │ append under flock, sync
+//!     └──────answer────────┘                      ▼
+//!                          └─bank.>─► auditor   ledger (one shared file)
+//! ```
+//!
+//! A supervisor starts every process again that ends. A bank writes a transfer with its id to the ledger and syncs it before it answers, and applies no id twice,
+//! so the client may ask again as often as it likes. In the end the books are checked: money neither made nor lost, no id twice, no answered
+//! transfer missing.
+
+mod auditor;
+mod bank;
+mod client;
+mod ledger;
+mod supervisor;
+mod table;
+mod wire;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+use crate::{exit::Failure, output::Output};
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  crosstie demo                       until you press Ctrl-C; kill -9 any process it shows
+  crosstie demo --seconds 10 --chaos  kills one of its processes twice a second; the books still balance")]
+pub(crate) struct DemoArgs {
+    /// End by itself after so many seconds; exit code 0 only if the books balance
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Kill a process with SIGKILL twice a second, each in turn
+    #[arg(long)]
+    chaos: bool,
+    /// Play one part; the supervisor starts the parts this way
+    #[arg(long, hide = true, requires = "directory")]
+    part: Option<Part>,
+    /// Where the parts meet
+    #[arg(long, hide = true)]
+    directory: Option<PathBuf>,
+    /// Which of several alike
+    #[arg(long, hide = true, default_value_t = 0)]
+    index: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Bank,
+    Auditor,
+    Client,
+}
+
+/// How often a part tells how it fares.
+const STATUS_EVERY: Duration = Duration::from_millis(200);
+
+pub(crate) fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
+    let (Some(part), Some(directory)) = (args.part, args.directory.as_deref()) else {
+        return supervisor::run(args.seconds, args.chaos, output);
+    };
+    // A part does not outlive its supervisor, however that ends.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(std::io::Error::from)?;
+    match part {
+        Part::Bank => bank::run(directory, args.index),
+        Part::Auditor => auditor::run(directory),
+        Part::Client => client::run(directory),
+    }
+}
