@@ -370,10 +370,7 @@ mod tests {
     /// The control of the test above.
     #[test]
     fn without_limits_the_same_payload_is_waited_for() {
-        let unlimited = ClientLimits {
-            max_control_line: 4096,
-            max_payload: usize::MAX,
-        };
+        let unlimited = ClientLimits { max_control_line: 4096, max_payload: usize::MAX };
         assert_eq!(parse(b"PUB a 33\r\n", &unlimited), Parsed::NeedMore { total: 10 + 35 });
     }
 
