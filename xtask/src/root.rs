@@ -12,7 +12,7 @@ pub(crate) fn workspace() -> PathBuf {
         .map(PathBuf::from)
         .or_else(|| env::current_dir().ok())
         .unwrap_or_else(|| PathBuf::from("."));
-    start.ancestors().find(|folder| is_root(folder)).map_or(start.clone(), Path::to_path_buf)
+    start.ancestors().find(|folder| is_root(folder)).map_or_else(|| start.clone(), Path::to_path_buf)
 }
 
 fn is_root(folder: &Path) -> bool {

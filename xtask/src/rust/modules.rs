@@ -28,7 +28,7 @@ impl Unit {
     /// Reads the unit whose root file is `root`. `read` gives the text of a file, or nothing if there is no such file.
     pub(crate) fn read(root: &Path, read: &dyn Fn(&Path) -> Option<String>) -> Self {
         let mut unit = Self::default();
-        let folder = root.parent().unwrap_or(Path::new("")).to_path_buf();
+        let folder = root.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         unit.add(Vec::new(), root.to_path_buf(), folder, false, read);
         unit
     }

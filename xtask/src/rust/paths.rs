@@ -165,7 +165,11 @@ impl Reader<'_> {
                     return at + 1;
                 }
                 _ => {
-                    let name = segments.last().filter(|last| *last != "self").or(segments.iter().rev().nth(1)).cloned();
+                    let name = segments
+                        .last()
+                        .filter(|last| *last != "self")
+                        .or_else(|| segments.iter().rev().nth(1))
+                        .cloned();
                     self.mention(segments, line, name, is_export);
                     // The caller sees the `,` or `}` that ended this leaf; any other token is stepped over so that reading goes on.
                     let ends_leaf = matches!(self.kind_at(at), Some(Kind::Punct(',' | '}')) | None);

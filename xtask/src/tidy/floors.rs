@@ -1,6 +1,7 @@
 //! Floors: a crate may use the crates on floors below its own, and no other.
 //!
-//! The table is that of `docs/architecture.md`. Two arrows run sideways. A test may use what lies below, and the test crates.
+//! The table is that of `docs/architecture.md`. Two arrows run sideways. What only tests use is exempt: a client is tested against a
+//! broker that stands above it, and no program is built that way.
 
 use std::path::Path;
 
@@ -34,8 +35,6 @@ const FLOORS: [(&str, u8); 21] = [
 ];
 const TESTS: u8 = u8::MAX;
 const SIDEWAYS: [(&str, &str); 2] = [("net", "shm"), ("link", "client")];
-/// The test crates that a `[dev-dependencies]` may name.
-const FOR_TESTS: [&str; 2] = ["testkit", "sim"];
 /// Floors that `testkit` sees, so that every crate above them can use it without a circle.
 const TESTKIT_SEES: u8 = 2;
 
@@ -62,42 +61,35 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-struct Arrow {
-    to: String,
-    is_dev: bool,
-}
-
-/// The dependencies of one manifest on our own crates, those under `[target.….dependencies]` too.
-fn arrows(manifest: &Table) -> Vec<Arrow> {
+/// Our own crates that one manifest builds upon, those under `[target.….dependencies]` too.
+fn arrows(manifest: &Table) -> Vec<String> {
     let mut found = Vec::new();
     let targets = manifest.get("target").and_then(Value::as_table);
     let tables =
         std::iter::once(manifest).chain(targets.into_iter().flat_map(Table::values).filter_map(Value::as_table));
     for table in tables {
-        for (section, is_dev) in [("dependencies", false), ("build-dependencies", false), ("dev-dependencies", true)] {
+        for section in ["dependencies", "build-dependencies"] {
             let names = table.get(section).and_then(Value::as_table).into_iter().flat_map(Table::keys);
-            found.extend(names.filter_map(|name| short(name)).map(|to| Arrow { to: to.to_owned(), is_dev }));
+            found.extend(names.filter_map(|name| short(name)).map(str::to_owned));
         }
     }
     found
 }
 
-fn judge(file: &Path, from: &str, floor_from: u8, arrow: &Arrow) -> Option<Finding> {
-    let Some(floor_to) = floor(&arrow.to) else {
-        return Some(Finding::of(file, format!("`{from}` uses `{}`, which has no floor", arrow.to)));
+fn judge(file: &Path, from: &str, floor_from: u8, to: &str) -> Option<Finding> {
+    let Some(floor_to) = floor(to) else {
+        return Some(Finding::of(file, format!("`{from}` uses `{}`, which has no floor", to)));
     };
     let runs_down = floor_to < floor_from && (from != "testkit" || floor_to <= TESTKIT_SEES);
-    let allowed = runs_down
-        || SIDEWAYS.contains(&(from, &arrow.to))
-        || (floor_to == TESTS && floor_from == TESTS && arrow.to == "testkit")
-        || (arrow.is_dev && FOR_TESTS.contains(&arrow.to.as_str()));
+    let allowed =
+        runs_down || SIDEWAYS.contains(&(from, to)) || (floor_to == TESTS && floor_from == TESTS && to == "testkit");
     (!allowed).then(|| {
         let why = match (from, floor_to) {
             (_, TESTS) => "is for tests; name it under [dev-dependencies]".to_owned(),
             ("testkit", _) => format!("is on floor {floor_to}; testkit sees floors 1 to {TESTKIT_SEES}"),
             _ => format!("is on floor {floor_to} and `{from}` on floor {floor_from}; arrows run down only"),
         };
-        Finding::of(file, format!("`{from}` uses `{}`, which {why}", arrow.to))
+        Finding::of(file, format!("`{from}` uses `{}`, which {why}", to))
     })
 }
 
@@ -126,7 +118,7 @@ mod tests {
                 .is_empty()
         );
         assert!(
-            found("crosstie-core", "[dev-dependencies]\ncrosstie-testkit = \"1\"\ncrosstie-sim = \"1\"").is_empty()
+            found("crosstie-core", "[dev-dependencies]\ncrosstie-testkit = \"1\"\ncrosstie-broker = \"1\"").is_empty()
         );
         assert!(found("crosstie-sim", "[dependencies]\ncrosstie-broker = \"1\"\ncrosstie-testkit = \"1\"").is_empty());
     }
@@ -143,7 +135,6 @@ mod tests {
         assert_eq!(found("crosstie-shm", "[target.'cfg(unix)'.dependencies]\ncrosstie-net = \"1\"").len(), 1);
         assert_eq!(found("crosstie-testkit", "[dependencies]\ncrosstie-client = \"1\"").len(), 1);
         assert_eq!(found("crosstie-client", "[dependencies]\ncrosstie-testkit = \"1\"").len(), 1);
-        assert_eq!(found("crosstie-client", "[dev-dependencies]\ncrosstie-server = \"1\"").len(), 1);
     }
 
     #[test]

@@ -18,8 +18,11 @@ fn check_file(tree: &Tree, file: &Path, text: &str) -> Vec<Finding> {
         }
         let (path, anchor) =
             target.split_once('#').map_or((target.as_str(), None), |(path, anchor)| (path, Some(anchor)));
-        let goal =
-            if path.is_empty() { file.to_path_buf() } else { join(file.parent().unwrap_or(Path::new("")), path) };
+        let goal = if path.is_empty() {
+            file.to_path_buf()
+        } else {
+            join(file.parent().unwrap_or_else(|| Path::new("")), path)
+        };
         if tree.text(&goal).is_none() && !tree.root().join(&goal).exists() {
             findings.push(Finding::at(
                 file,

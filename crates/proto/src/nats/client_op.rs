@@ -334,6 +334,15 @@ mod tests {
         }
     }
 
+    /// The control of the test above: it notices a reader that does not keep half an operation until the rest has come.
+    #[test]
+    fn a_reader_that_drops_what_is_left_reads_something_else() {
+        let whole = read(SESSION, usize::MAX);
+        let (first, second) = SESSION.split_at(SESSION.len() / 2);
+        let pieces = [read(first, usize::MAX), read(second, usize::MAX)].concat();
+        assert_ne!(pieces, whole);
+    }
+
     #[test]
     fn the_parts_of_a_publish_are_told_apart() {
         let Parsed::Op { op: ClientOp::Pub(found), len } = parse(b"HPUB s r 2 5\r\nhhbbb\r\nPING", &LIMITS) else {
@@ -356,6 +365,13 @@ mod tests {
         assert_eq!(parse(over.as_bytes(), &LIMITS), Parsed::Violation(Violation::ControlLine));
         let fits = format!("PUB {} 1\r\nx\r\n", "x".repeat(62));
         assert!(matches!(parse(fits.as_bytes(), &LIMITS), Parsed::Op { .. }));
+    }
+
+    /// The control of the test above.
+    #[test]
+    fn without_limits_the_same_payload_is_waited_for() {
+        let unlimited = ClientLimits { max_control_line: 4096, max_payload: usize::MAX };
+        assert_eq!(parse(b"PUB a 33\r\n", &unlimited), Parsed::NeedMore { total: 10 + 35 });
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`client_op`] | what a client says, as a server reads it |
 //! | [`server_op`] | what a server says, as a client reads it |
-//! | [`write`] | what a client says, as bytes |
+//! | [`mod@write`] | what a client says, as bytes |
 //! | [`Info`], [`Connect`] | the two JSON documents of the handshake |
 //!
 //! The protocol is text lines ended by CRLF; `PUB`, `HPUB`, `MSG` and `HMSG` are followed by a payload of a stated size and another CRLF.
