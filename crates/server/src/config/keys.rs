@@ -388,7 +388,6 @@ pub(super) fn quote(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of a way to show")]
 fn plain(value: &impl ToString) -> Option<String> {
     Some(value.to_string())
 }

@@ -274,7 +274,7 @@ mod tests {
         .unwrap();
         let options = &settings.options;
         assert_eq!(stated.addresses.listen().to_string(), "tcp://localhost:0");
-        assert_eq!(stated.addresses.http().unwrap().to_string(), "localhost:8222");
+        assert_eq!(stated.addresses.http().unwrap().to_string(), "127.0.0.1:8222");
         assert_eq!(options.server_name.as_deref(), Some("s1"));
         assert_eq!(options.advertise_host.as_deref(), Some("there"));
         let limits = &options.limits;
