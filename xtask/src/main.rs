@@ -9,7 +9,9 @@ mod readme;
 mod ring;
 mod root;
 mod rust;
+mod suites;
 mod tidy;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -22,6 +24,8 @@ fn main() -> ExitCode {
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Deny => deny::run(),
         Chore::Readme => readme::run(),
+        Chore::Suites(args) => suites::run(&args),
+        Chore::Tools(args) => tools::run(&args),
     };
     outcome.unwrap_or_else(|failure| failure.report())
 }
@@ -45,4 +49,8 @@ enum Chore {
     Deny,
     /// Run the commands that README.md shows
     Readme,
+    /// Fetch the foreign programs and sources that checks need into target/tools
+    Tools(tools::Args),
+    /// Run other clients' tests and our raw-protocol corpus against our broker
+    Suites(suites::Args),
 }
