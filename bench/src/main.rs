@@ -2,9 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+mod clients;
+mod compare;
+mod contender;
 mod error;
+mod host;
 mod load;
 mod process;
+mod spread;
+mod targets;
 mod wire;
 
 use std::net::SocketAddr;
@@ -13,6 +19,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::compare::{CompareArguments, compare};
 use crate::error::Result;
 use crate::load::{Timing, Workload, idle, paced, throughput};
 
@@ -27,6 +34,8 @@ struct Arguments {
 enum Command {
     /// Load one running server with raw sockets
     Load(LoadArguments),
+    /// Compare our broker with nats-servers: one table
+    Broker(CompareArguments),
 }
 
 #[derive(clap::Args)]
@@ -58,6 +67,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Load(arguments) => run_load(&arguments),
+        Command::Broker(arguments) => compare(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

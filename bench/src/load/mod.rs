@@ -7,6 +7,9 @@ mod publishing;
 mod receiving;
 mod throughput;
 
-pub(crate) use self::idle::{Idle, idle};
-pub(crate) use self::paced::{Paced, paced};
-pub(crate) use self::throughput::{Sample, Timing, Workload, throughput};
+pub(crate) use self::gate::Gate;
+pub(crate) use self::idle::{idle, raise_files};
+pub(crate) use self::paced::paced;
+pub(crate) use self::publishing::publish;
+pub(crate) use self::receiving::receive;
+pub(crate) use self::throughput::{Sample, Timing, Workload, drive, throughput};

@@ -31,7 +31,7 @@ pub(crate) fn receive(
     publishers: usize,
     payload: usize,
     gate: &Gate,
-    sent: impl Fn() -> Option<u64>,
+    sent: &dyn Fn() -> Option<u64>,
 ) -> Result<()> {
     let poller = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut subscribers = Vec::new();
@@ -70,7 +70,9 @@ impl Subscriber {
     /// Reads once and counts what is whole.
     fn read(&mut self) -> Result<()> {
         match self.stream.read(&mut self.buffer[self.filled..]) {
-            Ok(0) => return Err(Error::new("the server closed a subscriber's connection (slow consumer?)")),
+            Ok(0) => {
+                return Err(Error::new("the server closed a subscriber's connection (slow consumer?)"));
+            }
             Ok(count) => self.filled += count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(Error::new(format!("receiving: {error}"))),

@@ -88,21 +88,38 @@ pub(crate) fn throughput(server: SocketAddr, pid: Option<u32>, load: Workload, t
     }
     let publishers = (0..load.publishers).map(|_| connect(server)).collect::<Result<Vec<_>>>()?;
     let gate = Gate::new(load.subscribers, load.window());
+    drive(
+        &gate,
+        pid,
+        timing,
+        |sent| receive(subscribers, load.publishers, load.payload, &gate, sent),
+        || publish(&publishers, load.payload, &gate),
+    )
+}
+
+/// Runs the two sides on a thread each, measures meanwhile, and returns after both have ended.
+///
+/// `publish` ends when the gate stops and returns how many it sent; `receive` is told that number and ends when it has as
+/// many.
+pub(crate) fn drive(
+    gate: &Gate,
+    pid: Option<u32>,
+    timing: Timing,
+    receive: impl FnOnce(&dyn Fn() -> Option<u64>) -> Result<()> + Send,
+    publish: impl FnOnce() -> Result<u64> + Send,
+) -> Result<Sample> {
     let sent = OnceLock::new();
+    let sent = &sent;
     thread::scope(|scope| {
-        let receiving = scope.spawn(|| {
-            let end = receive(subscribers, load.publishers, load.payload, &gate, || sent.get().copied());
-            end.inspect_err(|_| gate.fail())
-        });
-        let publishing = scope.spawn(|| {
-            let end = publish(&publishers, load.payload, &gate).inspect_err(|_| gate.fail())?;
-            sent.set(end).expect("one thread publishes");
+        let receiving = scope.spawn(move || receive(&|| sent.get().copied()).inspect_err(|_| gate.fail()));
+        let publishing = scope.spawn(move || {
+            let count = publish().inspect_err(|_| gate.fail())?;
+            sent.set(count).expect("one thread publishes");
             Ok(())
         });
-        let sample = measure(&gate, pid, timing);
+        let sample = measure(gate, pid, timing);
         gate.stop();
-        // The side that failed first has the reason; the other one only stopped.
-        let (receiving, publishing): (Result<()>, Result<()>) = (join(receiving), join(publishing));
+        let (receiving, publishing) = (join(receiving), join(publishing));
         receiving?;
         publishing?;
         sample

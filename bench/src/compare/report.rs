@@ -1,0 +1,134 @@
+//! The table for people and the file for programs.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::rows::Row;
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::spread::Spread;
+
+/// Everything a comparison found.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) host: Host,
+    pub(crate) repetitions: u32,
+    pub(crate) warm_up_ms: u64,
+    pub(crate) measure_ms: u64,
+    pub(crate) contenders: Vec<String>,
+    pub(crate) rows: Vec<Row>,
+    /// The server that the client libraries were measured through.
+    pub(crate) clients_through: String,
+    pub(crate) clients: Vec<Row>,
+    /// Runs that failed, and why.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Report {
+    /// Writes the whole as JSON.
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).map_err(Error::during("writing JSON"))?;
+        fs::write(path, text + "\n").map_err(Error::during(path.display()))
+    }
+
+    /// The table as text.
+    pub(crate) fn table(&self) -> String {
+        let host = &self.host;
+        let mut text = format!(
+            "{} · {} cores · {} · Linux {} · {} MiB · load before {:.2}\n{} repetitions of {} ms after {} ms, interleaved: median [min–max]\n\n",
+            host.date,
+            host.cores,
+            host.cpu,
+            host.kernel,
+            host.memory_mib,
+            host.load,
+            self.repetitions,
+            self.measure_ms,
+            self.warm_up_ms
+        );
+        let mut lines = vec![heads("", &self.contenders, "ratio")];
+        lines.extend(self.rows.iter().map(cells));
+        text.push_str(&aligned(&lines));
+        text.push_str("\nratio: crosstie to the better nats-server of the line\n");
+        if !self.clients.is_empty() {
+            let through = format!("1→1 128 B through {}", self.clients_through);
+            let mut lines = vec![heads(&through, &["M/s".into()], "to raw")];
+            lines.extend(self.clients.iter().map(cells));
+            text.push('\n');
+            text.push_str(&aligned(&lines));
+        }
+        for problem in &self.problems {
+            text.push_str(&format!("\nPROBLEM: {problem}"));
+        }
+        if !self.problems.is_empty() {
+            text.push('\n');
+        }
+        text
+    }
+}
+
+fn heads(first: &str, columns: &[String], ratio: &str) -> Vec<String> {
+    let mut line = vec![first.to_owned()];
+    line.extend_from_slice(columns);
+    line.extend([ratio, "target", ""].map(str::to_owned));
+    line
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let mut line = vec![row.figure.clone()];
+    line.extend(row.contenders.iter().map(|one| one.as_ref().map_or_else(|| "failed".into(), spread)));
+    line.push(row.ratio.map_or_else(|| "–".into(), |ratio| format!("{ratio:.2}×")));
+    line.push(row.target.map_or_else(String::new, |target| target.to_string()));
+    line.push(match row.met {
+        Some(true) => "met".into(),
+        Some(false) => "MISSED".into(),
+        None => String::new(),
+    });
+    line
+}
+
+fn spread(spread: &Spread) -> String {
+    format!("{} [{}–{}]", number(spread.median), number(spread.min), number(spread.max))
+}
+
+/// Three digits that matter.
+fn number(value: f64) -> String {
+    match value {
+        _ if value >= 100.0 => format!("{value:.0}"),
+        _ if value >= 10.0 => format!("{value:.1}"),
+        _ if value >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+/// Lines with their cells under each other.
+fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for line in lines {
+        let padded: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(padded.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_stand_under_each_other() {
+        let line = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        assert_eq!(aligned(&[line(["", "ab"]), line(["µs", "c"])]), "    ab\nµs  c\n");
+    }
+
+    #[test]
+    fn figures_keep_three_digits() {
+        assert_eq!([0.0234, 2.345, 23.45, 234.5].map(number), ["0.023", "2.35", "23.4", "234"]);
+    }
+}
