@@ -7,8 +7,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crosstie_core::Subject;
 
-use super::payloads::{Order, Payloads};
-use super::{CHUNK, Client};
+use super::client::Client;
+use super::payloads::{CHUNK, Order, Payloads};
 use crate::error::{Error, Result};
 use crate::load::Gate;
 use crate::wire::SUBJECT;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crosstie_client::blocking;
 use crosstie_core::Subject;
 
-use super::payloads::{Order, Payloads};
-use super::{CHUNK, Client};
+use super::client::Client;
+use super::payloads::{CHUNK, Order, Payloads};
 use crate::error::{Error, Result};
 use crate::load::Gate;
 use crate::wire::SUBJECT;

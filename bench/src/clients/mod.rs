@@ -1,6 +1,7 @@
 //! Client libraries against the raw generator: one side of 1→1 is the library, the other stays raw.
 
 mod async_nats;
+mod client;
 mod crosstie_tasks;
 mod crosstie_threads;
 mod payloads;
@@ -8,13 +9,11 @@ mod payloads;
 use std::fmt;
 use std::net::{SocketAddr, TcpStream};
 
+use self::client::Client;
 use self::payloads::{Order, Payloads};
 use crate::error::Result;
 use crate::load::{Gate, Sample, Timing, Workload, drive, publish, receive};
 use crate::wire::{connect, subscribe};
-
-/// Messages that a library publishes between two looks at the window.
-const CHUNK: u64 = 64;
 
 /// A client library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +42,6 @@ impl fmt::Display for Library {
 pub(crate) enum Side {
     Publish,
     Subscribe,
-}
-
-/// A library, connected, for one run. It stays open until all is received.
-trait Client {
-    /// Publishes until the gate stops it and all it published is on its way; returns how many.
-    fn publish(&mut self, payloads: Payloads, gate: &Gate) -> Result<u64>;
-
-    /// Receives, from the subscription made at the start, until `sent` tells the number and it is reached.
-    fn receive(&mut self, order: Order, gate: &Gate, sent: &dyn Fn() -> Option<u64>) -> Result<()>;
 }
 
 /// Deliveries per second of 1→1 with `library` on one side.

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 
-use super::CHUNK;
 use crate::error::{Error, Result};
 use crate::wire::STAMP_LEN;
+
+/// Messages that a library publishes between two looks at the window.
+pub(super) const CHUNK: u64 = 64;
 
 /// Payloads with a sequence number each, one allocation per [`CHUNK`] of them.
 pub(super) struct Payloads {

@@ -6,10 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    STATUS_EVERY,
-    wire::{APPLIED, Transfer, connect, tell},
-};
+use super::wire::{APPLIED, STATUS_EVERY, Transfer, connect, tell};
 use crate::exit::Failure;
 
 pub(super) fn run(directory: &Path) -> Result<(), Failure> {

@@ -6,9 +6,8 @@ use std::{
 };
 
 use super::{
-    STATUS_EVERY,
     ledger::Ledger,
-    wire::{APPLIED, BANKS, Receipt, TRANSFER, Transfer, connect, tell},
+    wire::{APPLIED, BANKS, Receipt, STATUS_EVERY, TRANSFER, Transfer, connect, tell},
 };
 use crate::exit::Failure;
 

@@ -7,10 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    STATUS_EVERY,
-    wire::{ACCOUNTS, Receipt, TRANSFER, Transfer, connect, tell},
-};
+use super::wire::{ACCOUNTS, Receipt, STATUS_EVERY, TRANSFER, Transfer, connect, tell};
 use crate::exit::Failure;
 
 /// Between two attempts: the broker or both banks are just being started again.

@@ -19,7 +19,7 @@ mod supervisor;
 mod table;
 mod wire;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
@@ -53,9 +53,6 @@ enum Part {
     Auditor,
     Client,
 }
-
-/// How often a part tells how it fares.
-const STATUS_EVERY: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
     let (Some(part), Some(directory)) = (args.part, args.directory.as_deref()) else {

@@ -16,6 +16,9 @@ pub(super) const BANKS: &str = "banks";
 /// How a part fares: `demo.status.<part>`.
 pub(super) const STATUS: &str = "demo.status";
 
+/// How often a part tells how it fares.
+pub(super) const STATUS_EVERY: Duration = Duration::from_millis(200);
+
 /// How many accounts there are, and what each begins with.
 pub(super) const ACCOUNTS: usize = 16;
 pub(super) const OPENING_CENTS: i64 = 100_000;

@@ -4,7 +4,7 @@
 
 use crosstie_core::{Endpoint, HostPort, Target};
 
-use super::{secrets, users};
+use super::{quote::quote, secrets, users};
 use crate::{
     process,
     settings::{LogFormat, Settings},
@@ -382,10 +382,6 @@ fn host_port(node: &Node) -> Result<HostPort, ConfigError> {
         Target::Tcp { host } => Ok(host.clone()),
         other => Err(node.refuse(format!("expected host:port, found '{other}'"))),
     }
-}
-
-pub(super) fn quote(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
 }
 
 fn plain(value: &impl ToString) -> Option<String> {

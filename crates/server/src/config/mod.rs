@@ -4,6 +4,7 @@ mod document;
 mod keys;
 mod layers;
 mod print;
+mod quote;
 mod secrets;
 mod users;
 

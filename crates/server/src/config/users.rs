@@ -2,7 +2,7 @@
 
 use crosstie_broker::{Permissions, Responses, Rule, Secret, User};
 
-use super::{keys::quote, secrets};
+use super::{quote::quote, secrets};
 use crate::{
     settings::Settings,
     tree::{ConfigError, Node, duration_text, permissions, refuse_unknown},

@@ -5,7 +5,10 @@ use std::cmp::Reverse;
 use crosstie_broker::{ConnectionSnapshot, SubscriptionSnapshot};
 use serde::{Deserialize, Serialize};
 
-use super::{Monitored, now, time, uptime};
+use super::{
+    page::Monitored,
+    time::{now, time, uptime},
+};
 
 /// How many connections a page has unless asked otherwise, as in nats-server.
 const LIMIT: usize = 1024;

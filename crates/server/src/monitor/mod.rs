@@ -5,7 +5,9 @@
 mod connz;
 mod limited;
 mod metrics;
+mod page;
 mod subsz;
+mod time;
 mod usage;
 mod varz;
 
@@ -13,7 +15,6 @@ use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
     thread,
-    time::Duration,
 };
 
 use axum::{
@@ -23,38 +24,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use crosstie_broker::{ConnectionSnapshot, Options, Snapshot};
-use crosstie_core::{Error, HostPort, Kind, Wall};
+use crosstie_core::{Error, HostPort, Kind};
 use serde::Serialize;
 use tokio::{runtime, sync::oneshot};
 
-use self::{connz::ConnzQuery, limited::Limited, subsz::SubszQuery};
-
-/// What can be monitored: a broker.
-pub(crate) trait Monitored: Send + Sync + 'static {
-    /// The whole.
-    fn snapshot(&self) -> Snapshot;
-    /// Every connection with its subscriptions.
-    fn connections(&self) -> Vec<ConnectionSnapshot>;
-}
-
-impl Monitored for crosstie_broker::Broker {
-    fn snapshot(&self) -> Snapshot {
-        Self::snapshot(self)
-    }
-
-    fn connections(&self) -> Vec<ConnectionSnapshot> {
-        Self::connections(self, true)
-    }
-}
-
-/// What does not change while a server runs.
-#[derive(Clone, Debug)]
-pub(crate) struct About {
-    pub(crate) options: Options,
-    /// Where clients connect over TCP, if they do.
-    pub(crate) clients: Option<HostPort>,
-}
+pub(crate) use self::page::{About, Monitored};
+use self::{connz::ConnzQuery, limited::Limited, page::Page, subsz::SubszQuery};
 
 /// The thread that answers. It ends with this value.
 pub(crate) struct Monitoring {
@@ -108,13 +83,6 @@ impl Drop for Monitoring {
             let _ = thread.join();
         }
     }
-}
-
-/// What every page is made of.
-struct Page {
-    about: About,
-    source: Arc<dyn Monitored>,
-    address: SocketAddr,
 }
 
 type Shared = State<Arc<Page>>;
@@ -175,26 +143,6 @@ fn json(value: &impl Serialize) -> Response {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
-}
-
-/// A moment as NATS's JSON has it.
-fn time(wall: Wall) -> String {
-    humantime::format_rfc3339_nanos(std::time::UNIX_EPOCH + Duration::from_nanos(wall.unix_nanos())).to_string()
-}
-
-fn now() -> String {
-    humantime::format_rfc3339_nanos(std::time::SystemTime::now()).to_string()
-}
-
-/// A duration as NATS's JSON has it: `1d2h3m4s`.
-fn uptime(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    let parts = [(days, 'd'), (hours, 'h'), (minutes, 'm')];
-    let first = parts.iter().position(|(count, _)| *count > 0).unwrap_or(parts.len());
-    let mut text: String = parts[first..].iter().map(|(count, unit)| format!("{count}{unit}")).collect();
-    text += &format!("{}s", seconds % 60);
-    text
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use crosstie_core::Subject;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Monitored,
     connz::{Subscription, is_yes},
-    now,
+    page::Monitored,
+    time::now,
 };
 
 /// How many subscriptions a page has unless asked otherwise, as in nats-server.

@@ -8,6 +8,10 @@ use std::{
 
 use serde_json::Value;
 
+use std::time::Duration;
+
+use crosstie_broker::{ConnectionSnapshot, Options, Snapshot};
+
 use super::*;
 
 #[derive(Default)]

@@ -5,7 +5,11 @@ use std::thread;
 use crosstie_broker::NATS_VERSION;
 use serde::Serialize;
 
-use super::{Page, now, time, uptime, usage::Usage};
+use super::{
+    page::Page,
+    time::{now, time, uptime},
+    usage::Usage,
+};
 
 #[derive(Serialize)]
 pub(super) struct Varz {
