@@ -414,6 +414,8 @@ impl Session {
 
     fn pong(&mut self, now: Mono) {
         self.pings_out = 0;
+        // Whoever waits for the answer must find what came before it.
+        self.hand_over();
         match self.pongs.pop_front() {
             Some(AfterPong::Welcome) => self.welcomed(now),
             Some(AfterPong::Flushed(mailbox)) => {
