@@ -142,7 +142,7 @@ pub(crate) struct Session {
     out: Vec<u8>,
     /// Published while the server was away.
     kept: Vec<u8>,
-    wishes: HashMap<u64, Wish>,
+    wishes: HashMap<u64, Wish, foldhash::fast::RandomState>,
     /// Those with something staged.
     touched: Vec<u64>,
     next_sid: u64,
