@@ -219,7 +219,7 @@ impl Subscription {
     /// The next message; `None` once the subscription has ended. Blocks without limit.
     #[allow(clippy::should_implement_trait, reason = "the twin of an async method, not an iterator")]
     pub fn next(&mut self) -> Option<Message> {
-        match self.stream.mailbox().take_blocking(None) {
+        match self.stream.take_blocking(None) {
             Taken::Item(message) => Some(message),
             Taken::Closed | Taken::TimedOut => None,
         }
@@ -231,7 +231,7 @@ impl Subscription {
     ///
     /// `Timeout` if none came.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Message>> {
-        match self.stream.mailbox().take_blocking(Some(Instant::now() + timeout)) {
+        match self.stream.take_blocking(Some(Instant::now() + timeout)) {
             Taken::Item(message) => Ok(Some(message)),
             Taken::Closed => Ok(None),
             Taken::TimedOut => Err(Error::new(Kind::Timeout, format!("no message came within {timeout:?}"))),

@@ -1,6 +1,9 @@
 //! The client for async programs.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use crosstie_core::{Error, Kind, Message, Result, Subject, SubjectPattern};
@@ -9,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::{
     driver::task,
-    mailbox::Mailbox,
+    mailbox::{Mailbox, Outlet, Taken},
     options::ConnectOptions,
     request::{IntoEndpoint, Replies, Request, ask, subject},
     session::{Event, Session, Stats},
@@ -212,7 +215,7 @@ impl ConnectOptions {
 
 /// A stream of messages. Dropping it ends the subscription.
 pub struct Subscription {
-    mailbox: Arc<Mailbox<Message>>,
+    outlet: Outlet<Message>,
     subscribed: Subscribed,
 }
 
@@ -236,7 +239,7 @@ impl Subscription {
         let bytes = |text: &[u8]| Bytes::copy_from_slice(text);
         let (sid, mailbox) = shared
             .act(|session| session.subscribe(bytes(pattern.as_bytes()), group.as_ref().map(|g| bytes(g.as_bytes()))))?;
-        Ok(Self { mailbox, subscribed: Subscribed { shared: Arc::clone(shared), sid } })
+        Ok(Self { outlet: Outlet::new(mailbox), subscribed: Subscribed { shared: Arc::clone(shared), sid } })
     }
 
     /// The next message; `None` once the subscription has ended.
@@ -245,17 +248,17 @@ impl Subscription {
     ///
     /// Dropping the future loses no message.
     pub async fn next(&mut self) -> Option<Message> {
-        self.mailbox.take().await
+        self.outlet.take().await
     }
 
     /// A message that is there already.
     pub fn try_next(&mut self) -> Option<Message> {
-        self.mailbox.try_take()
+        self.outlet.try_take()
     }
 
     /// How many messages were dropped because they were not taken fast enough.
     pub fn dropped(&self) -> u64 {
-        self.mailbox.dropped()
+        self.outlet.dropped()
     }
 
     /// Ends it after `max` messages in all, those already received included.
@@ -268,8 +271,8 @@ impl Subscription {
         self.subscribed.shared.act(|session| session.drain_subscription(self.subscribed.sid));
     }
 
-    pub(crate) fn mailbox(&self) -> &Mailbox<Message> {
-        &self.mailbox
+    pub(crate) fn take_blocking(&mut self, until: Option<Instant>) -> Taken<Message> {
+        self.outlet.take_blocking(until)
     }
 }
 

@@ -105,6 +105,14 @@ impl ConnectOptions {
         self
     }
 
+    /// How many bytes may wait to be written before publishing waits too. What is waited for is written in one piece, so that twice as many
+    /// bytes are held at most. Default: 1 MiB.
+    #[must_use]
+    pub const fn write_buffer(mut self, bytes: usize) -> Self {
+        self.write_buffer = bytes;
+        self
+    }
+
     /// How many messages a subscription keeps for a slow user; beyond it the newest are dropped and counted.
     /// Worst-case memory is this times the largest payload. Default: 65,536.
     #[must_use]

@@ -43,7 +43,8 @@ impl Shared {
         drop(session);
         // AcqRel on both sides: whoever finds the bell already rung knows that the driver, which silences it before it locks the session, will see
         // what was just done.
-        if due && !self.rung.swap(true, Ordering::AcqRel) {
+        // A plain look comes first, since most callers find it rung: one that sees an old `true` was at the session before the driver, which therefore sees it.
+        if due && !self.rung.load(Ordering::Acquire) && !self.rung.swap(true, Ordering::AcqRel) {
             (self.bell)();
         }
         result

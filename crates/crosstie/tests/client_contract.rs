@@ -1,20 +1,68 @@
-//! What a client promises, tried on both drivers against our own broker.
+//! What a client promises, tried on both drivers against our own broker or, with `CROSSTIE_NATS_SERVER`, against nats-server.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::Mutex,
+    time::Duration,
+};
 
-use crosstie_broker::{Auth, Broker, Options, Permissions, Secret, User};
+use crosstie_broker::{Broker, Options, Permissions, Secret, User};
 use crosstie_client::{ConnectOptions, Event, blocking};
 use crosstie_core::{Error, Headers, HostPort, Kind, Message, Target};
 use crosstie_net::SocketListener;
 
-fn listener(port: u16) -> SocketListener {
-    SocketListener::bind(&Target::Tcp { host: HostPort { host: "127.0.0.1".into(), port } }).unwrap()
+/// The server that the promises are tried against: our broker in this process or, if `CROSSTIE_NATS_SERVER` is set, the program it names.
+enum Server {
+    Ours(Broker),
+    Theirs(Child),
 }
 
-fn start(options: Options) -> (Broker, u16) {
-    let broker = Broker::start(options, vec![listener(0)]).unwrap();
-    let Target::Tcp { host } = broker.local_endpoints()[0].target().clone() else { panic!() };
-    (broker, host.port)
+impl Server {
+    /// Starts a server on a free port; with `login`, for this user and password alone.
+    fn start(login: Option<(&str, &str)>) -> (Self, u16) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        (Self::start_at(port, login), port)
+    }
+
+    fn start_at(port: u16, login: Option<(&str, &str)>) -> Self {
+        let Some(program) = std::env::var_os("CROSSTIE_NATS_SERVER") else {
+            let mut options = Options::default();
+            if let Some((name, password)) = login {
+                options.auth.users = vec![User {
+                    name: name.into(),
+                    password: Secret::new(password),
+                    permissions: Permissions::default(),
+                }];
+            }
+            let target = Target::Tcp { host: HostPort { host: "127.0.0.1".into(), port } };
+            return Self::Ours(Broker::start(options, vec![SocketListener::bind(&target).unwrap()]).unwrap());
+        };
+        let mut command = Command::new(program);
+        command.args(["-a", "127.0.0.1", "-p", &port.to_string()]).stderr(Stdio::null());
+        if let Some((name, password)) = login {
+            command.args(["--user", name, "--pass", password]);
+        }
+        let server = Self::Theirs(command.spawn().expect("CROSSTIE_NATS_SERVER names a program"));
+        until("nats-server listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        server
+    }
+
+    /// Ends the server, as dropping it does, but visibly.
+    fn stop(self) {}
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        match self {
+            Self::Ours(broker) => broker.shutdown(),
+            Self::Theirs(child) => {
+                child.kill().and_then(|()| child.wait()).expect("the child is ours");
+            }
+        }
+    }
 }
 
 fn url(port: u16) -> String {
@@ -163,7 +211,7 @@ fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 fn messages_arrive_in_order_with_headers_and_reply<C: Face>() {
-    let (broker, port) = start(Options::default());
+    let (server, port) = Server::start(None);
     let client = C::connect(quick(), &url(port)).unwrap();
     let mut stream = client.subscribe("a.*", None).unwrap();
     for i in 0..1000 {
@@ -183,11 +231,11 @@ fn messages_arrive_in_order_with_headers_and_reply<C: Face>() {
     }
     let large = client.next(&mut stream).unwrap();
     assert!(large.payload.len() == 300_000 && large.payload.iter().all(|b| *b == 7) && large.headers == Headers::new());
-    broker.shutdown();
+    server.stop();
 }
 
 fn a_queue_group_shares_and_a_limit_ends<C: Face>() {
-    let (broker, port) = start(Options::default());
+    let (server, port) = Server::start(None);
     let clients: Vec<C> = (0..3).map(|_| C::connect(quick(), &url(port)).unwrap()).collect();
     let mut streams: Vec<_> = clients.iter().map(|client| client.subscribe("work", Some("group")).unwrap()).collect();
     let mut limited = clients[0].subscribe("work", None).unwrap();
@@ -209,15 +257,15 @@ fn a_queue_group_shares_and_a_limit_ends<C: Face>() {
     seen.sort_unstable();
     assert_eq!(seen, (0..90).collect::<Vec<_>>(), "each message went to exactly one member");
     assert_eq!(std::iter::from_fn(|| clients[0].next(&mut limited)).count(), 5);
-    broker.shutdown();
+    server.stop();
 }
 
 fn a_request_is_answered_or_says_why_not<C: Face>() {
-    let (broker, port) = start(Options::default());
+    let (server, port) = Server::start(None);
     let client = C::connect(quick(), &url(port)).unwrap();
     let service = client.clone();
     let mut stream = service.subscribe("echo", None).unwrap();
-    let mute = client.subscribe("mute", None).unwrap();
+    let mut mute = client.subscribe("mute", None).unwrap();
     service.flush().unwrap();
     let worker = std::thread::spawn(move || {
         while let Some(message) = service.next(&mut stream) {
@@ -243,41 +291,70 @@ fn a_request_is_answered_or_says_why_not<C: Face>() {
     worker.join().unwrap();
     let waiting = client.clone();
     let lost = std::thread::spawn(move || waiting.request("mute", "", LONG));
-    until("the request has reached the broker", || broker.snapshot().in_msgs > 2 * 52 + 3);
-    broker.shutdown();
+    // The one that came too late, and this one: once it is here, the server has it.
+    client.next(&mut mute).unwrap();
+    client.next(&mut mute).unwrap();
+    server.stop();
     assert_eq!(kind(lost.join().unwrap()), Kind::Disconnected);
     drop(mute);
 }
 
 fn a_restart_of_the_broker_heals_by_itself<C: Face>() {
-    let (broker, port) = start(Options::default());
+    let (server, port) = Server::start(None);
     let client = C::connect(quick(), &url(port)).unwrap();
     let mut stream = client.subscribe("news", None).unwrap();
     client.flush().unwrap();
-    broker.shutdown();
+    server.stop();
     until("the client notices", || !client.is_connected());
     client.publish(note("news", "kept")).unwrap();
-    let again = Broker::start(Options::default(), vec![listener(port)]).unwrap();
+    let again = Server::start_at(port, None);
     assert_eq!(client.next(&mut stream).unwrap().payload, "kept");
     assert_eq!(client.reconnects(), 1);
-    again.shutdown();
+    again.stop();
 }
 
 fn credentials_are_shown_and_wrong_ones_named<C: Face>() {
-    let mut auth = Auth::default();
-    auth.users = vec![User { name: "ann".into(), password: Secret::new("pw"), permissions: Permissions::default() }];
-    let mut options = Options::default();
-    options.auth = auth;
-    let (broker, port) = start(options);
+    let (server, port) = Server::start(Some(("ann", "pw")));
     C::connect(quick(), &format!("nats://ann:pw@127.0.0.1:{port}")).unwrap().flush().unwrap();
     C::connect(quick().user("ann", "pw"), &url(port)).unwrap().flush().unwrap();
     let error = C::connect(quick().user("ann", "wrong"), &url(port)).err().unwrap();
     assert_eq!(error.kind(), Kind::Denied, "{error}");
-    broker.shutdown();
+    server.stop();
     let error = C::connect(quick(), &url(port)).err().unwrap();
     assert_eq!(error.kind(), Kind::Disconnected, "{error}");
     let error = C::connect(quick(), "udp://127.0.0.1:1").err().unwrap();
     assert_eq!(error.kind(), Kind::Unsupported, "{error}");
+}
+
+fn publishing_faster_than_the_wire_waits_and_loses_nothing<C: Face>() {
+    const COUNT: usize = 20_000;
+    let (server, port) = Server::start(None);
+    let receiver = C::connect(quick(), &url(port)).unwrap();
+    let mut stream = receiver.subscribe("flood.*", None).unwrap();
+    receiver.flush().unwrap();
+    let client = C::connect(quick().write_buffer(1000), &url(port)).unwrap();
+    let publishers: Vec<_> = (0..3)
+        .map(|who| {
+            let client = client.clone();
+            std::thread::spawn(move || {
+                for i in 0..COUNT {
+                    client.publish(note(&format!("flood.{who}"), i.to_string())).unwrap();
+                }
+                client.flush().unwrap();
+            })
+        })
+        .collect();
+    let mut expected = [0; 3];
+    for _ in 0..3 * COUNT {
+        let message = receiver.next(&mut stream).unwrap();
+        let who: usize = message.subject.as_str().trim_start_matches("flood.").parse().unwrap();
+        assert_eq!(message.payload, expected[who].to_string(), "each publisher's order");
+        expected[who] += 1;
+    }
+    for publisher in publishers {
+        publisher.join().unwrap();
+    }
+    server.stop();
 }
 
 macro_rules! on_both_drivers {
@@ -297,11 +374,12 @@ on_both_drivers! {
     a_request_is_answered_or_says_why_not
     a_restart_of_the_broker_heals_by_itself
     credentials_are_shown_and_wrong_ones_named
+    publishing_faster_than_the_wire_waits_and_loses_nothing
 }
 
 #[test]
 fn a_slow_user_is_told_and_nothing_grows_without_bound() {
-    let (broker, port) = start(Options::default());
+    let (server, port) = Server::start(None);
     let options = quick().subscription_capacity(10);
     let client = options.connect_blocking(&url(port)).unwrap();
     let slow = client.subscribe("s").unwrap();
@@ -310,15 +388,15 @@ fn a_slow_user_is_told_and_nothing_grows_without_bound() {
     }
     client.flush().unwrap();
     assert_eq!(slow.dropped(), 90);
-    broker.shutdown();
+    server.stop();
 }
 
 #[test]
 fn events_tell_the_story_of_the_connection() {
-    let (broker, port) = start(Options::default());
+    let (server, port) = Server::start(None);
     let client = runtime().block_on(quick().connect(&url(port))).unwrap();
     let mut events = client.events();
-    broker.shutdown();
+    server.stop();
     let seen = Mutex::new(Vec::new());
     until("the loss is told", || {
         seen.lock().unwrap().extend(client.events().try_next());

@@ -13,6 +13,9 @@ use tokio::{
 use super::{READ_BUFFER, ended, no_answer, unreachable};
 use crate::{session::Act, shared::Shared};
 
+/// With less room than this for the next read, a new piece is begun.
+const MIN_ROOM: usize = 32 * 1024;
+
 struct Wire {
     reader: ReadHalf<Box<dyn AsyncStream>>,
     writer: WriteHalf<Box<dyn AsyncStream>>,
@@ -69,7 +72,10 @@ async fn carry(shared: &Shared, bell: &Notify, wire: &mut Wire, left: Duration) 
         shared.session().take_output(&mut wire.output);
     }
     let pending = wire.written < wire.output.len();
-    wire.input.reserve(READ_BUFFER);
+    // Most reads are small: they go into what is left of the last piece, and a message that is kept long keeps no piece of its own alive.
+    if wire.input.capacity() - wire.input.len() < MIN_ROOM {
+        wire.input.reserve(READ_BUFFER);
+    }
     tokio::select! {
         read = wire.reader.read_buf(&mut wire.input) => match read? {
             0 => Err(ended()),

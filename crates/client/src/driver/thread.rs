@@ -118,23 +118,26 @@ impl Wire {
     }
 
     /// Writes what there is, as far as the socket takes it.
+    ///
+    /// It ends what it had begun and takes from the session once more, then no more: a user who publishes without end must not keep the thread
+    /// from reading. Whoever publishes after that has rung the bell, so that the next wait ends at once.
     fn write(&mut self, shared: &Shared, bell: &Bell) -> Result<()> {
-        loop {
+        for _ in 0..2 {
             if self.written == self.output.len() {
                 self.output.clear();
                 self.written = 0;
                 shared.session().take_output(&mut self.output);
-                if self.output.is_empty() {
-                    return self.watch_room(bell, false);
+            }
+            while self.written < self.output.len() {
+                match self.transport.try_write(&[IoSlice::new(&self.output[self.written..])]) {
+                    Ok(count) => self.written += count,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.watch_room(bell, true),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error.into()),
                 }
             }
-            match self.transport.try_write(&[IoSlice::new(&self.output[self.written..])]) {
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.watch_room(bell, true),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
         }
+        self.watch_room(bell, false)
     }
 
     fn watch_room(&mut self, bell: &Bell, on: bool) -> Result<()> {

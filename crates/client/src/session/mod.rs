@@ -16,7 +16,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use crosstie_core::{Credentials, Error, Kind, Message, Mono, Randomness, Result, Subject, Target};
+use crosstie_core::{Credentials, Error, Headers, Kind, Message, Mono, Randomness, Result, Subject, Target};
 use crosstie_proto::nats::{
     Connect, Info, decode_headers,
     server_op::{Msg, Parsed, ServerOp, parse},
@@ -97,7 +97,21 @@ struct Wish {
     before: u64,
     max: Option<u64>,
     last_subject: Option<Subject>,
+    /// Received, but not yet in the mailbox: it goes there with others in one step.
+    staged: Vec<Message>,
     slow: bool,
+}
+
+impl Wish {
+    fn hand_over(&mut self, events: &Mailbox<Event>) {
+        if self.staged.is_empty() {
+            return;
+        }
+        let was_slow = std::mem::replace(&mut self.slow, !self.mailbox.put_all(&mut self.staged));
+        if self.slow && !was_slow {
+            events.put(Event::SlowSubscription(String::from_utf8_lossy(&self.pattern).into_owned()));
+        }
+    }
 }
 
 /// Counts since the client was made.
@@ -128,7 +142,9 @@ pub(crate) struct Session {
     out: Vec<u8>,
     /// Published while the server was away.
     kept: Vec<u8>,
-    wishes: HashMap<u64, Wish>,
+    wishes: HashMap<u64, Wish, foldhash::fast::RandomState>,
+    /// Those with something staged.
+    touched: Vec<u64>,
     next_sid: u64,
     pub(crate) pending: Pending,
     pongs: VecDeque<AfterPong>,
@@ -144,6 +160,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// How many messages of one subscription are handed over in one step: enough to spare its user most wake-ups, few enough that it can begin
+    /// while the rest of a large read is still being parsed.
+    const MAX_STAGED: usize = 64;
+
     pub(crate) fn new(servers: Vec<Target>, options: ConnectOptions, mut random: Box<dyn Randomness>) -> Self {
         let pending = Pending::new(&mut *random);
         Self {
@@ -155,7 +175,8 @@ impl Session {
             wanted: 0,
             out: Vec::new(),
             kept: Vec::new(),
-            wishes: HashMap::new(),
+            wishes: HashMap::default(),
+            touched: Vec::new(),
             next_sid: 1,
             pending,
             pongs: VecDeque::new(),
@@ -248,8 +269,13 @@ impl Session {
         let text = format!("the connection to the server was lost ({})", reason.message());
         self.pending.fail_all(|| Error::new(Kind::Disconnected, text.clone()));
         for pong in std::mem::take(&mut self.pongs) {
-            if let AfterPong::Flushed(mailbox) | AfterPong::Drained(mailbox) = pong {
-                mailbox.put(Err(Error::new(Kind::Disconnected, text.clone())));
+            match pong {
+                AfterPong::Flushed(mailbox) | AfterPong::Drained(mailbox) => {
+                    mailbox.put(Err(Error::new(Kind::Disconnected, text.clone())));
+                }
+                // Nothing is under way any more, so these have ended; they must not be made again.
+                AfterPong::Ended(sids) => self.close_wishes(&sids),
+                AfterPong::Alive | AfterPong::Welcome => {}
             }
         }
         self.make_room();
@@ -276,6 +302,12 @@ impl Session {
     ///
     /// The server broke the protocol or refused us: hang up, and hand the error to [`Session::lost`].
     pub(crate) fn received(&mut self, input: &mut BytesMut, now: Mono) -> Result<()> {
+        let result = self.read(input, now);
+        self.hand_over();
+        result
+    }
+
+    fn read(&mut self, input: &mut BytesMut, now: Mono) -> Result<()> {
         if input.len() < self.wanted {
             return Ok(());
         }
@@ -382,6 +414,8 @@ impl Session {
 
     fn pong(&mut self, now: Mono) {
         self.pings_out = 0;
+        // Whoever waits for the answer must find what came before it.
+        self.hand_over();
         match self.pongs.pop_front() {
             Some(AfterPong::Welcome) => self.welcomed(now),
             Some(AfterPong::Flushed(mailbox)) => {
@@ -431,19 +465,32 @@ impl Session {
         let Some(message) = message(msg, chunk, &mut wish.last_subject) else {
             let text = format!("a message on '{}' cannot be read", String::from_utf8_lossy(msg.subject));
             self.events.put(Event::ServerError(text));
+            if is_last {
+                self.close_wishes(&[msg.sid]);
+            }
             return;
         };
         if self.pending.is_inbox(msg.sid) {
             self.pending.answer(message);
             return;
         }
-        let was_slow = std::mem::replace(&mut wish.slow, !wish.mailbox.put(message));
-        if wish.slow && !was_slow {
-            let pattern = String::from_utf8_lossy(&wish.pattern).into_owned();
-            self.events.put(Event::SlowSubscription(pattern));
+        if wish.staged.is_empty() {
+            self.touched.push(msg.sid);
         }
+        wish.staged.push(message);
         if is_last {
             self.close_wishes(&[msg.sid]);
+        } else if wish.staged.len() >= Self::MAX_STAGED {
+            wish.hand_over(&self.events);
+        }
+    }
+
+    /// Puts what is staged into the mailboxes.
+    fn hand_over(&mut self) {
+        for sid in self.touched.drain(..) {
+            if let Some(wish) = self.wishes.get_mut(&sid) {
+                wish.hand_over(&self.events);
+            }
         }
     }
 
@@ -456,13 +503,16 @@ impl Session {
     /// `Closed`, `TooLarge`, or `Full` if the server is away and what is kept for it has reached its limit.
     pub(crate) fn publish(&mut self, message: &Message) -> Result<bool> {
         self.check_open()?;
-        let size = message.payload.len();
+        let size = message.payload.len() + headers_len(&message.headers);
         if self.info.max_payload > 0 && size > self.info.max_payload {
-            let text = format!("the payload has {size} bytes, the server accepts {}: split it", self.info.max_payload);
+            let text = format!(
+                "payload and headers have {size} bytes, the server accepts {}: split the message",
+                self.info.max_payload
+            );
             return Err(Error::new(Kind::TooLarge, text));
         }
         if self.is_connected() {
-            if self.out.len() >= self.options.write_buffer {
+            if !self.has_room() {
                 return Ok(false);
             }
         } else if self.kept.len() + size > self.options.reconnect_buffer {
@@ -473,15 +523,24 @@ impl Session {
         let reply = message.reply.as_ref().map(Subject::as_bytes);
         write::publish(out, message.subject.as_bytes(), reply, &message.headers, &message.payload);
         self.stats.out_msgs += 1;
-        self.stats.out_bytes += size as u64;
+        self.stats.out_bytes += message.payload.len() as u64;
         Ok(true)
     }
 
     /// Something to wait on until there is room for more output.
     pub(crate) fn wait_for_room(&mut self) -> Arc<Mailbox<()>> {
         let mailbox = Arc::new(Mailbox::new(1));
-        self.room.push(Arc::clone(&mailbox));
+        if self.has_room() {
+            // The driver was faster than whoever asks: nobody would tell it later.
+            mailbox.put(());
+        } else {
+            self.room.push(Arc::clone(&mailbox));
+        }
         mailbox
+    }
+
+    fn has_room(&self) -> bool {
+        !self.is_connected() || self.out.len() < self.options.write_buffer
     }
 
     fn make_room(&mut self) {
@@ -506,6 +565,7 @@ impl Session {
             before: 0,
             max: None,
             last_subject: None,
+            staged: Vec::new(),
             slow: false,
         };
         self.wishes.insert(sid, wish);
@@ -612,7 +672,8 @@ impl Session {
 
     fn close_wishes(&mut self, sids: &[u64]) {
         for sid in sids {
-            if let Some(wish) = self.wishes.remove(sid) {
+            if let Some(mut wish) = self.wishes.remove(sid) {
+                wish.hand_over(&self.events);
                 wish.mailbox.close();
             }
         }
@@ -643,6 +704,15 @@ impl Session {
         self.events.put(Event::Closed);
         self.events.close();
     }
+}
+
+/// How many bytes the headers take up on the wire.
+fn headers_len(headers: &Headers) -> usize {
+    if headers.is_empty() {
+        return 0;
+    }
+    let lines: usize = headers.iter().map(|(name, value)| name.len() + ": ".len() + value.len() + "\r\n".len()).sum();
+    "NATS/1.0\r\n".len() + lines + "\r\n".len()
 }
 
 /// The message as its user sees it, sharing the bytes of `chunk`; `None` if it breaks the rules.

@@ -144,3 +144,58 @@ fn too_large_a_payload_is_refused_before_it_is_sent() {
     assert_eq!(session.publish(&message).unwrap_err().kind(), Kind::TooLarge);
     assert_eq!(output(&mut session), "");
 }
+
+#[test]
+fn room_that_is_there_already_is_told_at_once() {
+    let mut session = session(ConnectOptions::new().write_buffer(20));
+    connect(&mut session, Mono::ZERO);
+    while session.publish(&note("0123456789", "a")).unwrap() {}
+    let early = session.wait_for_room();
+    assert_eq!(early.try_take(), None, "there is no room yet");
+    output(&mut session);
+    assert_eq!(early.try_take(), Some(()));
+    // The driver has taken everything before this one asks: nothing would ever come to wake it.
+    assert_eq!(session.wait_for_room().try_take(), Some(()));
+}
+
+#[test]
+fn a_subscription_that_drains_ends_with_its_connection() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    let (sid, mailbox) = session.subscribe("a".into(), None).unwrap();
+    session.subscribe("b".into(), None).unwrap();
+    session.drain_subscription(sid);
+    session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
+    assert_eq!(mailbox.take_blocking(None), Taken::Closed);
+    let Act::Wait(at) = session.poll(Mono::ZERO) else { panic!() };
+    connect(&mut session, at);
+    assert_eq!(output(&mut session), "SUB b 2\r\n", "only the other one is made again");
+}
+
+#[test]
+fn headers_count_towards_the_largest_payload() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    let mut message = note("0123456789", "a");
+    message.headers.append("Name", "v".repeat(70)).unwrap();
+    assert!(session.publish(&message).unwrap(), "100 bytes in all");
+    assert_eq!(output(&mut session).lines().next(), Some("HPUB a 90 100"));
+    message.headers.append("N", "").unwrap();
+    assert_eq!(session.publish(&message).unwrap_err().kind(), Kind::TooLarge);
+}
+
+#[test]
+fn a_full_subscription_is_told_of_once_and_keeps_the_oldest() {
+    let mut session = session(ConnectOptions::new().subscription_capacity(2));
+    connect(&mut session, Mono::ZERO);
+    let events = session.events();
+    assert_eq!(events.try_take(), Some(Event::Connected));
+    let (_, mailbox) = session.subscribe("a".into(), None).unwrap();
+    for _ in 0..3 {
+        say(&mut session, "MSG a 1 1\r\n1\r\nMSG a 1 1\r\n2\r\nMSG a 1 1\r\n3\r\n", Mono::ZERO).unwrap();
+    }
+    assert_eq!(events.try_take(), Some(Event::SlowSubscription("a".into())));
+    assert_eq!(events.try_take(), None);
+    let kept: Vec<_> = std::iter::from_fn(|| mailbox.try_take()).map(|m| m.payload).collect();
+    assert_eq!(kept, ["1", "2"]);
+}
