@@ -24,3 +24,8 @@ pub use crosstie_core::{
     Codec, Endpoint, EndpointError, Error, Headers, Kind, Message, Result, Status, Subject, SubjectError,
     SubjectPattern,
 };
+
+/// The README's code, compiled along with the examples above.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

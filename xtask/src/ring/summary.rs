@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::budget::Stage;
 use super::stage::{Outcome, Verdict};
 
-/// How many lines of a failed stage's log are shown; the whole log stays in its file.
-const SHOWN_LINES: usize = 80;
+/// How many lines of a failed stage's log are shown from its end, and how many that tell of trouble from before that.
+const LAST_LINES: usize = 30;
+const TROUBLE_LINES: usize = 60;
 
 pub(super) struct Summary {
     must_run_all: bool,
@@ -46,8 +47,7 @@ impl Summary {
         let line = self.line(stage, budget, &outcome);
         println!("{line}");
         if fails && let Ok(log) = fs::read_to_string(&outcome.log) {
-            let lines: Vec<_> = log.lines().collect();
-            for shown in &lines[lines.len().saturating_sub(SHOWN_LINES)..] {
+            for shown in excerpt(&log) {
                 println!("            | {shown}");
             }
             println!("            whole log: {}", outcome.log.display());
@@ -105,6 +105,17 @@ impl Summary {
     }
 }
 
+/// What of a failed stage's log is worth a look: each line that tells of trouble with the two after it, and the end.
+fn excerpt(log: &str) -> Vec<&str> {
+    const TROUBLE: [&str; 5] = ["error", "FAILED", "failed", "panicked at", "assertion"];
+    let lines: Vec<_> = log.lines().collect();
+    let (before, last) = lines.split_at(lines.len().saturating_sub(LAST_LINES));
+    let tells = |line: &str| TROUBLE.iter().any(|word| line.contains(word)) && !line.contains(" 0 failed");
+    let is_near = |at: usize| before[at.saturating_sub(2)..=at].iter().any(|line| tells(line));
+    let trouble = (0..before.len()).filter(|at| is_near(*at)).map(|at| before[at]);
+    trouble.take(TROUBLE_LINES).chain(last.iter().copied()).collect()
+}
+
 /// The stages with their budgets in `test` and in `--long`.
 pub(super) fn list(stages: &[&Stage]) -> String {
     let mut list = String::new();
@@ -141,6 +152,18 @@ mod tests {
             (7, 1, 0)
         );
         assert_eq!(counts(false, Verdict::Failed(String::new()), none), (0, 1, 0));
+    }
+
+    #[test]
+    fn the_excerpt_shows_trouble_from_the_middle_and_the_end() {
+        let quiet = "test a ... ok\n".repeat(100);
+        let log = format!(
+            "{quiet}thread 'b' panicked at x.rs:1:\nleft: 1\nright: 2\n{quiet}test result: ok. 9 passed; 0 failed\nend"
+        );
+        let shown = excerpt(&log);
+        assert_eq!(shown[..3], ["thread 'b' panicked at x.rs:1:", "left: 1", "right: 2"]);
+        assert_eq!(shown.last(), Some(&"end"));
+        assert_eq!(shown.len(), 3 + LAST_LINES);
     }
 
     #[test]
