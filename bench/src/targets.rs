@@ -55,11 +55,8 @@ pub(crate) const P50: Target = Target::Most(0.5);
 pub(crate) const P999: Target = Target::Most(0.6);
 /// Resident bytes per idle connection.
 pub(crate) const IDLE_BYTES: Target = Target::Below(4096.0);
-/// A client library's rate against the raw generator: ours.
+/// Our client library's rate against the raw generator's.
 pub(crate) const OUR_CLIENT: Target = Target::Least(0.7);
-/// A client library's rate against the raw generator: async-nats.
-pub(crate) const ASYNC_NATS: Target = Target::Least(0.5);
-
 #[cfg(test)]
 mod tests {
     use super::*;

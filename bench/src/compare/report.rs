@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::rows::Row;
+use super::rows::{ClientTable, Row};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::spread::Spread;
@@ -19,9 +19,7 @@ pub(crate) struct Report {
     pub(crate) measure_ms: u64,
     pub(crate) contenders: Vec<String>,
     pub(crate) rows: Vec<Row>,
-    /// The server that the client libraries were measured through.
-    pub(crate) clients_through: String,
-    pub(crate) clients: Vec<Row>,
+    pub(crate) clients: Vec<ClientTable>,
     /// Runs that failed, and why.
     pub(crate) problems: Vec<String>,
 }
@@ -48,22 +46,21 @@ impl Report {
             self.measure_ms,
             self.warm_up_ms
         );
-        let mut lines = vec![heads("", &self.contenders, "ratio")];
-        lines.extend(self.rows.iter().map(cells));
-        text.push_str(&aligned(&lines));
-        text.push_str("\nratio: crosstie to the better nats-server of the line\n");
-        if !self.clients.is_empty() {
-            let through = format!("1→1 128 B through {}", self.clients_through);
+        if !self.rows.is_empty() {
+            let mut lines = vec![heads("", &self.contenders, "ratio")];
+            lines.extend(self.rows.iter().map(cells));
+            text.push_str(&aligned(&lines));
+            text.push_str("\nratio: crosstie to the better nats-server of the line\n");
+        }
+        for table in &self.clients {
+            let through = format!("1→1 128 B through {}", table.through);
             let mut lines = vec![heads(&through, &["M/s".into()], "to raw")];
-            lines.extend(self.clients.iter().map(cells));
+            lines.extend(table.rows.iter().map(cells));
             text.push('\n');
             text.push_str(&aligned(&lines));
         }
         for problem in &self.problems {
-            text.push_str(&format!("\nPROBLEM: {problem}"));
-        }
-        if !self.problems.is_empty() {
-            text.push('\n');
+            text.push_str(&format!("\nPROBLEM: {problem}\n"));
         }
         text
     }

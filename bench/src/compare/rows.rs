@@ -78,6 +78,13 @@ pub(crate) struct Row {
     pub(crate) met: Option<bool>,
 }
 
+/// The client libraries through one server.
+#[derive(Debug, Serialize)]
+pub(crate) struct ClientTable {
+    pub(crate) through: String,
+    pub(crate) rows: Vec<Row>,
+}
+
 /// What a line of the client table is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClientFigure {
@@ -96,8 +103,7 @@ impl ClientFigure {
 
     pub(crate) const fn target(self) -> Option<Target> {
         match self {
-            Self::Raw => None,
-            Self::Library(Library::AsyncNats, _) => Some(targets::ASYNC_NATS),
+            Self::Raw | Self::Library(Library::AsyncNats, _) => None,
             Self::Library(..) => Some(targets::OUR_CLIENT),
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::report::Report;
-use super::rows::{Better, ClientFigure, Figure, Row};
+use super::rows::{Better, ClientFigure, ClientTable, Figure, Row};
 use crate::clients::{self, Library, Side};
 use crate::contender::{Contender, Role, Server};
 use crate::error::{Error, Result};
@@ -133,12 +133,14 @@ pub(crate) fn compare(arguments: &CompareArguments) -> Result<()> {
         eprintln!("repetition {} of {}", repetition + 1, arguments.repeat);
         run_loads(&plan, &servers, timing, &mut found);
     }
-    let through = found.contenders.iter().position(|one| one.role == Role::Ours).unwrap_or(0);
-    let clients_through = found.contenders[through].name.clone();
     let mut clients = Vec::new();
     if plan.clients {
-        eprintln!("client libraries");
-        clients = run_clients(&servers[through], timing, arguments.repeat, &mut found.problems);
+        for number in client_servers(&found.contenders) {
+            let through = found.contenders[number].name.clone();
+            eprintln!("client libraries through {through}");
+            let rows = run_clients(&servers[number], timing, arguments.repeat, &mut found.problems);
+            clients.push(ClientTable { through, rows });
+        }
     }
     drop(servers);
     if plan.idle {
@@ -154,7 +156,6 @@ pub(crate) fn compare(arguments: &CompareArguments) -> Result<()> {
         measure_ms: arguments.measure_ms,
         contenders,
         rows,
-        clients_through,
         clients,
         problems,
     };
@@ -236,6 +237,13 @@ fn run_idle(connections: usize, found: &mut Collected) {
             Err(error) => found.problem(number, "idle connections", &error),
         }
     }
+}
+
+/// Which servers the client libraries are measured through: ours and the first nats-server, since a library that keeps up with
+/// a slow server may not keep up with a fast one.
+fn client_servers(contenders: &[Contender]) -> Vec<usize> {
+    let first = |role| contenders.iter().position(|one| one.role == role);
+    [Role::Ours, Role::Reference].into_iter().filter_map(first).collect()
 }
 
 /// Client libraries against raw sockets, through one server.
