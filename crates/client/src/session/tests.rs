@@ -166,7 +166,7 @@ fn a_subscription_that_drains_ends_with_its_connection() {
     session.subscribe("b".into(), None).unwrap();
     session.drain_subscription(sid);
     session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
-    assert_eq!(mailbox.take_blocking(None), Taken::Closed);
+    assert_eq!(mailbox.take_blocking(Some(std::time::Instant::now())), Taken::Closed);
     let Act::Wait(at) = session.poll(Mono::ZERO) else { panic!() };
     connect(&mut session, at);
     assert_eq!(output(&mut session), "SUB b 2\r\n", "only the other one is made again");
@@ -198,4 +198,16 @@ fn a_full_subscription_is_told_of_once_and_keeps_the_oldest() {
     assert_eq!(events.try_take(), None);
     let kept: Vec<_> = std::iter::from_fn(|| mailbox.try_take()).map(|m| m.payload).collect();
     assert_eq!(kept, ["1", "2"]);
+}
+
+#[test]
+fn a_subscription_that_does_not_drain_is_made_again() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    let (_, mailbox) = session.subscribe("a".into(), None).unwrap();
+    session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
+    assert_eq!(mailbox.take_blocking(Some(std::time::Instant::now())), Taken::TimedOut);
+    let Act::Wait(at) = session.poll(Mono::ZERO) else { panic!() };
+    connect(&mut session, at);
+    assert_eq!(output(&mut session), "SUB a 1\r\n");
 }
