@@ -30,12 +30,7 @@ pub(super) fn run(trial: &Trial) -> Result<()> {
     let folder = unpack()?;
     let programs = build(&folder)?;
     let expected = expect::read(&own_files("async-nats.expect"))?;
-    let mut runner = Cargo {
-        trial,
-        folder,
-        programs,
-        namespace: Namespace::find(),
-    };
+    let mut runner = Cargo { trial, folder, programs, namespace: Namespace::find() };
     run::judge(&expected, trial.all, &mut runner)
 }
 
@@ -100,12 +95,8 @@ fn build(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     for file in FILES {
         command.args(["--test", file]);
     }
-    command
-        .current_dir(folder)
-        .env("CARGO_TARGET_DIR", suites_folder().join("target"));
-    command
-        .env("CARGO_PROFILE_DEV_DEBUG", "0")
-        .env("CARGO_INCREMENTAL", "0");
+    command.current_dir(folder).env("CARGO_TARGET_DIR", suites_folder().join("target"));
+    command.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "0");
     // Cargo sets these for us; passed on, they would name our package to theirs.
     command.env_remove("CARGO_MANIFEST_DIR").env_remove("RUSTFLAGS");
     let output = command.stderr(Stdio::inherit()).output().map_err(Failure::failed)?;
@@ -133,10 +124,7 @@ struct Cargo<'a> {
 
 impl Runner for Cargo<'_> {
     fn run(&mut self, file: &str, choice: Choice<'_>) -> Result<Endings> {
-        let program = self
-            .programs
-            .get(file)
-            .ok_or_else(|| Failure::failed(format!("async-nats holds no {file}")))?;
+        let program = self.programs.get(file).ok_or_else(|| Failure::failed(format!("async-nats holds no {file}")))?;
         // Without a namespace of their own the tests share ours: all but one take any free port.
         let mut command = match self.namespace {
             Some(namespace) => namespace.command("timeout"),
@@ -158,10 +146,7 @@ impl Runner for Cargo<'_> {
         let log = suites_folder().join(format!("{file}.log"));
         fs::write(&log, [told.as_bytes(), &output.stderr].concat()).map_err(Failure::failed)?;
         if output.status.code() == Some(124) {
-            return Err(Failure::failed(format!(
-                "{file} did not end in {WATCHDOG_SECONDS} s; see {}",
-                log.display()
-            )));
+            return Err(Failure::failed(format!("{file} did not end in {WATCHDOG_SECONDS} s; see {}", log.display())));
         }
         Ok(endings(&told))
     }

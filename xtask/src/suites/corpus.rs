@@ -10,27 +10,12 @@ use crate::tools::{self, Tool};
 pub(super) fn run(trial: &Trial) -> Result<()> {
     let reference = tools::install(Tool::NatsServer2_15)?;
     let mut command = cargo();
-    command.args([
-        "run",
-        "--quiet",
-        "--package",
-        "crosstie-testkit",
-        "--bin",
-        "corpus",
-        "--",
-    ]);
-    command
-        .arg("--server")
-        .arg(&trial.server)
-        .arg("--reference")
-        .arg(reference);
+    command.args(["run", "--quiet", "--package", "crosstie-testkit", "--bin", "corpus", "--"]);
+    command.arg("--server").arg(&trial.server).arg("--reference").arg(reference);
     if trial.all {
         command.arg("--all");
     }
-    let status = command
-        .current_dir(root::workspace())
-        .status()
-        .map_err(Failure::failed)?;
+    let status = command.current_dir(root::workspace()).status().map_err(Failure::failed)?;
     judge(status)
 }
 
@@ -38,7 +23,5 @@ fn judge(status: ExitStatus) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    Err(Failure::failed(
-        "the server under test and nats-server differ; see above",
-    ))
+    Err(Failure::failed("the server under test and nats-server differ; see above"))
 }

@@ -51,9 +51,7 @@ fn parse(text: &str) -> std::result::Result<Vec<Expected>, String> {
             continue;
         }
         if let Some(head) = line.strip_prefix('[') {
-            let (name, total) = head
-                .split_once(']')
-                .ok_or_else(|| wrong("expected `[file] number of tests`"))?;
+            let (name, total) = head.split_once(']').ok_or_else(|| wrong("expected `[file] number of tests`"))?;
             files.push(Expected {
                 name: name.to_owned(),
                 total: total.trim().parse().map_err(|_| wrong("expected a number of tests"))?,
@@ -63,12 +61,8 @@ fn parse(text: &str) -> std::result::Result<Vec<Expected>, String> {
             continue;
         }
         let file = files.last_mut().ok_or_else(|| wrong("expected `[file]` first"))?;
-        let (what, rest) = line
-            .split_once(' ')
-            .ok_or_else(|| wrong("expected `skip NAME: reason`"))?;
-        let (name, reason) = rest
-            .split_once(": ")
-            .ok_or_else(|| wrong("expected a reason after `: `"))?;
+        let (what, rest) = line.split_once(' ').ok_or_else(|| wrong("expected `skip NAME: reason`"))?;
+        let (name, reason) = rest.split_once(": ").ok_or_else(|| wrong("expected a reason after `: `"))?;
         let entry = (name.to_owned(), reason.to_owned());
         match what {
             "skip" => file.skipped.extend([entry]),
@@ -121,10 +115,7 @@ mod tests {
     }
 
     fn endings(pairs: &[(&str, Ending)]) -> Endings {
-        pairs
-            .iter()
-            .map(|(name, ending)| ((*name).to_owned(), *ending))
-            .collect()
+        pairs.iter().map(|(name, ending)| ((*name).to_owned(), *ending)).collect()
     }
 
     #[test]
@@ -145,10 +136,7 @@ mod tests {
         let worse = endings(&[("a::fine", Ending::Failed), ("a::later", Ending::Failed)]);
         assert_eq!(expected().disagreements(&worse), ["a::fine failed"]);
         let better = endings(&[("a::fine", Ending::Passed), ("a::later", Ending::Passed)]);
-        assert_eq!(
-            expected().disagreements(&better),
-            ["a::later passes now: remove its line"]
-        );
+        assert_eq!(expected().disagreements(&better), ["a::later passes now: remove its line"]);
         let fewer = endings(&[("a::later", Ending::Failed)]);
         assert_eq!(expected().disagreements(&fewer), ["holds 2 tests, expected 3"]);
     }

@@ -43,11 +43,7 @@ enum Suite {
 
 /// Runs suites one after the other; the first that disagrees with what is pinned ends it.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let wanted = if args.suites.is_empty() {
-        Suite::value_variants()
-    } else {
-        &args.suites
-    };
+    let wanted = if args.suites.is_empty() { Suite::value_variants() } else { &args.suites };
     let trial = Trial::new(args.server.as_deref(), args.all)?;
     let mut outcome = Ok(());
     for &suite in wanted {

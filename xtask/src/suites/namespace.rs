@@ -6,15 +6,7 @@ use std::process::{Command, Stdio};
 /// How a process is set apart, the best first. With a process namespace nothing that a suite starts outlives it.
 const WAYS: [&[&str]; 3] = [
     &["--net", "--pid", "--fork", "--kill-child", "--mount-proc"],
-    &[
-        "--user",
-        "--map-root-user",
-        "--net",
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-    ],
+    &["--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"],
     &["--net"],
 ];
 

@@ -21,9 +21,7 @@ const WATCHDOG_SECONDS: &str = "240";
 pub(super) fn run(trial: &Trial) -> Result<()> {
     let namespace = Namespace::find();
     if namespace.is_none()
-        && let Some(port) = PORTS
-            .iter()
-            .find(|port| TcpListener::bind(("127.0.0.1", **port)).is_err())
+        && let Some(port) = PORTS.iter().find(|port| TcpListener::bind(("127.0.0.1", **port)).is_err())
     {
         return Err(Failure::not_run(format!(
             "port {port} is taken, and this machine allows no network namespace (unshare --net)"
@@ -84,9 +82,7 @@ impl Runner for Pytest<'_> {
             }
         }
         command.current_dir(&self.folder).env("PATH", self.trial.search_path());
-        command
-            .env("PYTHONPATH", &self.python_path)
-            .env("PYTHONDONTWRITEBYTECODE", "1");
+        command.env("PYTHONPATH", &self.python_path).env("PYTHONDONTWRITEBYTECODE", "1");
         // The suite's lines are read by eye and by us: no colours, no wrapping.
         command.env("NO_COLOR", "1").env("COLUMNS", "200");
         let output = command.stdin(Stdio::null()).output().map_err(Failure::failed)?;
@@ -96,11 +92,7 @@ impl Runner for Pytest<'_> {
         match output.status.code() {
             // 0: all passed; 1: some failed; 5: nothing to run.
             Some(0 | 1 | 5) => Ok(endings(&told)),
-            _ => Err(Failure::failed(format!(
-                "{file} ended with {}; see {}",
-                output.status,
-                log.display()
-            ))),
+            _ => Err(Failure::failed(format!("{file} ended with {}; see {}", output.status, log.display()))),
         }
     }
 }

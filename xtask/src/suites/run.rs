@@ -38,11 +38,7 @@ pub(super) fn judge(files: &[Expected], all: bool, runner: &mut dyn Runner) -> R
             endings.extend(runner.run(&file.name, Choice::Only(&names))?);
         }
         report(file, &endings, started.elapsed());
-        wrong.extend(
-            file.disagreements(&endings)
-                .into_iter()
-                .map(|why| format!("{}: {why}", file.name)),
-        );
+        wrong.extend(file.disagreements(&endings).into_iter().map(|why| format!("{}: {why}", file.name)));
     }
     if wrong.is_empty() || all {
         return Ok(());

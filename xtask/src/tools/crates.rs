@@ -26,9 +26,7 @@ pub(super) fn async_nats(into: &Path) -> Result<()> {
     fs::write(&manifest, text).map_err(Failure::failed)?;
     fs::write(asking.join("src/lib.rs"), "").map_err(Failure::failed)?;
     let mut command = Command::new(env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from));
-    command
-        .args(["metadata", "--format-version=1", "--manifest-path"])
-        .arg(&manifest);
+    command.args(["metadata", "--format-version=1", "--manifest-path"]).arg(&manifest);
     let told = run(&mut command)?;
     let lock = fs::read_to_string(asking.join("Cargo.lock")).map_err(Failure::failed)?;
     if !lock.contains(HASH) {

