@@ -106,7 +106,7 @@ fn a_request_nobody_hears_is_answered_with_503() {
     let (broker, port) = start(Options::default());
     let mut client = Client::open(port);
     client.say("SUB inbox.1 9\r\nPUB nobody inbox.1 2\r\nhi\r\n");
-    assert_eq!(client.fence(), "HMSG inbox.1 9 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
+    assert_eq!(client.fence(), "HMSG inbox.1 9 38 38\r\nNATS/1.0 503\r\nNats-Subject: nobody\r\n\r\n\r\n");
     broker.shutdown();
 }
 

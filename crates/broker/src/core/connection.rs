@@ -412,7 +412,7 @@ impl Connection {
         self.confirm(core, worker);
         let delivered = core.deliver(worker, &self.peer, publish, now);
         if let (0, true, Some(reply)) = (delivered, self.connect.no_responders, publish.reply) {
-            core.answer_no_responders(worker, &self.peer, reply);
+            core.answer_no_responders(worker, &self.peer, publish.subject, reply);
         }
         None
     }

@@ -71,7 +71,7 @@ impl Core {
         }
         match subscription.claim() {
             Claim::Taken => {}
-            Claim::Last => worker.finished.push(Arc::clone(subscription)),
+            Claim::Last => self.retire(subscription),
             Claim::Refused => return false,
         }
         if let (Some(reply), true) = (publish.reply, peer.notes_replies.load(Ordering::Relaxed))
@@ -113,19 +113,45 @@ impl Core {
         !matches!(appended, Appended::Closed)
     }
 
+    /// Ends a subscription that has just had its last message; its id is free from now on.
+    fn retire(&self, subscription: &Arc<Subscription>) {
+        lock(&subscription.peer.subscriptions).remove(&subscription.sid);
+        self.directory.remove(subscription);
+    }
+
     /// Tells a requester that nobody listens, where it waits for the answer.
-    pub(super) fn answer_no_responders(&self, worker: &mut Worker, peer: &Arc<Peer>, reply: &[u8]) {
+    pub(super) fn answer_no_responders(&self, worker: &mut Worker, peer: &Arc<Peer>, subject: &[u8], reply: &[u8]) {
         let matched = worker.lookup(&self.directory, reply);
         let own = matched.plain.iter().find(|subscription| Arc::ptr_eq(&subscription.peer, peer));
         let Some(subscription) = own.filter(|subscription| subscription.claim() != Claim::Refused) else {
             return;
         };
+        let mut headers = b"NATS/1.0 503
+Nats-Subject: "
+            .to_vec();
+        headers.extend_from_slice(subject);
+        headers.extend_from_slice(
+            b"
+
+",
+        );
         let mut frame = b"HMSG ".to_vec();
         for word in [reply, &subscription.sid] {
             frame.extend_from_slice(word);
             frame.push(b' ');
         }
-        frame.extend_from_slice(b"16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
+        push_decimal(&mut frame, headers.len());
+        frame.push(b' ');
+        push_decimal(&mut frame, headers.len());
+        frame.extend_from_slice(
+            b"
+",
+        );
+        frame.extend_from_slice(&headers);
+        frame.extend_from_slice(
+            b"
+",
+        );
         self.append(worker, peer, &frame);
     }
 }

@@ -183,12 +183,8 @@ impl Core {
         crowded
     }
 
-    /// Ends the subscriptions that had their last message, and adds the worker's counts to the broker's.
+    /// Adds the worker's counts to the broker's.
     fn settle(&self, worker: &mut Worker) {
-        for subscription in std::mem::take(&mut worker.finished) {
-            lock(&subscription.peer.subscriptions).remove(&subscription.sid);
-            self.directory.remove(&subscription);
-        }
         std::mem::take(&mut worker.tally).report(&self.counters);
         self.counters.cache_entries.store(worker.remembered() as u64, Ordering::Relaxed);
     }

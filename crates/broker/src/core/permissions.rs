@@ -93,12 +93,12 @@ impl Rights {
 
 /// True if the rules let one publish to `subject`.
 pub(super) fn may_publish(rules: &Rules, subject: &[u8]) -> bool {
-    let covers = |rule: &Rule| pattern_covers(rule.subject.as_bytes(), subject);
+    let covers = |rule: &Rule| matches(rule.subject.as_bytes(), subject);
     rules.allow.as_ref().is_none_or(|allow| allow.iter().any(covers)) && !is_denied(rules, subject)
 }
 
 fn is_denied(rules: &Rules, subject: &[u8]) -> bool {
-    rules.deny.iter().any(|rule| pattern_covers(rule.subject.as_bytes(), subject))
+    rules.deny.iter().any(|rule| matches(rule.subject.as_bytes(), subject))
 }
 
 /// Whether the rules let one subscribe to the pattern `subject`, in the group `queue` or alone.

@@ -4,13 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crosstie_core::Randomness;
 
-use super::{
-    counters::Tally,
-    directory::Directory,
-    index::Matched,
-    outbox::Spares,
-    peer::{Peer, Subscription},
-};
+use super::{counters::Tally, directory::Directory, index::Matched, outbox::Spares, peer::Peer};
 
 /// One reactor's own part of the broker. Nothing in it is shared, so nothing in it is locked.
 pub struct Worker {
@@ -24,8 +18,6 @@ pub struct Worker {
     pub(super) touched: Vec<Arc<Peer>>,
     /// Bytes appended since the last flush.
     pub(super) unflushed: usize,
-    /// Subscriptions that had their last message.
-    pub(super) finished: Vec<Arc<Subscription>>,
     /// The frame being delivered: up to the subscription's id, and what follows it.
     pub(super) head: Vec<u8>,
     pub(super) tail: Vec<u8>,
@@ -46,7 +38,6 @@ impl Worker {
             spares: Spares::default(),
             touched: Vec::new(),
             unflushed: 0,
-            finished: Vec::new(),
             head: Vec::with_capacity(256),
             tail: Vec::with_capacity(4096),
             tally: Tally::default(),

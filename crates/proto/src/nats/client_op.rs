@@ -233,7 +233,8 @@ impl<'a> PublishHead<'a> {
         };
         let body_len = decimal(body_len)? as usize;
         let header_len = match header_len {
-            Some(digits) => Some(decimal(digits)? as usize),
+            // No headers at all: what arrives is a plain message.
+            Some(digits) => Some(decimal(digits)? as usize).filter(|len| *len > 0),
             None => None,
         };
         (header_len.unwrap_or(0) <= body_len).then_some(Self { subject, reply, header_len, body_len })

@@ -92,7 +92,8 @@ impl Connect {
     ///
     /// The text is not a JSON object or `null`, or a known key has a value of the wrong type.
     pub fn amended(&self, json: &[u8]) -> Result<Self, serde_json::Error> {
-        let changes: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(json)?;
+        let changes: Option<serde_json::Map<String, serde_json::Value>> =
+            serde_json::from_str(&String::from_utf8_lossy(json))?;
         let mut merged = serde_json::to_value(self)?;
         for (key, value) in changes.unwrap_or_default() {
             if !value.is_null() {
