@@ -58,7 +58,7 @@ pub struct Limits {
     pub max_connections: usize,
     /// Subscriptions of one connection; zero: no limit.
     pub max_subscriptions: usize,
-    /// Bytes of a payload, headers included. Worst-case memory for input is this much per connection.
+    /// Bytes of a payload, headers included. What all connections hold of it is bounded by `max_held_input_total`.
     pub max_payload: usize,
     /// Bytes of a line of the protocol.
     pub max_control_line: usize,
@@ -67,6 +67,9 @@ pub struct Limits {
     pub max_pending: usize,
     /// Bytes that may wait for all clients together; beyond it the client with the most is cut off first.
     pub max_pending_total: usize,
+    /// Bytes that may be held for all operations whose end has not come; beyond it a client that adds to them is cut
+    /// off. A client that holds no more than 4 KiB is spared.
+    pub max_held_input_total: usize,
     /// Bytes a client may send before it has authenticated.
     pub max_unauthenticated_bytes: usize,
     /// Connections that may be between `INFO` and `CONNECT` at a time.
@@ -82,6 +85,7 @@ impl Default for Limits {
             max_control_line: 4096,
             max_pending: 64 * 1024 * 1024,
             max_pending_total: 128 * 1024 * 1024,
+            max_held_input_total: 64 * 1024 * 1024,
             max_unauthenticated_bytes: 64 * 1024,
             max_unauthenticated: 16_384,
         }

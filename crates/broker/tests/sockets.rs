@@ -275,3 +275,39 @@ fn an_open_door_to_the_network_has_to_be_spelled_out() {
     Broker::start(spelled, bind()).unwrap().shutdown();
     Broker::start(with_users(), bind()).unwrap().shutdown();
 }
+
+/// Begins a payload of 100 000 bytes on each of eight connections; says how many of them the broker cut off.
+fn cut_off_for_held_input(limit: usize) -> usize {
+    let mut options = Options::default();
+    options.limits.max_held_input_total = limit;
+    let (_broker, port) = start(options);
+    let mut held = Vec::new();
+    let mut cut_off = 0;
+    for _ in 0..8 {
+        let mut client = Client::open(port);
+        client.fence();
+        client.say(&format!("PUB a 100000\r\n{}", "x".repeat(60_000)));
+        // Another 30 000 bytes may meet a closed connection.
+        let _ = client.stream.write_all(&[b'x'; 30_000]);
+        client.stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        let mut byte = [0; 1];
+        match client.stream.read(&mut byte) {
+            Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+                held.push(client);
+            }
+            _ => cut_off += 1,
+        }
+    }
+    // One with small operations is not hurt.
+    let mut honest = Client::open(port);
+    honest.say("SUB b 1\r\nPUB b 2\r\nhi\r\n");
+    assert!(honest.fence().contains("hi"));
+    cut_off
+}
+
+#[test]
+fn announced_payloads_that_never_end_do_not_fill_the_memory() {
+    assert!(cut_off_for_held_input(512 * 1024) >= 2);
+    // The control: without the limit all of it is held.
+    assert_eq!(cut_off_for_held_input(usize::MAX), 0);
+}

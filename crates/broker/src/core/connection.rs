@@ -25,6 +25,9 @@ use super::{
 
 /// A buffer for half an operation that is larger than this is given back once the operation is whole.
 const MAX_KEPT: usize = 1024;
+
+/// A client that holds no more than this is not cut off for what all hold together: it is not the cause.
+const SPARED_HELD: usize = 4096;
 /// How long after `CONNECT` the first `PING` goes out, to measure the round trip.
 const FIRST_PING: Duration = Duration::from_secs(2);
 /// How long a client waits that writes to one who is far behind.
@@ -65,6 +68,8 @@ pub struct Connection {
     is_counted: bool,
     /// The beginning of an operation whose end has not come.
     held: Vec<u8>,
+    /// The capacity of `held` as counted in the whole broker's sum.
+    counted_held: u64,
     /// How long `held` must be before it is worth a look.
     wanted: usize,
     /// What the client last said of itself; before that, the defaults.
@@ -91,6 +96,7 @@ impl Connection {
             is_counted: must_show,
             phase,
             held: Vec::new(),
+            counted_held: 0,
             wanted: 0,
             connect: Box::default(),
             is_introduced: false,
@@ -117,7 +123,24 @@ impl Connection {
 
     pub(super) fn into_peer(mut self, core: &Core) -> Arc<Peer> {
         self.leave_crowd(core);
+        self.give_back_held(core);
         self.peer
+    }
+
+    /// Brings the whole broker's sum of held input up to date, and says what it is now.
+    fn count_held(&mut self, core: &Core) -> u64 {
+        let sum = &core.counters.held_input;
+        let now = self.held.capacity() as u64;
+        let change = now.wrapping_sub(std::mem::replace(&mut self.counted_held, now));
+        if change == 0 {
+            return sum.load(Ordering::Relaxed);
+        }
+        sum.fetch_add(change, Ordering::Relaxed).wrapping_add(change)
+    }
+
+    fn give_back_held(&mut self, core: &Core) {
+        self.held = Vec::new();
+        self.count_held(core);
     }
 
     fn leave_crowd(&mut self, core: &Core) {
@@ -164,7 +187,14 @@ impl Core {
                 return connection.close_with(self, worker, "Authorization Violation");
             }
         }
-        let next = connection.digest(self, worker, bytes, now);
+        let mut next = connection.digest(self, worker, bytes, now);
+        let total = connection.count_held(self);
+        if connection.held.capacity() > SPARED_HELD && total > self.options.limits.max_held_input_total as u64 {
+            next = connection.close_with(self, worker, "Maximum Held Input Exceeded");
+        }
+        if connection.is_closing() {
+            connection.give_back_held(self);
+        }
         self.settle(worker);
         next
     }

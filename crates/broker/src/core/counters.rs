@@ -31,6 +31,7 @@ pub(super) struct Counters {
     pub(super) refused_connections: AtomicU64,
     pub(super) permission_violations: AtomicU64,
     pub(super) pending_bytes: AtomicU64,
+    pub(super) held_input: AtomicU64,
 }
 
 pub(super) fn count(counter: &AtomicU64, by: u64) {
