@@ -1,3 +1,13 @@
-//! Whole-system simulation: broker, clients and a faulty network in one thread from one seed.
+//! Whole-system simulation, its ground: an agenda in virtual time, a faulty byte pipe and a log, all from one seed.
 
 #![forbid(unsafe_code)]
+
+mod agenda;
+mod log;
+mod pipe;
+
+pub use crate::{
+    agenda::Agenda,
+    log::Log,
+    pipe::{Lost, Pipe, Weather},
+};
