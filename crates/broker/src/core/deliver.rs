@@ -123,35 +123,16 @@ impl Core {
     pub(super) fn answer_no_responders(&self, worker: &mut Worker, peer: &Arc<Peer>, subject: &[u8], reply: &[u8]) {
         let matched = worker.lookup(&self.directory, reply);
         let own = matched.plain.iter().find(|subscription| Arc::ptr_eq(&subscription.peer, peer));
-        let Some(subscription) = own.filter(|subscription| subscription.claim() != Claim::Refused) else {
-            return;
-        };
-        let mut headers = b"NATS/1.0 503
-Nats-Subject: "
-            .to_vec();
-        headers.extend_from_slice(subject);
-        headers.extend_from_slice(
-            b"
-
-",
-        );
-        let mut frame = b"HMSG ".to_vec();
-        for word in [reply, &subscription.sid] {
-            frame.extend_from_slice(word);
-            frame.push(b' ');
-        }
+        // It does not count towards the subscription's maximum.
+        let Some(subscription) = own.filter(|subscription| !subscription.has_ended()) else { return };
+        let headers = [b"NATS/1.0 503\r\nNats-Subject: ", subject, b"\r\n\r\n"].concat();
+        let mut frame = [b"HMSG ", reply, b" ", &subscription.sid, b" "].concat();
         push_decimal(&mut frame, headers.len());
         frame.push(b' ');
         push_decimal(&mut frame, headers.len());
-        frame.extend_from_slice(
-            b"
-",
-        );
+        frame.extend_from_slice(b"\r\n");
         frame.extend_from_slice(&headers);
-        frame.extend_from_slice(
-            b"
-",
-        );
+        frame.extend_from_slice(b"\r\n");
         self.append(worker, peer, &frame);
     }
 }

@@ -220,7 +220,7 @@ struct PublishHead<'a> {
 
 impl<'a> PublishHead<'a> {
     fn read(arguments: &'a [u8], with_headers: bool) -> Option<Self> {
-        let mut words = Words { rest: arguments };
+        let mut words = arguments.split(|b| matches!(b, b' ' | b'\t')).filter(|word| !word.is_empty());
         let subject = words.next()?;
         let second = words.next()?;
         let (third, fourth, fifth) = (words.next(), words.next(), words.next());
