@@ -13,10 +13,5 @@ fuzz_target!(|block: &[u8]| {
     assert!(headers.len() <= Headers::MAX_ENTRIES);
     let mut written = Vec::new();
     encode_headers(&headers, status.as_ref(), &mut written);
-    assert_eq!(
-        decode_headers(&written),
-        Ok((headers, status)),
-        "written as {:?}",
-        String::from_utf8_lossy(&written)
-    );
+    assert_eq!(decode_headers(&written), Ok((headers, status)), "written as {:?}", String::from_utf8_lossy(&written));
 });

@@ -5,10 +5,7 @@
 use crosstie_proto::nats::client_op::{ClientLimits, ClientOp, Parsed, parse};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: ClientLimits = ClientLimits {
-    max_control_line: 128,
-    max_payload: 256,
-};
+const LIMITS: ClientLimits = ClientLimits { max_control_line: 128, max_payload: 256 };
 
 fuzz_target!(|input: (Vec<u8>, &[u8])| {
     let (cuts, bytes) = input;
@@ -35,15 +32,8 @@ fn read(bytes: &[u8], sizes: impl Iterator<Item = usize>) -> Vec<String> {
                     wanted = 1;
                 }
                 Parsed::NeedMore { total } => {
-                    assert!(
-                        total > held.len(),
-                        "asked for {total} bytes while {} are there",
-                        held.len()
-                    );
-                    assert!(
-                        total <= 2 * (LIMITS.max_control_line + LIMITS.max_payload),
-                        "asked for {total} bytes"
-                    );
+                    assert!(total > held.len(), "asked for {total} bytes while {} are there", held.len());
+                    assert!(total <= 2 * (LIMITS.max_control_line + LIMITS.max_payload), "asked for {total} bytes");
                     wanted = total;
                 }
                 Parsed::Violation(violation) => {

@@ -9,10 +9,7 @@ use crosstie_proto::nats::{
 };
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: ClientLimits = ClientLimits {
-    max_control_line: 16 * 1024,
-    max_payload: 64 * 1024,
-};
+const LIMITS: ClientLimits = ClientLimits { max_control_line: 16 * 1024, max_payload: 64 * 1024 };
 
 #[derive(Debug, arbitrary::Arbitrary)]
 struct Said<'a> {
@@ -30,13 +27,7 @@ fuzz_target!(|said: Said<'_>| {
     let mut out = Vec::new();
     write::unsubscribe(&mut out, said.sid, said.max.map(u64::from));
     let max = said.max.unwrap_or(0).min(write::MAX_DELIVERIES as u32);
-    assert_eq!(
-        read(&out),
-        ClientOp::Unsub {
-            sid: said.sid.to_string().as_bytes(),
-            max
-        }
-    );
+    assert_eq!(read(&out), ClientOp::Unsub { sid: said.sid.to_string().as_bytes(), max });
 });
 
 fn publish(said: &Said<'_>) {
@@ -50,9 +41,7 @@ fn publish(said: &Said<'_>) {
     }
     let mut out = Vec::new();
     write::publish(&mut out, said.subject, said.second, &headers, said.payload);
-    let ClientOp::Pub(found) = read(&out) else {
-        panic!("a publish was read as something else")
-    };
+    let ClientOp::Pub(found) = read(&out) else { panic!("a publish was read as something else") };
     assert_eq!((found.subject, found.reply), (said.subject, said.second));
     let (block, payload) = found.body.split_at(found.header_len.unwrap_or(0));
     assert_eq!(payload, said.payload);
@@ -69,14 +58,7 @@ fn subscribe(said: &Said<'_>) {
     let mut out = Vec::new();
     write::subscribe(&mut out, said.subject, said.second, said.sid);
     let sid = said.sid.to_string();
-    assert_eq!(
-        read(&out),
-        ClientOp::Sub {
-            subject: said.subject,
-            queue: said.second,
-            sid: sid.as_bytes()
-        }
-    );
+    assert_eq!(read(&out), ClientOp::Sub { subject: said.subject, queue: said.second, sid: sid.as_bytes() });
 }
 
 /// The one operation that `written` is.

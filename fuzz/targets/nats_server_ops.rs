@@ -32,11 +32,7 @@ fn read(bytes: &[u8], sizes: impl Iterator<Item = usize>) -> Vec<String> {
                     wanted = 1;
                 }
                 Parsed::NeedMore { total } => {
-                    assert!(
-                        total > held.len(),
-                        "asked for {total} bytes while {} are there",
-                        held.len()
-                    );
+                    assert!(total > held.len(), "asked for {total} bytes while {} are there", held.len());
                     assert!(total <= MAX_LINE + MAX_BODY + 2, "asked for {total} bytes");
                     wanted = total;
                 }

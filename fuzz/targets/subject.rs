@@ -16,10 +16,7 @@ fuzz_target!(|texts: (&[u8], &[u8])| {
         assert_eq!(matches(first, second), model_matches(&tokens(first), &tokens(second)));
     }
     if is_valid_pattern(first) && is_valid_pattern(second) {
-        assert_eq!(
-            pattern_covers(first, second),
-            model_covers(&tokens(first), &tokens(second))
-        );
+        assert_eq!(pattern_covers(first, second), model_covers(&tokens(first), &tokens(second)));
     }
 });
 
@@ -29,17 +26,11 @@ fn check_types(text: &str) {
         assert!(is_valid_subject(text.as_bytes()), "{text:?}");
         assert_eq!(subject.as_str(), text);
         let pattern = SubjectPattern::from(subject.clone());
-        assert!(
-            pattern.is_literal() && pattern.matches(&subject),
-            "{text:?} does not match itself"
-        );
+        assert!(pattern.is_literal() && pattern.matches(&subject), "{text:?} does not match itself");
     }
     if let Ok(pattern) = text.parse::<SubjectPattern>() {
         assert!(is_valid_pattern(text.as_bytes()), "{text:?}");
-        assert!(
-            pattern_covers(text.as_bytes(), text.as_bytes()),
-            "{text:?} does not cover itself"
-        );
+        assert!(pattern_covers(text.as_bytes(), text.as_bytes()), "{text:?} does not cover itself");
         assert_eq!(pattern.is_literal(), text.parse::<Subject>().is_ok(), "{text:?}");
     }
 }
@@ -65,10 +56,7 @@ fn model_matches(pattern: &[&[u8]], subject: &[&[u8]]) -> bool {
 /// than the outer pattern is long.
 fn model_covers(outer: &[&[u8]], inner: &[&[u8]]) -> bool {
     let fresh: &[u8] = b"\x01fresh";
-    let plain: Vec<&[u8]> = inner
-        .iter()
-        .map(|token| if *token == b"*" { fresh } else { token })
-        .collect();
+    let plain: Vec<&[u8]> = inner.iter().map(|token| if *token == b"*" { fresh } else { token }).collect();
     match plain.split_last() {
         Some((last, head)) if *last == b">" => (1..=outer.len() + 2).all(|more| {
             let subject: Vec<&[u8]> = head.iter().copied().chain(std::iter::repeat_n(fresh, more)).collect();

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod config;
+#[doc(hidden)]
+pub mod fuzzing;
 mod monitor;
 mod nats;
 mod process;

@@ -28,6 +28,9 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         findings.extend(clock(file, &without_tests(&tokens(text))));
         findings.extend(unsafe_wall(file, &tokens(text)));
     }
+    for extension in ["rs", "md", "toml"] {
+        findings.extend(tree.with_extension(extension).flat_map(|(file, text)| conflicts(file, text)));
+    }
     findings
 }
 
@@ -44,6 +47,15 @@ fn notes(file: &Path, text: &str) -> Vec<Finding> {
     lines
         .filter(|(_, line)| NOTES.iter().any(|note| is_word(line, note)))
         .map(|(at, _)| Finding::at(file, at + 1, "a note to self; do it, or write down why not"))
+        .collect()
+}
+
+/// What a merge leaves behind where it could not decide.
+fn conflicts(file: &Path, text: &str) -> Vec<Finding> {
+    let lines = text.lines().enumerate();
+    lines
+        .filter(|(_, line)| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> "))
+        .map(|(at, _)| Finding::at(file, at + 1, "a merge was not finished here"))
         .collect()
 }
 
@@ -122,6 +134,12 @@ mod tests {
         assert_eq!(found("a/b.rs", &format!("let {}Y = 1;", NOTES[1])), 0);
         assert_eq!(found("a/b.rs", "fn f() { todo!() }"), 1);
         assert_eq!(found("a/b.rs", "fn f() { \"todo!\"; let todo = !x; }"), 0);
+    }
+
+    #[test]
+    fn an_unfinished_merge_is_told() {
+        assert_eq!(found("docs/a.md", "x\n<<<<<<< HEAD\ny\n=======\nz\n>>>>>>> other\n"), 2);
+        assert_eq!(found("docs/a.md", "Title\n=======\n"), 0);
     }
 
     #[test]

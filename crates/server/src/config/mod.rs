@@ -14,3 +14,8 @@ pub use self::{
     layers::{Layers, Loaded, Origin, check_config},
     print::{commented, reference},
 };
+
+/// Reads `text` as a tree of values, for the fuzz targets: no file, no environment.
+pub(crate) fn read_text(text: &str) -> Result<(), crate::ConfigError> {
+    document::parse("text", text).map(drop)
+}

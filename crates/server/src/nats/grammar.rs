@@ -29,7 +29,7 @@ pub(crate) fn parse_file(path: &Path, env: Environment<'_>) -> Result<Document, 
     parse(&name, &text, path.parent(), env)
 }
 
-/// The configuration in `text`; includes are looked for in `folder`.
+/// The configuration in `text`; includes are looked for in `folder`, and refused if there is none.
 pub(crate) fn parse(
     name: &str,
     text: &str,
@@ -180,7 +180,10 @@ impl Parser<'_> {
             Some('\'') => self.single_quoted()?,
             _ => self.take_while(is_bare).to_owned(),
         };
-        let path = self.folder.unwrap_or_else(|| Path::new("")).join(&name);
+        let Some(folder) = self.folder else {
+            return Err(self.refuse(start, "a text that is no file can include none"));
+        };
+        let path = folder.join(&name);
         let text = read_file(&path, &self.place(start))?;
         self.deeper(start)?;
         let source = Arc::from(path.display().to_string());

@@ -8,3 +8,9 @@ mod keys;
 mod refused;
 
 pub use self::invocation::main_nats;
+
+/// Reads `text` as nats-server's configuration, for the fuzz targets: no file, no environment.
+pub(crate) fn read_text(text: &str) -> Result<(), crate::ConfigError> {
+    let document = grammar::parse("text", text, None, &|_| None)?;
+    keys::apply(&document, &mut crate::Settings::new()).map(drop)
+}
