@@ -2,4 +2,4 @@
 
 #![forbid(unsafe_code)]
 
-pub mod corpus;
+pub mod wire;

@@ -12,9 +12,6 @@ pub(super) fn run(trial: &Trial) -> Result<()> {
     let mut command = cargo();
     command.args(["run", "--quiet", "--package", "crosstie-testkit", "--bin", "corpus", "--"]);
     command.arg("--server").arg(&trial.server).arg("--reference").arg(reference);
-    if trial.all {
-        command.arg("--all");
-    }
     let status = command.current_dir(root::workspace()).status().map_err(Failure::failed)?;
     judge(status)
 }

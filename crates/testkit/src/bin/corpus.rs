@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crosstie_testkit::corpus::{Differences, Reference, Stage, compare, read_all, read_record, write_record};
+use crosstie_testkit::wire::{Differences, Reference, Stage, compare, read_all, read_record, write_record};
 
 const USAGE: &str = "corpus --server PROGRAM [--reference PROGRAM] [--record] [FILTER]
 

@@ -65,11 +65,7 @@ fn one(
     };
     let whole = server.perform(case, Pieces::Whole)?;
     findings.conversations += 1;
-    match (whole == expected, reason) {
-        (false, None) => findings.wrong.push(told(case, &expected, &whole, "the two differ")),
-        (true, Some(_)) => findings.wrong.push(format!("{}: listed as a difference, and does not differ", case.name)),
-        _ => {}
-    }
+    findings.wrong.extend(verdict(case, &expected, &whole, reason));
     findings.transcripts.insert(case.name.clone(), expected);
     if case.flags.whole || case.flags.private {
         return Ok(());
@@ -83,6 +79,15 @@ fn one(
         }
     }
     Ok(())
+}
+
+/// What is wrong with a whole answer, if anything.
+fn verdict(case: &Case, expected: &[String], whole: &[String], reason: Option<&String>) -> Option<String> {
+    match (whole == expected, reason) {
+        (false, None) => Some(told(case, expected, whole, "the two differ")),
+        (true, Some(_)) => Some(format!("{}: listed as a difference, and does not differ", case.name)),
+        _ => None,
+    }
 }
 
 /// A cut at every byte, or at evenly spread ones, and every byte alone.
@@ -126,10 +131,39 @@ fn lines_apart(expected: &[String], got: &[String]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::case::{Flags, Hello};
     use super::*;
 
     fn lines(text: &str) -> Vec<String> {
         text.split(',').map(str::to_owned).collect()
+    }
+
+    fn case() -> Case {
+        Case {
+            name: "pub/x".into(),
+            config: "plain".into(),
+            hello: Hello::None,
+            steps: vec![Step::Send('a', b"PING\r\n".to_vec())],
+            flags: Flags::default(),
+        }
+    }
+
+    #[test]
+    fn a_server_that_answers_otherwise_is_told() {
+        let (right, wrong) = (lines("PONG"), lines("+OK,PONG"));
+        let reason = "meant".to_owned();
+        assert_eq!(verdict(&case(), &right, &right, None), None);
+        assert!(verdict(&case(), &right, &wrong, None).is_some_and(|told| told.contains("+ +OK")));
+        assert_eq!(verdict(&case(), &right, &wrong, Some(&reason)), None);
+        assert!(verdict(&case(), &right, &right, Some(&reason)).is_some());
+    }
+
+    #[test]
+    fn a_case_is_cut_at_every_byte() {
+        let cuts = pieces(&case());
+        assert_eq!(cuts.len(), 6);
+        assert_eq!(cuts[0], Pieces::CutAfter(1));
+        assert_eq!(cuts[5], Pieces::Bytes);
     }
 
     #[test]
