@@ -66,7 +66,7 @@ impl Core {
         if Arc::ptr_eq(peer, delivery.from) && !peer.echo.load(Ordering::Relaxed) {
             return false;
         }
-        if !subscription.hidden.is_empty() && subscription.hides(publish.subject) {
+        if subscription.hides(publish.subject) {
             return false;
         }
         match subscription.claim() {
@@ -75,13 +75,13 @@ impl Core {
             Claim::Refused => return false,
         }
         if let (Some(reply), true) = (publish.reply, peer.notes_replies.load(Ordering::Relaxed))
-            && let Some(rights) = lock(&peer.rights).as_mut()
+            && let Some(rights) = lock(&peer.standing).rights.as_mut()
         {
             rights.note_reply(reply, delivery.now);
         }
         let strip = publish.header_len.filter(|_| !peer.takes_headers.load(Ordering::Relaxed));
         let body = &publish.body[strip.unwrap_or(0)..];
-        let limit = self.options.limits.max_pending;
+        let limit = worker.options.limits.max_pending;
         let size = worker.head.len() + subscription.sid.len() + worker.tail.len() + body.len() + 8;
         let mut outbox = lock(&peer.outbox);
         let (head, tail) = (&worker.head, &worker.tail);

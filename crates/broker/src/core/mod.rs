@@ -19,12 +19,14 @@ mod connection;
 mod counters;
 mod deliver;
 mod directory;
+mod in_force;
 mod index;
 mod lock;
 mod outbox;
 mod peer;
 mod permissions;
 mod quote;
+mod reload;
 mod subscription;
 mod worker;
 
@@ -38,18 +40,20 @@ use std::{
     time::Duration,
 };
 
-use crosstie_core::{Mono, Wall};
-use crosstie_proto::nats::{Info, client_op::ClientLimits};
+use crosstie_core::{Mono, Randomness, Wall};
+use crosstie_proto::nats::Info;
 
 pub use self::{
     auth::PasswordCheck,
     connection::{Connection, Next, PAUSE},
     peer::{Link, Peer},
+    reload::Reloaded,
     worker::Worker,
 };
 use self::{
     counters::{Counters, count},
     directory::Directory,
+    in_force::InForce,
     lock::lock,
     outbox::Appended,
     peer::Subscription,
@@ -68,11 +72,11 @@ const MAX_UNFLUSHED: usize = 4 * 1024 * 1024;
 
 /// What all connections share.
 pub struct Core {
-    options: Options,
+    in_force: InForce,
+    /// What does not change of `INFO`.
     info: Info,
     started: Mono,
     started_wall: Wall,
-    limits: ClientLimits,
     directory: Directory,
     peers: Mutex<HashMap<u64, Arc<Peer>, foldhash::fast::RandomState>>,
     next_id: AtomicU64,
@@ -93,18 +97,13 @@ impl Core {
             host,
             port,
             headers: true,
-            auth_required: options.auth.is_required(),
-            max_payload: options.limits.max_payload,
             ..Info::default()
         };
-        let limits =
-            ClientLimits { max_control_line: options.limits.max_control_line, max_payload: options.limits.max_payload };
         Self {
-            options,
+            in_force: InForce::new(options),
             info,
             started: now,
             started_wall: wall,
-            limits,
             directory: Directory::new(),
             peers: Mutex::default(),
             next_id: AtomicU64::new(1),
@@ -112,6 +111,11 @@ impl Core {
             lame_duck: AtomicBool::new(false),
             counters: Counters::default(),
         }
+    }
+
+    /// A worker for one reactor, which chooses queue-group members by `random`.
+    pub fn worker(&self, random: Box<dyn Randomness>) -> Worker {
+        Worker::new(self.in_force.view(), random)
     }
 
     /// Takes in a connection and greets it. Write to it by [`Core::flush`] afterwards.
@@ -125,22 +129,23 @@ impl Core {
         now: Mono,
         wall: Wall,
     ) -> Connection {
+        worker.heed(&self.in_force);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let peer = Arc::new(Peer::new(id, link, address, now, wall));
-        let mut connection = Connection::new(Arc::clone(&peer), self, now);
         let full = {
             let mut peers = lock(&self.peers);
-            let full = peers.len() >= self.options.limits.max_connections;
+            let full = peers.len() >= worker.options.limits.max_connections;
             if !full {
                 peers.insert(id, Arc::clone(&peer));
             }
             full
         };
+        let mut connection = Connection::new(Arc::clone(&peer), self, worker, now);
         let crowd = connection.is_unauthenticated()
-            && self.unauthenticated.fetch_add(1, Ordering::Relaxed) >= self.options.limits.max_unauthenticated;
+            && self.unauthenticated.fetch_add(1, Ordering::Relaxed) >= worker.options.limits.max_unauthenticated;
         count(&self.counters.total_connections, 1);
-        let info =
-            Info { client_id: Some(id), client_ip: address.map(|address| address.ip().to_string()), ..self.info_now() };
+        let client_ip = address.map(|address| address.ip().to_string());
+        let info = Info { client_id: Some(id), client_ip, ..self.info_now(&worker.options) };
         self.append(worker, &peer, format!("INFO {} \r\n", info.to_json()).as_bytes());
         if full || crowd {
             count(&self.counters.refused_connections, 1);
@@ -149,8 +154,23 @@ impl Core {
         connection
     }
 
-    fn info_now(&self) -> Info {
-        Info { ldm: self.lame_duck.load(Ordering::Relaxed), ..self.info.clone() }
+    fn info_now(&self, options: &Options) -> Info {
+        Info {
+            auth_required: options.auth.is_required(),
+            max_payload: options.limits.max_payload,
+            ldm: self.lame_duck.load(Ordering::Relaxed),
+            ..self.info.clone()
+        }
+    }
+
+    /// Tells every client that understands it what `INFO` says now.
+    fn tell_info(&self, worker: &mut Worker) {
+        let line = format!("INFO {} \r\n", self.info_now(&worker.options).to_json());
+        for peer in self.peers() {
+            if peer.takes_info.load(Ordering::Relaxed) {
+                self.append(worker, &peer, line.as_bytes());
+            }
+        }
     }
 
     /// Forgets a connection whose transport has ended.
@@ -171,15 +191,16 @@ impl Core {
     /// Writes what waits for everybody this worker has appended to. True if one of them is far behind: the driver does well
     /// to let the writer rest for [`PAUSE`].
     pub fn flush(&self, worker: &mut Worker, now: Mono) -> bool {
+        worker.heed(&self.in_force);
         let mut crowded = false;
         worker.unflushed = 0;
         let mut touched = std::mem::take(&mut worker.touched);
         for peer in touched.drain(..) {
             peer.flush(&mut worker.spares, false, now, &self.counters.pending_bytes);
-            crowded |= self.is_crowded(&peer, now);
+            crowded |= is_crowded(&worker.options, &peer, now);
         }
         worker.touched = touched;
-        self.relieve();
+        self.relieve(&worker.options);
         crowded
     }
 
@@ -201,13 +222,9 @@ impl Core {
 
     /// Enters lame duck mode: clients that understand it are told to look for another server.
     pub fn lame_duck(&self, worker: &mut Worker) {
+        worker.heed(&self.in_force);
         self.lame_duck.store(true, Ordering::Relaxed);
-        let line = format!("INFO {} \r\n", self.info_now().to_json());
-        for peer in self.peers() {
-            if peer.takes_info.load(Ordering::Relaxed) {
-                self.append(worker, &peer, line.as_bytes());
-            }
-        }
+        self.tell_info(worker);
     }
 
     /// Every connection there is now.
@@ -222,9 +239,9 @@ impl Core {
         peer.link.shutdown();
     }
 
-    /// The options it was started with.
-    pub const fn options(&self) -> &Options {
-        &self.options
+    /// The options in force.
+    pub fn options(&self) -> Arc<Options> {
+        Arc::clone(self.in_force.view().options())
     }
 
     /// The unique id of this run.
@@ -234,7 +251,7 @@ impl Core {
 
     /// Appends protocol text for `peer`.
     fn append(&self, worker: &mut Worker, peer: &Arc<Peer>, text: &[u8]) {
-        let limit = self.options.limits.max_pending;
+        let limit = worker.options.limits.max_pending;
         let appended =
             lock(&peer.outbox).append(limit, &mut worker.spares, text.len(), |out| out.extend_from_slice(text));
         self.appended(worker, peer, appended);
@@ -263,17 +280,9 @@ impl Core {
         peer.link.shutdown();
     }
 
-    /// True if a client is far behind but taking what it gets: whoever writes to it does well to pause.
-    fn is_crowded(&self, peer: &Peer, now: Mono) -> bool {
-        const STILL_TAKING: Duration = Duration::from_millis(100);
-        let outbox = lock(&peer.outbox);
-        outbox.held() > self.options.limits.max_pending / 4
-            && outbox.stuck_since().is_some_and(|since| now.since(since) < STILL_TAKING)
-    }
-
     /// Cuts off the client with the most waiting if all together have too much.
-    fn relieve(&self) {
-        while self.counters.pending_bytes.load(Ordering::Relaxed) > self.options.limits.max_pending_total as u64 {
+    fn relieve(&self, options: &Options) {
+        while self.counters.pending_bytes.load(Ordering::Relaxed) > options.limits.max_pending_total as u64 {
             let peers = self.peers();
             let Some(largest) = peers.iter().max_by_key(|peer| peer.reported.load(Ordering::Relaxed)) else {
                 return;
@@ -323,6 +332,14 @@ impl Core {
         peers.sort_by_key(|peer| peer.id);
         peers.iter().map(|peer| connection_snapshot(peer, with_subscriptions, now, wall)).collect()
     }
+}
+
+/// True if a client is far behind but taking what it gets: whoever writes to it does well to pause.
+fn is_crowded(options: &Options, peer: &Peer, now: Mono) -> bool {
+    const STILL_TAKING: Duration = Duration::from_millis(100);
+    let outbox = lock(&peer.outbox);
+    outbox.held() > options.limits.max_pending / 4
+        && outbox.stuck_since().is_some_and(|since| now.since(since) < STILL_TAKING)
 }
 
 fn connection_snapshot(peer: &Peer, with_subscriptions: bool, now: Mono, wall: Wall) -> ConnectionSnapshot {

@@ -12,6 +12,7 @@ use std::{
 use crosstie_core::{ByteTransport, Mono, Wall};
 
 use super::{
+    auth::Shown,
     lock::lock,
     outbox::{Flushed, Outbox, Spares, flush},
     permissions::Rights,
@@ -35,6 +36,16 @@ pub(super) struct About {
     pub(super) last_activity: Mono,
 }
 
+/// What let a client in, and what it may do since. Whoever gives rights, or makes a subscription by them, holds its lock all the
+/// while: a reload then finds either neither or both.
+#[derive(Default)]
+pub(super) struct Standing {
+    /// `None` until it is let in.
+    pub(super) shown: Option<Shown>,
+    /// Present if it has fewer than all rights.
+    pub(super) rights: Option<Rights>,
+}
+
 /// A subscription of a peer.
 pub(super) type Subscription = subscription::Subscription<Peer>;
 
@@ -50,8 +61,7 @@ pub struct Peer {
     pub(super) link: Arc<dyn Link>,
     pub(super) outbox: Mutex<Outbox>,
     pub(super) subscriptions: Mutex<Subscriptions>,
-    /// Present if it has fewer than all rights.
-    pub(super) rights: Mutex<Option<Rights>>,
+    pub(super) standing: Mutex<Standing>,
     pub(super) about: Mutex<About>,
     /// Takes headers; else they are cut off before it gets a message.
     pub(super) takes_headers: AtomicBool,
@@ -77,7 +87,7 @@ impl Peer {
             link,
             outbox: Mutex::default(),
             subscriptions: Mutex::default(),
-            rights: Mutex::default(),
+            standing: Mutex::default(),
             about: Mutex::new(About { last_activity: now, ..About::default() }),
             takes_headers: AtomicBool::new(false),
             echo: AtomicBool::new(true),

@@ -4,7 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use crosstie_core::Randomness;
 
-use super::{counters::Tally, directory::Directory, index::Matched, outbox::Spares, peer::Peer};
+use super::{
+    counters::Tally,
+    directory::Directory,
+    in_force::{InForce, View},
+    index::Matched,
+    outbox::Spares,
+    peer::Peer,
+};
 
 /// One reactor's own part of the broker. Nothing in it is shared, so nothing in it is locked.
 pub struct Worker {
@@ -12,6 +19,8 @@ pub struct Worker {
     /// The subject looked up last: a stream of messages mostly has one.
     last: Option<(Box<[u8]>, Arc<Matched>)>,
     generation: u64,
+    /// The options in force, as of the last look.
+    pub(super) options: View,
     pub(super) random: Box<dyn Randomness>,
     pub(super) spares: Spares,
     /// Clients that have something to be written.
@@ -28,12 +37,12 @@ impl Worker {
     /// How many subjects are remembered; beyond it all are forgotten.
     const MAX_MATCHES: usize = 4096;
 
-    /// A worker that chooses queue-group members by `random`.
-    pub fn new(random: Box<dyn Randomness>) -> Self {
+    pub(super) fn new(options: View, random: Box<dyn Randomness>) -> Self {
         Self {
             matches: HashMap::default(),
             last: None,
             generation: 0,
+            options,
             random,
             spares: Spares::default(),
             touched: Vec::new(),
@@ -41,6 +50,13 @@ impl Worker {
             head: Vec::with_capacity(256),
             tail: Vec::with_capacity(4096),
             tally: Tally::default(),
+        }
+    }
+
+    /// Takes up the options in force, if they have changed.
+    pub(super) fn heed(&mut self, in_force: &InForce) {
+        if !in_force.is_current(&self.options) {
+            self.options = in_force.view();
         }
     }
 

@@ -68,6 +68,7 @@ impl<C: Clock> Reactor<C> {
     ) -> Self {
         let mailbox = Arc::clone(&all[index]);
         let passwords = PasswordChecker::new(Arc::clone(&mailbox));
+        let worker = core.worker(Box::new(Seeded::new(seed)));
         Self {
             core,
             clock,
@@ -76,7 +77,7 @@ impl<C: Clock> Reactor<C> {
             next: index,
             listeners,
             listening_again: None,
-            worker: Worker::new(Box::new(Seeded::new(seed))),
+            worker,
             slots: Slots::default(),
             passwords,
             buffer: vec![0; READ_BUFFER],

@@ -39,12 +39,12 @@ pub(crate) struct Monitoring {
 }
 
 impl Monitoring {
-    /// Answers at `at`, which must be on loopback unless the options say `insecure`: nobody is asked who they are.
+    /// Answers at `at`, which must be on loopback unless `about` says `insecure`: nobody is asked who they are.
     pub(crate) fn start(at: &HostPort, about: About, source: Arc<dyn Monitored>) -> Result<Self, Error> {
         let cannot = |error| Error::new(Kind::Io, format!("cannot listen for monitoring on '{at}'")).because(error);
         let listener = TcpListener::bind((at.host.as_str(), at.port)).map_err(cannot)?;
         let address = listener.local_addr()?;
-        if !address.ip().is_loopback() && !about.options.insecure {
+        if !address.ip().is_loopback() && !about.insecure {
             let text = format!(
                 "monitoring on '{at}' could be read from other machines, and asks nobody who they are: \
                  use 127.0.0.1, or spell out 'insecure'"

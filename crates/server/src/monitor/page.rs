@@ -9,6 +9,8 @@ use crosstie_core::HostPort;
 pub(crate) trait Monitored: Send + Sync + 'static {
     /// The whole.
     fn snapshot(&self) -> Snapshot;
+    /// What it was told, as it is in force.
+    fn options(&self) -> Arc<Options>;
     /// Every connection with its subscriptions.
     fn connections(&self) -> Vec<ConnectionSnapshot>;
 }
@@ -16,6 +18,10 @@ pub(crate) trait Monitored: Send + Sync + 'static {
 impl Monitored for crosstie_broker::Broker {
     fn snapshot(&self) -> Snapshot {
         Self::snapshot(self)
+    }
+
+    fn options(&self) -> Arc<Options> {
+        Self::options(self)
     }
 
     fn connections(&self) -> Vec<ConnectionSnapshot> {
@@ -26,7 +32,8 @@ impl Monitored for crosstie_broker::Broker {
 /// What does not change while a server runs.
 #[derive(Clone, Debug)]
 pub(crate) struct About {
-    pub(crate) options: Options,
+    /// Others may read it, too, although nobody is asked who they are.
+    pub(crate) insecure: bool,
     /// Where clients connect over TCP, if they do.
     pub(crate) clients: Option<HostPort>,
 }

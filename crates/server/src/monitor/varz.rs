@@ -69,7 +69,7 @@ struct SlowConsumers {
 
 pub(super) fn varz(page: &Page) -> Varz {
     let (snapshot, usage) = (page.source.snapshot(), Usage::now());
-    let options = &page.about.options;
+    let options = page.source.options();
     let clients = page.about.clients.as_ref();
     // Over the whole life of the process, as ps has it, rounded to a tenth of a percent.
     let share = usage.cpu.as_secs_f64() / snapshot.uptime.as_secs_f64().max(0.001);
