@@ -185,7 +185,7 @@ impl Client {
 
     /// Counts since the client was made.
     pub fn stats(&self) -> Stats {
-        self.shared().session().stats
+        self.shared().session().stats()
     }
 }
 

@@ -17,7 +17,7 @@ mod driver;
 mod mailbox;
 mod options;
 mod request;
-mod session;
+pub mod session;
 mod shared;
 
 pub use crate::{

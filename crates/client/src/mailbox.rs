@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The queue. One side puts, one side takes.
-pub(crate) struct Mailbox<T> {
+/// A bounded queue: one side puts, one side takes.
+pub struct Mailbox<T> {
     state: Mutex<State<T>>,
     filled: Condvar,
 }
@@ -82,6 +82,12 @@ impl<T> Mailbox<T> {
         self.wake(state);
     }
 
+    /// True if nothing is there and nothing will come.
+    pub fn has_ended(&self) -> bool {
+        let state = self.lock();
+        state.closed && state.queue.is_empty()
+    }
+
     fn wake(&self, mut state: MutexGuard<'_, State<T>>) {
         let waker = state.waker.take();
         let someone_sleeps = state.sleepers > 0;
@@ -94,7 +100,8 @@ impl<T> Mailbox<T> {
         }
     }
 
-    pub(crate) fn try_take(&self) -> Option<T> {
+    /// An item that is there already.
+    pub fn try_take(&self) -> Option<T> {
         self.lock().queue.pop_front()
     }
 

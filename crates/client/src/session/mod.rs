@@ -1,4 +1,8 @@
-//! The pure client: what the user asks and what the server says go in, bytes and deliveries come out.
+//! The pure client, for who brings a driver of their own: what the user asks and what the server says go in, bytes and deliveries come out.
+//!
+//! Programs use [`Client`](crate::Client) or [`blocking::Client`](crate::blocking::Client), which are this session with a driver. A
+//! simulation drives it itself: that is why it is public, plainly and without a feature, as the broker's `core` is. A feature would be
+//! on or off for the whole build at once, so it could hide nothing from anybody.
 //!
 //! A driver owns the connection and the clock. It asks [`Session::poll`] what to do, dials, hands in what was read
 //! ([`Session::received`]) and writes what [`Session::take_output`] gives. After every call of any method it polls again.
@@ -23,9 +27,10 @@ use crosstie_proto::nats::{
     write,
 };
 
-pub(crate) use self::pending::{Answer, Pending};
-use self::servers::Servers;
-use crate::{mailbox::Mailbox, options::ConnectOptions};
+pub use self::pending::Answer;
+use self::{pending::Pending, servers::Servers};
+pub use crate::mailbox::Mailbox;
+use crate::options::ConnectOptions;
 
 /// What happened to the connection, told to whoever listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +54,7 @@ pub enum Event {
 
 /// What a driver does next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Act {
+pub enum Act {
     /// Connect to this address, then call `dialed` or `lost`.
     Dial(Target),
     /// Read, write, and poll again at this time at the latest.
@@ -131,7 +136,7 @@ pub struct Stats {
 }
 
 /// The state of one client.
-pub(crate) struct Session {
+pub struct Session {
     options: ConnectOptions,
     servers: Servers,
     random: Box<dyn Randomness>,
@@ -146,7 +151,7 @@ pub(crate) struct Session {
     /// Those with something staged.
     touched: Vec<u64>,
     next_sid: u64,
-    pub(crate) pending: Pending,
+    pending: Pending,
     pongs: VecDeque<AfterPong>,
     next_ping: Mono,
     pings_out: u32,
@@ -154,9 +159,8 @@ pub(crate) struct Session {
     ready: Arc<Mailbox<Result<()>>>,
     ready_told: bool,
     events: Arc<Mailbox<Event>>,
-    hang_up: bool,
     draining: bool,
-    pub(crate) stats: Stats,
+    stats: Stats,
 }
 
 impl Session {
@@ -164,7 +168,12 @@ impl Session {
     /// while the rest of a large read is still being parsed.
     const MAX_STAGED: usize = 64;
 
-    pub(crate) fn new(servers: Vec<Target>, options: ConnectOptions, mut random: Box<dyn Randomness>) -> Self {
+    /// A client of these servers that has not dialed yet. `random` names its inboxes and spreads its attempts.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled, if `servers` is empty.
+    pub fn new(servers: Vec<Target>, options: ConnectOptions, mut random: Box<dyn Randomness>) -> Self {
         let pending = Pending::new(&mut *random);
         Self {
             options,
@@ -186,47 +195,52 @@ impl Session {
             ready: Arc::new(Mailbox::new(1)),
             ready_told: false,
             events: Arc::new(Mailbox::new(1024)),
-            hang_up: false,
             draining: false,
             stats: Stats::default(),
         }
     }
 
-    pub(crate) fn ready(&self) -> Arc<Mailbox<Result<()>>> {
+    /// Told once how the first attempt to connect went.
+    pub fn ready(&self) -> Arc<Mailbox<Result<()>>> {
         Arc::clone(&self.ready)
     }
 
-    pub(crate) fn events(&self) -> Arc<Mailbox<Event>> {
+    /// What happens to the connection: the newest events are dropped beyond 1024.
+    pub fn events(&self) -> Arc<Mailbox<Event>> {
         Arc::clone(&self.events)
     }
 
-    pub(crate) const fn info(&self) -> &Info {
+    /// What the server last said of itself.
+    pub const fn info(&self) -> &Info {
         &self.info
     }
 
-    pub(crate) const fn options(&self) -> &ConnectOptions {
+    /// What the client was told before it connected.
+    pub const fn options(&self) -> &ConnectOptions {
         &self.options
     }
 
-    pub(crate) fn is_connected(&self) -> bool {
+    /// True while the server lets it in.
+    pub fn is_connected(&self) -> bool {
         self.link == Link::Connected
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
+    /// True once it will not connect again.
+    pub fn is_closed(&self) -> bool {
         self.link == Link::Closed
     }
 
-    pub(crate) fn has_output(&self) -> bool {
+    /// True if [`Session::take_output`] has something to give.
+    pub fn has_output(&self) -> bool {
         !self.out.is_empty()
     }
 
     // ── what the driver does ────────────────────────────────────────────────────────────────────────────────
 
     /// What to do now. Call it again after every other call, and at the time it names.
-    pub(crate) fn poll(&mut self, now: Mono) -> Act {
+    pub fn poll(&mut self, now: Mono) -> Act {
         match self.link {
             Link::Closed => Act::End,
-            _ if self.hang_up => Act::HangUp,
             Link::Away { retry_at } if now >= retry_at => {
                 self.link = Link::Dialing;
                 Act::Dial(self.servers.next())
@@ -249,15 +263,14 @@ impl Session {
     }
 
     /// The connection is there; the server's greeting is expected.
-    pub(crate) fn dialed(&mut self, now: Mono) {
+    pub fn dialed(&mut self, now: Mono) {
         if self.link == Link::Dialing {
             self.link = Link::Greeting { until: now + self.options.connect_timeout };
         }
     }
 
     /// The connection is gone, or could not be made.
-    pub(crate) fn lost(&mut self, now: Mono, reason: Error) {
-        self.hang_up = false;
+    pub fn lost(&mut self, now: Mono, reason: Error) {
         if self.link == Link::Closed {
             return;
         }
@@ -301,7 +314,7 @@ impl Session {
     /// # Errors
     ///
     /// The server broke the protocol or refused us: hang up, and hand the error to [`Session::lost`].
-    pub(crate) fn received(&mut self, input: &mut BytesMut, now: Mono) -> Result<()> {
+    pub fn received(&mut self, input: &mut BytesMut, now: Mono) -> Result<()> {
         let result = self.read(input, now);
         self.hand_over();
         result
@@ -334,7 +347,7 @@ impl Session {
     }
 
     /// Moves what is to be written into `buffer`, which is empty.
-    pub(crate) fn take_output(&mut self, buffer: &mut Vec<u8>) {
+    pub fn take_output(&mut self, buffer: &mut Vec<u8>) {
         std::mem::swap(&mut self.out, buffer);
         self.make_room();
     }
@@ -434,9 +447,7 @@ impl Session {
         self.link = Link::Connected;
         self.next_ping = now + self.options.ping_interval;
         self.servers.succeeded();
-        let mut sids: Vec<u64> = self.wishes.keys().copied().collect();
-        sids.sort_unstable();
-        for sid in sids {
+        for sid in self.sids() {
             let Some(wish) = self.wishes.get_mut(&sid) else {
                 continue;
             };
@@ -501,7 +512,7 @@ impl Session {
     /// # Errors
     ///
     /// `Closed`, `TooLarge`, or `Full` if the server is away and what is kept for it has reached its limit.
-    pub(crate) fn publish(&mut self, message: &Message) -> Result<bool> {
+    pub fn publish(&mut self, message: &Message) -> Result<bool> {
         self.check_open()?;
         let size = message.payload.len() + headers_len(&message.headers);
         if self.info.max_payload > 0 && size > self.info.max_payload {
@@ -528,7 +539,7 @@ impl Session {
     }
 
     /// Something to wait on until there is room for more output.
-    pub(crate) fn wait_for_room(&mut self) -> Arc<Mailbox<()>> {
+    pub fn wait_for_room(&mut self) -> Arc<Mailbox<()>> {
         let mailbox = Arc::new(Mailbox::new(1));
         if self.has_room() {
             // The driver was faster than whoever asks: nobody would tell it later.
@@ -549,7 +560,12 @@ impl Session {
         }
     }
 
-    pub(crate) fn subscribe(&mut self, pattern: Bytes, queue: Option<Bytes>) -> Result<(u64, Arc<Mailbox<Message>>)> {
+    /// Subscribes; on every connection to come as well. Gives the id to end it by, and where its messages come to.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`.
+    pub fn subscribe(&mut self, pattern: Bytes, queue: Option<Bytes>) -> Result<(u64, Arc<Mailbox<Message>>)> {
         self.check_open()?;
         let mailbox = Arc::new(Mailbox::new(self.options.subscription_capacity));
         let sid = self.next_sid;
@@ -573,7 +589,7 @@ impl Session {
     }
 
     /// Ends a subscription: now, or after `max` messages in all.
-    pub(crate) fn unsubscribe(&mut self, sid: u64, max: Option<u64>) {
+    pub fn unsubscribe(&mut self, sid: u64, max: Option<u64>) {
         let connected = self.is_connected();
         let Some(wish) = self.wishes.get_mut(&sid) else { return };
         let max = max.filter(|max| *max > wish.delivered);
@@ -587,7 +603,7 @@ impl Session {
     }
 
     /// Ends a subscription, but delivers what is under way first.
-    pub(crate) fn drain_subscription(&mut self, sid: u64) {
+    pub fn drain_subscription(&mut self, sid: u64) {
         if !self.is_connected() {
             self.close_wishes(&[sid]);
             return;
@@ -596,8 +612,13 @@ impl Session {
         self.ping(AfterPong::Ended(vec![sid]));
     }
 
-    /// Sends a request; its answers come to the mailbox. `Ok(None)` as with `publish`.
-    pub(crate) fn request(&mut self, mut message: Message, max: u64) -> Result<Option<Answer>> {
+    /// Sends a request; its answers come to the mailbox. `Ok(None)` where `publish` gives `Ok(false)`. Call [`Session::forget`] when nobody
+    /// waits for them any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::publish`], and `Limit` if too many requests wait already.
+    pub fn request(&mut self, mut message: Message, max: u64) -> Result<Option<Answer>> {
         self.check_open()?;
         if !self.pending.has_inbox() {
             let (sid, _) = self.subscribe(self.pending.pattern(), None)?;
@@ -618,13 +639,32 @@ impl Session {
         }
     }
 
+    /// Expects no more answers to a request.
+    pub fn forget(&mut self, token: u64) {
+        self.pending.forget(token);
+    }
+
+    /// Bytes that wait: to be written now, and to be published once the server is back.
+    pub const fn waiting(&self) -> (usize, usize) {
+        (self.out.len(), self.kept.len())
+    }
+
+    /// Counts since the client was made.
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+
     /// A subject nobody else uses.
-    pub(crate) fn new_inbox(&mut self) -> Subject {
+    pub fn new_inbox(&mut self) -> Subject {
         pending::inbox_subject(&mut *self.random)
     }
 
     /// Something to wait on until the server has read all that was written so far.
-    pub(crate) fn flush(&mut self) -> Result<Arc<Mailbox<Result<()>>>> {
+    ///
+    /// # Errors
+    ///
+    /// `Disconnected` if the server is away, `Closed`.
+    pub fn flush(&mut self) -> Result<Arc<Mailbox<Result<()>>>> {
         self.check_open()?;
         if !self.is_connected() {
             return Err(Error::new(Kind::Disconnected, "the server is away: nothing can be flushed to it now"));
@@ -635,7 +675,11 @@ impl Session {
     }
 
     /// Ends all subscriptions, delivers and writes what is under way, then closes.
-    pub(crate) fn drain(&mut self) -> Result<Arc<Mailbox<Result<()>>>> {
+    ///
+    /// # Errors
+    ///
+    /// `Closed`.
+    pub fn drain(&mut self) -> Result<Arc<Mailbox<Result<()>>>> {
         self.check_open()?;
         let mailbox = Arc::new(Mailbox::new(1));
         if !self.is_connected() {
@@ -644,7 +688,7 @@ impl Session {
             return Ok(mailbox);
         }
         self.draining = true;
-        let sids: Vec<u64> = self.wishes.keys().copied().collect();
+        let sids = self.sids();
         for sid in &sids {
             write::unsubscribe(&mut self.out, *sid, None);
         }
@@ -654,7 +698,7 @@ impl Session {
     }
 
     /// Closes at once.
-    pub(crate) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.end();
     }
 
@@ -668,6 +712,13 @@ impl Session {
     fn ping(&mut self, then: AfterPong) {
         write::ping(&mut self.out);
         self.pongs.push_back(then);
+    }
+
+    /// Every subscription, in the order they were made: a map's own order would differ from run to run.
+    fn sids(&self) -> Vec<u64> {
+        let mut sids: Vec<u64> = self.wishes.keys().copied().collect();
+        sids.sort_unstable();
+        sids
     }
 
     fn close_wishes(&mut self, sids: &[u64]) {
@@ -690,7 +741,7 @@ impl Session {
             return;
         }
         self.link = Link::Closed;
-        let sids: Vec<u64> = self.wishes.keys().copied().collect();
+        let sids = self.sids();
         self.close_wishes(&sids);
         let closed = || Error::new(Kind::Closed, "the client was closed meanwhile");
         self.pending.fail_all(closed);
