@@ -369,7 +369,8 @@ impl Connection {
     fn connect(&mut self, core: &Core, worker: &mut Worker, json: &[u8], now: Mono) -> Option<Next> {
         let Ok(connect) = self.connect.amended(json) else { return Some(self.close()) };
         if std::mem::replace(&mut self.is_introduced, true) {
-            self.forget_subscriptions(core);
+            // A second introduction starts over.
+            core.forget_subscriptions(&self.peer);
         }
         *self.connect = connect;
         let (peer, connect) = (&self.peer, &self.connect);
@@ -389,14 +390,6 @@ impl Connection {
                 Some(Next::Check(check))
             }
             Verdict::Refuse => Some(self.refuse(core, worker)),
-        }
-    }
-
-    /// A second introduction starts over.
-    fn forget_subscriptions(&self, core: &Core) {
-        let subscriptions = std::mem::take(&mut *lock(&self.peer.subscriptions));
-        for subscription in subscriptions.into_values() {
-            core.directory.remove(&subscription);
         }
     }
 

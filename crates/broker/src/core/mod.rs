@@ -31,7 +31,7 @@ mod subscription;
 mod worker;
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -78,7 +78,8 @@ pub struct Core {
     started: Mono,
     started_wall: Wall,
     directory: Directory,
-    peers: Mutex<HashMap<u64, Arc<Peer>, foldhash::fast::RandomState>>,
+    /// By number, so that whatever is done to all of them is done in an order that a seed replays.
+    peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
     next_id: AtomicU64,
     unauthenticated: AtomicUsize,
     lame_duck: AtomicBool,
@@ -176,10 +177,7 @@ impl Core {
     /// Forgets a connection whose transport has ended.
     pub fn close(&self, connection: Connection, worker: &mut Worker) {
         let peer = connection.into_peer(self);
-        let subscriptions = std::mem::take(&mut *lock(&peer.subscriptions));
-        for subscription in subscriptions.into_values() {
-            self.directory.remove(&subscription);
-        }
+        self.forget_subscriptions(&peer);
         lock(&peer.outbox).close();
         peer.report(&self.counters.pending_bytes);
         peer.link.shutdown();
@@ -227,7 +225,13 @@ impl Core {
         self.tell_info(worker);
     }
 
-    /// Every connection there is now.
+    fn forget_subscriptions(&self, peer: &Peer) {
+        for subscription in peer.take_subscriptions() {
+            self.directory.remove(&subscription);
+        }
+    }
+
+    /// Every connection there is now, by number.
     pub fn peers(&self) -> Vec<Arc<Peer>> {
         lock(&self.peers).values().cloned().collect()
     }
@@ -328,9 +332,7 @@ impl Core {
 
     /// Every connection at `now`, by number.
     pub fn connections(&self, with_subscriptions: bool, now: Mono, wall: Wall) -> Vec<ConnectionSnapshot> {
-        let mut peers = self.peers();
-        peers.sort_by_key(|peer| peer.id);
-        peers.iter().map(|peer| connection_snapshot(peer, with_subscriptions, now, wall)).collect()
+        self.peers().iter().map(|peer| connection_snapshot(peer, with_subscriptions, now, wall)).collect()
     }
 }
 

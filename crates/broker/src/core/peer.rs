@@ -104,6 +104,14 @@ impl Peer {
         self.id
     }
 
+    /// Takes all its subscriptions, by id: the order in which they leave the index decides what the index looks like afterwards, and a map's
+    /// own order would differ from run to run.
+    pub(super) fn take_subscriptions(&self) -> Vec<Arc<Subscription>> {
+        let mut taken: Vec<_> = std::mem::take(&mut *lock(&self.subscriptions)).into_values().collect();
+        taken.sort_unstable_by(|one, other| one.sid.cmp(&other.sid));
+        taken
+    }
+
     /// Writes what waits. `total` is the sum over all clients, kept true within one flush of each.
     pub(super) fn flush(&self, spares: &mut Spares, writable: bool, now: Mono, total: &AtomicU64) -> Flushed {
         let flushed = flush(&self.outbox, &*self.link, spares, writable, now);
