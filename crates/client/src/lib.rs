@@ -14,6 +14,7 @@
 pub mod blocking;
 mod client;
 mod driver;
+mod feed;
 mod mailbox;
 mod options;
 mod request;

@@ -22,15 +22,15 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use crosstie_core::{Credentials, Error, Headers, Kind, Message, Mono, Randomness, Result, Subject, Target};
 use crosstie_proto::nats::{
-    Connect, Info, decode_headers,
+    Connect, Familiar, Info, decode_headers,
     server_op::{Msg, Parsed, ServerOp, parse},
     write,
 };
 
 pub use self::pending::Answer;
 use self::{pending::Pending, servers::Servers};
-pub use crate::mailbox::Mailbox;
-use crate::options::ConnectOptions;
+pub use crate::{feed::Feed, mailbox::Mailbox};
+use crate::{feed::Parcel, options::ConnectOptions};
 
 /// What happened to the connection, told to whoever listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,14 +96,14 @@ enum AfterPong {
 struct Wish {
     pattern: Bytes,
     queue: Option<Bytes>,
-    mailbox: Arc<Mailbox<Message>>,
+    feed: Arc<Feed>,
     delivered: u64,
     /// Delivered before the current connection, which the server does not know of.
     before: u64,
     max: Option<u64>,
     last_subject: Option<Subject>,
-    /// Received, but not yet in the mailbox: it goes there with others in one step.
-    staged: Vec<Message>,
+    /// Received, but not yet in the feed: it goes there with others in one step.
+    staged: Parcel,
     slow: bool,
 }
 
@@ -112,7 +112,7 @@ impl Wish {
         if self.staged.is_empty() {
             return;
         }
-        let was_slow = std::mem::replace(&mut self.slow, !self.mailbox.put_all(&mut self.staged));
+        let was_slow = std::mem::replace(&mut self.slow, !self.feed.put(std::mem::take(&mut self.staged)));
         if self.slow && !was_slow {
             events.put(Event::SlowSubscription(String::from_utf8_lossy(&self.pattern).into_owned()));
         }
@@ -150,6 +150,9 @@ pub struct Session {
     wishes: HashMap<u64, Wish, foldhash::fast::RandomState>,
     /// Those with something staged.
     touched: Vec<u64>,
+    /// How the last plain message began, to read those like it faster; and for whom it was.
+    familiar: Familiar,
+    familiar_to: Option<(u64, Subject)>,
     next_sid: u64,
     pending: Pending,
     pongs: VecDeque<AfterPong>,
@@ -186,6 +189,8 @@ impl Session {
             kept: Vec::new(),
             wishes: HashMap::default(),
             touched: Vec::new(),
+            familiar: Familiar::default(),
+            familiar_to: None,
             next_sid: 1,
             pending,
             pongs: VecDeque::new(),
@@ -327,7 +332,11 @@ impl Session {
         self.wanted = 0;
         let chunk = input.split().freeze();
         let mut at = 0;
-        while at < chunk.len() {
+        loop {
+            at += self.take_alike(&chunk, at);
+            if at == chunk.len() {
+                return Ok(());
+            }
             match parse(&chunk[at..]) {
                 Parsed::Op { op, len } => {
                     at += len;
@@ -343,7 +352,31 @@ impl Session {
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Takes as many plain messages as follow at `start` with a head like the last one's; says how many bytes they took up.
+    fn take_alike(&mut self, chunk: &Bytes, start: usize) -> usize {
+        let mut at = start;
+        let Some((sid, subject)) = &self.familiar_to else { return 0 };
+        // Where a maximum has to be counted up to, each message is looked at on its own.
+        let Some(wish) = self.wishes.get_mut(sid).filter(|wish| wish.max.is_none()) else { return 0 };
+        while let Some(found) = self.familiar.recognize(&chunk[at..]) {
+            if wish.staged.is_empty() {
+                self.touched.push(*sid);
+            }
+            if !wish.staged.takes(subject, chunk, Self::MAX_STAGED) {
+                break;
+            }
+            wish.staged.note(at + found.body.start..at + found.body.end);
+            wish.delivered += 1;
+            self.stats.in_msgs += 1;
+            self.stats.in_bytes += found.body.len() as u64;
+            at += found.len;
+            if wish.staged.len() >= Self::MAX_STAGED {
+                wish.hand_over(&self.events);
+            }
+        }
+        at - start
     }
 
     /// Moves what is to be written into `buffer`, which is empty.
@@ -488,7 +521,11 @@ impl Session {
         if wish.staged.is_empty() {
             self.touched.push(msg.sid);
         }
-        wish.staged.push(message);
+        if msg.reply.is_none() && msg.header_len.is_none() && wish.max.is_none() {
+            self.familiar.learn(msg);
+            self.familiar_to = Some((msg.sid, message.subject.clone()));
+        }
+        wish.staged.add(message);
         if is_last {
             self.close_wishes(&[msg.sid]);
         } else if wish.staged.len() >= Self::MAX_STAGED {
@@ -513,8 +550,19 @@ impl Session {
     ///
     /// `Closed`, `TooLarge`, or `Full` if the server is away and what is kept for it has reached its limit.
     pub fn publish(&mut self, message: &Message) -> Result<bool> {
+        self.publish_parts(&message.subject, message.reply.as_ref(), &message.headers, &message.payload)
+    }
+
+    /// As [`Session::publish`], where there is no message to begin with.
+    pub(crate) fn publish_parts(
+        &mut self,
+        subject: &Subject,
+        reply: Option<&Subject>,
+        headers: &Headers,
+        payload: &[u8],
+    ) -> Result<bool> {
         self.check_open()?;
-        let size = message.payload.len() + headers_len(&message.headers);
+        let size = payload.len() + headers_len(headers);
         if self.info.max_payload > 0 && size > self.info.max_payload {
             let text = format!(
                 "payload and headers have {size} bytes, the server accepts {}: split the message",
@@ -531,10 +579,9 @@ impl Session {
             return Err(Error::new(Kind::Full, text));
         }
         let out = if self.link == Link::Connected { &mut self.out } else { &mut self.kept };
-        let reply = message.reply.as_ref().map(Subject::as_bytes);
-        write::publish(out, message.subject.as_bytes(), reply, &message.headers, &message.payload);
+        write::publish(out, subject.as_bytes(), reply.map(Subject::as_bytes), headers, payload);
         self.stats.out_msgs += 1;
-        self.stats.out_bytes += message.payload.len() as u64;
+        self.stats.out_bytes += payload.len() as u64;
         Ok(true)
     }
 
@@ -565,9 +612,9 @@ impl Session {
     /// # Errors
     ///
     /// `Closed`.
-    pub fn subscribe(&mut self, pattern: Bytes, queue: Option<Bytes>) -> Result<(u64, Arc<Mailbox<Message>>)> {
+    pub fn subscribe(&mut self, pattern: Bytes, queue: Option<Bytes>) -> Result<(u64, Arc<Feed>)> {
         self.check_open()?;
-        let mailbox = Arc::new(Mailbox::new(self.options.subscription_capacity));
+        let feed = Arc::new(Feed::new(self.options.subscription_capacity));
         let sid = self.next_sid;
         self.next_sid += 1;
         if self.is_connected() {
@@ -576,16 +623,16 @@ impl Session {
         let wish = Wish {
             pattern,
             queue,
-            mailbox: Arc::clone(&mailbox),
+            feed: Arc::clone(&feed),
             delivered: 0,
             before: 0,
             max: None,
             last_subject: None,
-            staged: Vec::new(),
+            staged: Parcel::default(),
             slow: false,
         };
         self.wishes.insert(sid, wish);
-        Ok((sid, mailbox))
+        Ok((sid, feed))
     }
 
     /// Ends a subscription: now, or after `max` messages in all.
@@ -725,7 +772,7 @@ impl Session {
         for sid in sids {
             if let Some(mut wish) = self.wishes.remove(sid) {
                 wish.hand_over(&self.events);
-                wish.mailbox.close();
+                wish.feed.close();
             }
         }
     }
