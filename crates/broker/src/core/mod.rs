@@ -27,6 +27,7 @@ mod peer;
 mod permissions;
 mod quote;
 mod reload;
+mod stage;
 mod subscription;
 mod worker;
 
@@ -178,7 +179,7 @@ impl Core {
     pub fn close(&self, connection: Connection, worker: &mut Worker) {
         let peer = connection.into_peer(self);
         self.forget_subscriptions(&peer);
-        lock(&peer.outbox).close();
+        peer.close();
         peer.report(&self.counters.pending_bytes);
         peer.link.shutdown();
         lock(&self.peers).remove(&peer.id);
@@ -192,6 +193,7 @@ impl Core {
         worker.heed(&self.in_force);
         let mut crowded = false;
         worker.unflushed = 0;
+        self.unload(worker);
         let mut touched = std::mem::take(&mut worker.touched);
         for peer in touched.drain(..) {
             peer.flush(&mut worker.spares, false, now, &self.counters.pending_bytes);
@@ -238,7 +240,7 @@ impl Core {
 
     /// Ends a connection from any thread; its reactor sees its transport end.
     pub fn disconnect(&self, peer: &Peer) {
-        lock(&peer.outbox).close();
+        peer.close();
         peer.report(&self.counters.pending_bytes);
         peer.link.shutdown();
     }
@@ -255,10 +257,31 @@ impl Core {
 
     /// Appends protocol text for `peer`.
     fn append(&self, worker: &mut Worker, peer: &Arc<Peer>, text: &[u8]) {
+        if let Some(stage) = worker.stages.filled(peer) {
+            // What was delivered before goes before it.
+            self.unload_one(worker, stage);
+        }
         let limit = worker.options.limits.max_pending;
-        let appended =
-            lock(&peer.outbox).append(limit, &mut worker.spares, text.len(), |out| out.extend_from_slice(text));
+        let appended = lock(&peer.outbox).append(limit, &mut worker.spares, text);
         self.appended(worker, peer, appended);
+    }
+
+    /// Moves what was delivered to the outboxes.
+    fn unload(&self, worker: &mut Worker) {
+        let mut filled = worker.stages.take_filled();
+        for stage in filled.drain(..) {
+            self.unload_one(worker, stage);
+        }
+        worker.stages.reuse(filled);
+    }
+
+    /// Moves what is on one stage, and says whose it is.
+    fn unload_one(&self, worker: &mut Worker, stage: u32) -> Option<Arc<Peer>> {
+        let (peer, load) = worker.stages.empty(stage)?;
+        let limit = worker.options.limits.max_pending;
+        let appended = lock(&peer.outbox).accept(limit, &mut worker.spares, load);
+        self.appended(worker, &peer, appended);
+        Some(peer)
     }
 
     /// Sees to what an append asks for.
@@ -272,12 +295,7 @@ impl Core {
 
     /// Ends a client that does not keep up, and counts what is lost with it.
     fn cut_off(&self, peer: &Peer) {
-        let mut outbox = lock(&peer.outbox);
-        let lost = outbox.queued_msgs();
-        if !outbox.close() {
-            return;
-        }
-        drop(outbox);
+        let Some(lost) = peer.close() else { return };
         count(&self.counters.slow_consumers, 1);
         count(&self.counters.slow_consumer_msgs, lost);
         peer.report(&self.counters.pending_bytes);

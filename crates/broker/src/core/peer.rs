@@ -65,6 +65,8 @@ pub struct Peer {
     pub(super) about: Mutex<About>,
     /// Takes headers; else they are cut off before it gets a message.
     pub(super) takes_headers: AtomicBool,
+    /// Takes nothing more, so that a message for one of a queue group goes to another.
+    pub(super) is_closed: AtomicBool,
     /// Gets its own messages, too.
     pub(super) echo: AtomicBool,
     /// The reply subjects of what it receives have to be noted.
@@ -90,6 +92,7 @@ impl Peer {
             standing: Mutex::default(),
             about: Mutex::new(About { last_activity: now, ..About::default() }),
             takes_headers: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             echo: AtomicBool::new(true),
             notes_replies: AtomicBool::new(false),
             takes_info: AtomicBool::new(false),
@@ -117,13 +120,24 @@ impl Peer {
         let flushed = flush(&self.outbox, &*self.link, spares, writable, now);
         match flushed {
             Flushed::Blocked => self.link.watch_writable(),
-            Flushed::Failed => self.link.shutdown(),
+            Flushed::Failed => {
+                self.close();
+                self.link.shutdown();
+            }
             Flushed::Done => {}
         }
         if flushed != Flushed::Done || self.reported.load(Ordering::Relaxed) != 0 {
             self.report(total);
         }
         flushed
+    }
+
+    /// Takes nothing more and forgets what waits. How many messages that were, if it was open.
+    pub(super) fn close(&self) -> Option<u64> {
+        self.is_closed.store(true, Ordering::Relaxed);
+        let mut outbox = lock(&self.outbox);
+        let lost = outbox.queued_msgs();
+        outbox.close().then_some(lost)
     }
 
     // Relaxed is enough: the sum is a bound on memory, not a signal.
