@@ -257,10 +257,8 @@ impl Core {
 
     /// Appends protocol text for `peer`.
     fn append(&self, worker: &mut Worker, peer: &Arc<Peer>, text: &[u8]) {
-        if let Some(stage) = worker.stages.filled(peer) {
-            // What was delivered before goes before it.
-            self.unload_one(worker, stage);
-        }
+        // What was delivered before is written before it, to whomever: a PONG says that it has been.
+        self.unload(worker);
         let limit = worker.options.limits.max_pending;
         let appended = lock(&peer.outbox).append(limit, &mut worker.spares, text);
         self.appended(worker, peer, appended);

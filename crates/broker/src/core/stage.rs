@@ -54,14 +54,6 @@ impl Stages {
         load
     }
 
-    /// The number of the client's stage, if that holds something.
-    pub(super) fn filled(&self, peer: &Peer) -> Option<u32> {
-        if self.filled.is_empty() {
-            return None;
-        }
-        self.numbers.get(&peer.id).copied().filter(|number| self.waiting(*number) > 0)
-    }
-
     /// The numbers of those that hold something, to be emptied by [`Stages::empty`]. One that was emptied and filled again comes twice.
     pub(super) fn take_filled(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.filled)
@@ -138,7 +130,6 @@ mod tests {
         for number in [numbers[2], numbers[0], numbers[2]] {
             stages.fill(number, &mut spares).add(&[b"ab"], None, 0);
         }
-        assert_eq!((stages.filled(&peers[0]), stages.filled(&peers[1])), (Some(numbers[0]), None));
         stages.empty(numbers[0]);
         stages.fill(numbers[0], &mut spares).add(&[b"c"], None, 0);
         assert_eq!(emptied(&mut stages), [(9, 4), (7, 1)]);
@@ -154,7 +145,6 @@ mod tests {
         stages.fill(number, &mut spares).add(&[b"abc"], None, 0);
         stages.forget();
         assert_eq!(Arc::strong_count(&idle), 1);
-        assert_eq!(stages.filled(&busy), Some(0));
         assert_eq!(stages.number(&idle), 1);
         assert_eq!(emptied(&mut stages), [(2, 3)]);
     }
