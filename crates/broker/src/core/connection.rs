@@ -13,7 +13,7 @@ use crosstie_proto::nats::{
 use memchr::memchr;
 
 use super::{
-    Core, MAX_UNFLUSHED,
+    Core, MAX_TURN, MAX_UNFLUSHED,
     auth::{PasswordCheck, Shown, Verdict, admission, judge},
     counters::count,
     lock::lock,
@@ -30,6 +30,8 @@ const MAX_KEPT: usize = 1024;
 const SPARED_HELD: usize = 4096;
 /// How long after `CONNECT` the first `PING` goes out, to measure the round trip.
 const FIRST_PING: Duration = Duration::from_secs(2);
+/// After this long, whoever has had its turn has another: the others that wait come first.
+const NEXT_TURN: Duration = Duration::from_nanos(1);
 /// How long a client waits that writes to one who is far behind.
 pub const PAUSE: Duration = Duration::from_millis(2);
 
@@ -38,7 +40,8 @@ pub const PAUSE: Duration = Duration::from_millis(2);
 pub enum Next {
     /// Read on when there is something.
     Read,
-    /// Read on at this time, not before: those it writes to are far behind.
+    /// Read on at this time, not before: those it writes to are far behind, or it has had its turn. Then hand in nothing first, for
+    /// what it has sent already.
     Pause(Mono),
     /// Run the check off the reactor, hand its outcome to [`Core::checked`], and read nothing meanwhile.
     Check(PasswordCheck),
@@ -184,6 +187,7 @@ impl Core {
                 return connection.close_with(self, worker, "Authorization Violation");
             }
         }
+        worker.spent = 0;
         let mut next = connection.digest(self, worker, bytes, now);
         let total = connection.count_held(self);
         if connection.held.capacity() > SPARED_HELD && total > worker.options.limits.max_held_input_total as u64 {
@@ -292,6 +296,9 @@ impl Connection {
             at += used;
             if used == 0 || next.is_some() {
                 return (at, next);
+            }
+            if worker.spent > MAX_TURN {
+                return (at, Some(Next::Pause(now + NEXT_TURN)));
             }
             if worker.unflushed > MAX_UNFLUSHED && core.flush(worker, now) {
                 return (at, Some(Next::Pause(now + PAUSE)));

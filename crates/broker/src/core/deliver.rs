@@ -7,7 +7,7 @@ use crosstie_core::Mono;
 use crosstie_proto::nats::{client_op::Pub, write::push_decimal};
 
 use super::{
-    Core,
+    Core, DELIVERY,
     index::{Matched, Target},
     lock::lock,
     peer::{Peer, Subscription},
@@ -101,6 +101,7 @@ impl Core {
             _ => worker.add_in_parts(target, delivery, strip),
         };
         worker.unflushed += size;
+        worker.spent += size + DELIVERY;
         worker.tally.out_msgs += 1;
         worker.tally.out_bytes += payload as u64;
         true

@@ -71,6 +71,12 @@ pub const NATS_VERSION: &str = "2.9.25";
 /// fan-out can pile up.
 const MAX_UNFLUSHED: usize = 4 * 1024 * 1024;
 
+/// What one client's input may earn others before those who wait get their turn: a byte counts one, a delivery [`DELIVERY`] more.
+/// This much takes about two milliseconds.
+const MAX_TURN: usize = 8 * 1024 * 1024;
+/// What a delivery costs besides its bytes, as so many bytes.
+const DELIVERY: usize = 64;
+
 /// What all connections share.
 pub struct Core {
     in_force: InForce,

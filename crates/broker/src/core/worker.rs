@@ -30,6 +30,8 @@ pub struct Worker {
     pub(super) touched: Vec<Arc<Peer>>,
     /// Bytes appended since the last flush.
     pub(super) unflushed: usize,
+    /// What the input of this turn has earned others, measured as `MAX_TURN` is.
+    pub(super) spent: usize,
     /// The frame being delivered, where its parts are not found ready: up to the subscription's id, and what follows up to the body.
     pub(super) head: Vec<u8>,
     pub(super) tail: Vec<u8>,
@@ -53,6 +55,7 @@ impl Worker {
             stages: Stages::default(),
             touched: Vec::new(),
             unflushed: 0,
+            spent: 0,
             head: Vec::with_capacity(256),
             tail: Vec::with_capacity(256),
             tally: Tally::default(),

@@ -20,7 +20,7 @@ use self::{link::SocketLink, mailbox::WAKE, password::PasswordChecker, slots::Sl
 use crate::core::{Connection, Core, Next, PAUSE, Worker};
 
 /// What is read from a connection at most before others get their turn. `docs/decisions/0002-reactor.md` has the measurement.
-const READ_BUFFER: usize = 256 * 1024;
+const READ_BUFFER: usize = 512 * 1024;
 /// How many connections are accepted in a row.
 const MAX_ACCEPTS: usize = 64;
 /// The longest a reactor sleeps while it has connections: a bound on how late anything due is noticed.
