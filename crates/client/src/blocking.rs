@@ -188,6 +188,11 @@ impl Client {
         self.shared().session().new_inbox()
     }
 
+    /// What happens to the connection. There is one queue of events, bounded to 1024: the newest are dropped beyond it.
+    pub fn events(&self) -> Events {
+        Events::new(self.shared().session().events())
+    }
+
     /// Counts since the client was made.
     pub fn stats(&self) -> Stats {
         self.shared().session().stats()

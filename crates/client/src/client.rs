@@ -188,7 +188,7 @@ impl Client {
 
     /// What happens to the connection. There is one queue of events, bounded to 1024: the newest are dropped beyond it.
     pub fn events(&self) -> Events {
-        Events { mailbox: self.shared().session().events() }
+        Events::new(self.shared().session().events())
     }
 
     /// Counts since the client was made.
@@ -290,6 +290,10 @@ pub struct Events {
 }
 
 impl Events {
+    pub(crate) const fn new(mailbox: Arc<Mailbox<Event>>) -> Self {
+        Self { mailbox }
+    }
+
     /// The next event; `None` once the client is closed.
     pub async fn next(&mut self) -> Option<Event> {
         self.mailbox.take().await

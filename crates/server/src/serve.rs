@@ -7,7 +7,7 @@ use crosstie_core::{Endpoint, Error, HostPort, Kind, Result, Target};
 use crosstie_net::SocketListener;
 
 use crate::{
-    config::differing,
+    config::{Layers, differing},
     monitor::{About, Monitoring},
     process::{Log, PidFile, PortsFile, SignalCommand, Signals},
     settings::Settings,
@@ -225,25 +225,12 @@ fn put_in_force(log: &Log, broker: Option<&Broker>, current: &Settings, new: Set
     Ok(new)
 }
 
-/// What `crosstie serve` was asked for.
-#[derive(Clone, Debug, Default)]
-pub struct ServeRequest {
-    /// The file, the environment and the flags.
-    pub layers: crate::config::Layers,
-    /// Print the configuration in force with the origin of each value, and end.
-    pub print_config: bool,
-}
-
 /// Runs `crosstie serve`. Blocks until the server has ended.
 ///
 /// # Errors
 ///
 /// What is wrong with the configuration, or keeps the server from starting.
-pub fn main_serve(request: ServeRequest) -> Result<(), Error> {
-    let loaded = request.layers.load()?;
-    if request.print_config {
-        print!("{}", crate::config::commented(&loaded));
-        return Ok(());
-    }
-    serve_until_signalled(loaded.settings, move || Ok(request.layers.load()?.settings))
+pub fn main_serve(layers: Layers) -> Result<()> {
+    let loaded = layers.load()?;
+    serve_until_signalled(loaded.settings, move || Ok(layers.load()?.settings))
 }

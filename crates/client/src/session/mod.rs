@@ -178,9 +178,10 @@ impl Session {
     /// When it is polled, if `servers` is empty.
     pub fn new(servers: Vec<Target>, options: ConnectOptions, mut random: Box<dyn Randomness>) -> Self {
         let pending = Pending::new(&mut *random);
+        let servers = Servers::new(servers, options.shuffle.then_some(&mut *random));
         Self {
             options,
-            servers: Servers::new(servers),
+            servers,
             random,
             link: Link::Away { retry_at: Mono::ZERO },
             info: Info::default(),
@@ -402,7 +403,7 @@ impl Session {
     fn greeted(&mut self, json: &[u8]) -> Result<()> {
         self.info = serde_json::from_slice(json)
             .map_err(|error| Error::new(Kind::Protocol, "the server's greeting cannot be read").because(error))?;
-        self.servers.learn(&self.info.connect_urls);
+        self.servers.learn(&self.info.connect_urls, self.options.shuffle.then_some(&mut *self.random));
         if self.info.ldm {
             self.events.put(Event::LameDuck);
         }

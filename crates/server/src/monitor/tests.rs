@@ -96,7 +96,11 @@ fn a_wrong_question_is_answered_with_what_would_be_right() {
     let monitoring = start(&Arc::new(Fake::default()));
     for (path, part) in [
         ("/connz?sort=size", "expected cid, start"),
-        ("/connz?limit=many", "invalid digit"),
+        ("/connz?limit=many", "expected a whole number, found 'many'"),
+        ("/connz?sort=stop", "closed connections"),
+        ("/connz?subs=2", "expected 1, true"),
+        ("/connz?auth=x", "expected 1, true"),
+        ("/connz?cid=x", "expected a number"),
         ("/connz?state=odd", "expected open"),
         ("/subsz?test=a..b", "token 2"),
     ] {
