@@ -128,9 +128,9 @@ fn code_1_is_failed() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = format!("tcp://{}", taken.local_addr().unwrap());
     let output = run(&mut crosstie(&["--json", "serve", "--listen", &at]));
-    let lines =
+    let mut lines =
         text(&output.stderr).lines().map(|line| serde_json::from_str::<Value>(line).expect("the log is JSON, too"));
-    assert_eq!(lines.last().unwrap()["error"]["kind"], "io");
+    assert_eq!(lines.next_back().unwrap()["error"]["kind"], "io");
     assert_eq!(output.status.code(), Some(1));
 }
 

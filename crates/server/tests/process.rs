@@ -165,8 +165,8 @@ fn a_harness_finds_everything_it_looks_for() {
     // The connection that read INFO may not have been forgotten yet.
     let probe = connz["connections"].as_array().unwrap().iter().find(|connection| connection["name"] == "probe");
     assert_eq!(probe.unwrap()["subscriptions_list_detail"][0]["qgroup"], "q", "{connz}");
-    assert_eq!(get(&monitoring, "/subsz?test=a.b")["total"], 1);
-    assert_eq!(get(&monitoring, "/subsz?test=b.b")["total"], 0);
+    assert_eq!(get(&monitoring, "/subsz?subs=1&test=a.b")["total"], 1);
+    assert_eq!(get(&monitoring, "/subsz?subs=1&test=b.b")["total"], 0);
 
     served.signal("quit");
     assert!(served.end().success());
