@@ -96,7 +96,7 @@ impl Broker {
 
     /// Puts other options in force while the broker runs. When it returns, they are.
     ///
-    /// `server_name`, `advertise_host` and `reactors` need a new start; everything else may change, and no connection ends but for
+    /// `server_name`, `advertise_host`, `reactors` and `spin` need a new start; everything else may change, and no connection ends but for
     /// the reason given here:
     ///
     /// * Users, token, `no_auth_user`: whoever was let in by a name, password or token that is no longer there, is cut off

@@ -103,6 +103,7 @@ fn refuse_fixed(before: &Options, after: &Options) -> Result<(), Error> {
         ("server_name", before.server_name != after.server_name),
         ("advertise_host", before.advertise_host != after.advertise_host),
         ("reactors", before.reactors != after.reactors),
+        ("spin", before.spin != after.spin),
     ];
     let changed: Vec<_> = fixed.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();
     if changed.is_empty() {

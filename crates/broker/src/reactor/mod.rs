@@ -8,6 +8,7 @@ mod link;
 mod mailbox;
 mod password;
 mod slots;
+mod spin;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -16,7 +17,7 @@ use crosstie_net::{Peer, SocketListener, SocketTransport};
 use crosstie_sys::{Event, Interest};
 
 pub(crate) use self::mailbox::{Command, Mailbox};
-use self::{link::SocketLink, mailbox::WAKE, password::PasswordChecker, slots::Slots};
+use self::{link::SocketLink, mailbox::WAKE, password::PasswordChecker, slots::Slots, spin::Spin};
 use crate::core::{Connection, Core, Next, PAUSE, Worker};
 
 /// What is read from a connection at most before others get their turn. `docs/decisions/0002-reactor.md` has the measurement.
@@ -53,6 +54,7 @@ pub(crate) struct Reactor<C> {
     worker: Worker,
     slots: Slots<Entry>,
     passwords: PasswordChecker,
+    spin: Spin,
     buffer: Vec<u8>,
     next_due: Mono,
 }
@@ -68,6 +70,7 @@ impl<C: Clock> Reactor<C> {
     ) -> Self {
         let mailbox = Arc::clone(&all[index]);
         let passwords = PasswordChecker::new(Arc::clone(&mailbox));
+        let spin = Spin::new(core.options().spin);
         let worker = core.worker(Box::new(Seeded::new(seed)));
         Self {
             core,
@@ -80,6 +83,7 @@ impl<C: Clock> Reactor<C> {
             worker,
             slots: Slots::default(),
             passwords,
+            spin,
             buffer: vec![0; READ_BUFFER],
             next_due: Mono::MAX,
         }
@@ -92,7 +96,8 @@ impl<C: Clock> Reactor<C> {
         }
         let mut events: Vec<Event> = Vec::new();
         loop {
-            self.mailbox.poller.wait(&mut events, self.patience())?;
+            let patience = self.patience();
+            self.spin.wait(&self.mailbox.poller, &*self.clock, &mut events, patience)?;
             let now = self.clock.mono();
             for event in &events {
                 match event.token {

@@ -165,6 +165,15 @@ pub const KEYS: &[Key] = &[
         "Threads that share the connections; 0 is one per core."
     ),
     key!(
+        fixed,
+        "spin",
+        TIME,
+        options.spin,
+        duration,
+        time,
+        "How long a thread may wait awake for the next message, which spares it the waking of a core and costs up to a core; at most 1ms, 0 is not at all."
+    ),
+    key!(
         live,
         "ping_interval",
         TIME,
