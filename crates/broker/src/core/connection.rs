@@ -430,12 +430,10 @@ impl Connection {
         if self.connect.pedantic && !is_valid_subject(publish.subject) {
             self.complain(core, worker, "Invalid Publish Subject");
         }
-        // Relaxed adds by the only writer: a plain store would do as well.
-        self.peer.in_msgs.fetch_add(1, Ordering::Relaxed);
-        self.peer.in_bytes.fetch_add(publish.body.len() as u64, Ordering::Relaxed);
+        self.peer.count_in(publish.body.len());
         worker.tally.in_msgs += 1;
         worker.tally.in_bytes += publish.body.len() as u64;
-        if lock(&self.peer.standing).rights.as_mut().is_some_and(|rights| !rights.may_publish(publish.subject, now)) {
+        if !self.may_publish(publish.subject, now) {
             count(&core.counters.permission_violations, 1);
             self.complain(core, worker, &format!("Permissions Violation for Publish to {}", quoted(publish.subject)));
             return None;
@@ -446,6 +444,12 @@ impl Connection {
             core.answer_no_responders(worker, &self.peer, publish.subject, reply);
         }
         None
+    }
+
+    fn may_publish(&self, subject: &[u8], now: Mono) -> bool {
+        // Acquire pairs with the Release of whoever gave the rights. The lock is spared those who have all of them.
+        !self.peer.is_restricted.load(Ordering::Acquire)
+            || lock(&self.peer.standing).rights.as_mut().is_none_or(|rights| rights.may_publish(subject, now))
     }
 
     fn subscribe(&mut self, core: &Core, worker: &mut Worker, subject: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
@@ -508,6 +512,7 @@ impl Core {
         lock(&peer.about).user = admission.user;
         let rights = admission.permissions.map(Rights::new);
         peer.notes_replies.store(rights.as_ref().is_some_and(Rights::notes_replies), Ordering::Relaxed);
+        peer.is_restricted.store(rights.is_some(), Ordering::Release);
         (standing.shown, standing.rights) = (Some(shown), rights);
         true
     }

@@ -71,6 +71,8 @@ pub struct Peer {
     pub(super) echo: AtomicBool,
     /// The reply subjects of what it receives have to be noted.
     pub(super) notes_replies: AtomicBool,
+    /// Has fewer than all rights: they have to be looked at.
+    pub(super) is_restricted: AtomicBool,
     /// Knows what to do with a second `INFO`.
     pub(super) takes_info: AtomicBool,
     pub(super) in_msgs: AtomicU64,
@@ -95,6 +97,7 @@ impl Peer {
             is_closed: AtomicBool::new(false),
             echo: AtomicBool::new(true),
             notes_replies: AtomicBool::new(false),
+            is_restricted: AtomicBool::new(false),
             takes_info: AtomicBool::new(false),
             in_msgs: AtomicU64::new(0),
             in_bytes: AtomicU64::new(0),
@@ -138,6 +141,13 @@ impl Peer {
         let mut outbox = lock(&self.outbox);
         let lost = outbox.queued_msgs();
         outbox.close().then_some(lost)
+    }
+
+    /// Counts a message it has published. Only its own reactor does, so nothing is lost between reading and writing.
+    pub(super) fn count_in(&self, bytes: usize) {
+        let add = |counter: &AtomicU64, by| counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
+        add(&self.in_msgs, 1);
+        add(&self.in_bytes, bytes as u64);
     }
 
     // Relaxed is enough: the sum is a bound on memory, not a signal.
