@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use crosstie_sim::{Faults, Report, Sabotage, Scenario};
 
 #[derive(Parser)]
@@ -40,6 +40,9 @@ struct Args {
     /// Break one promise on purpose, to see who notices
     #[arg(long)]
     sabotage: Option<Sabotage>,
+    /// Sabotage each rule in turn, and see that its judge notices
+    #[arg(long, conflicts_with_all = ["seed", "sabotage"])]
+    controls: bool,
     /// How many seeds run at a time
     #[arg(long, default_value_t = 2)]
     jobs: usize,
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let scenario = Scenario { faults: args.faults.clone(), sabotage: args.sabotage, ..Scenario::default() };
     let is_clean = match args.seed {
         Some(seed) => replay(&args, &scenario, seed),
+        None if args.controls => controls(&scenario),
         None => series(&args, scenario),
     };
     if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -69,6 +73,29 @@ fn replay(args: &Args, scenario: &Scenario, seed: u64) -> bool {
         println!("  {what}: {count}");
     }
     report.violations.is_empty() && again == report.hash
+}
+
+/// How many seeds a control has to show what it breaks.
+const CONTROL_SEEDS: u64 = 40;
+
+/// Every sabotage, until its judge notices. False if one goes unnoticed.
+fn controls(scenario: &Scenario) -> bool {
+    let mut unnoticed = 0;
+    for sabotage in Sabotage::value_variants() {
+        let scenario = Scenario { sabotage: Some(*sabotage), ..scenario.clone() };
+        let is_noticed = |seed: &u64| match sabotage.breaks() {
+            Some(rule) => scenario.run(*seed).violations.iter().any(|violation| violation.rule == rule),
+            None => scenario.run(*seed).hash != scenario.run(*seed).hash,
+        };
+        match (0..CONTROL_SEEDS).find(is_noticed) {
+            Some(seed) => println!("{sabotage:?}: noticed in seed {seed}"),
+            None => {
+                println!("{sabotage:?}: NOT noticed in {CONTROL_SEEDS} seeds");
+                unnoticed += 1;
+            }
+        }
+    }
+    unnoticed == 0
 }
 
 /// What a series has shown so far.

@@ -74,6 +74,8 @@ impl Plan {
         let longest_chunk = [7, 64, 512, 65_536][random.below(4) as usize];
         let is_calm = faults.is_empty() || random.below(8) == 0;
         let pending: usize = if is_calm { 1 << 20 } else { 4096 << random.below(9) };
+        // So tight that it is sure to be met.
+        let pending = if sabotage == Some(Sabotage::LooseBroker) { 4096 } else { pending };
         let limits = Limits {
             pending,
             kept: 256 << random.below(8),

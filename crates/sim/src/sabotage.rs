@@ -14,6 +14,7 @@ use crate::{
     frames::{delivery, subscription},
     letter::{About, Letter},
     subject::fits,
+    verdict::Rule,
 };
 
 /// Which promise is broken.
@@ -49,6 +50,22 @@ pub enum Sabotage {
     LooseClient,
     /// Something in the run depends on more than the seed.
     Chance,
+}
+
+impl Sabotage {
+    /// The rule that it breaks; none if it breaks the replay.
+    pub const fn breaks(self) -> Option<Rule> {
+        Some(match self {
+            Self::SwapFrames | Self::RepeatFrame => Rule::Order,
+            Self::Misroute | Self::StrangeId => Rule::Subscribed,
+            Self::SecondMember => Rule::OneMember,
+            Self::DropFrame => Rule::Delivery,
+            Self::ForgetSubscriptions | Self::NeverDial => Rule::Healing,
+            Self::SwapAnswers | Self::DenyResponders | Self::NoDeadline => Rule::Requests,
+            Self::LooseWire | Self::LooseBroker | Self::LooseClient => Rule::Bounds,
+            Self::Chance => return None,
+        })
+    }
 }
 
 /// Who carries the sabotage out.
