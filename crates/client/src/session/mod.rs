@@ -286,7 +286,10 @@ impl Session {
         // What is left in `out` is lost, as is what the connection had taken: see the module's text.
         self.out.clear();
         let text = format!("the connection to the server was lost ({})", reason.message());
-        self.pending.fail_all(|| Error::new(Kind::Disconnected, text.clone()));
+        if was_connected {
+            // Without a connection, every request is still kept here: it goes out with the next one.
+            self.pending.fail_all(|| Error::new(Kind::Disconnected, text.clone()));
+        }
         for pong in std::mem::take(&mut self.pongs) {
             match pong {
                 AfterPong::Flushed(mailbox) | AfterPong::Drained(mailbox) => {
@@ -571,16 +574,23 @@ impl Session {
             );
             return Err(Error::new(Kind::TooLarge, text));
         }
-        if self.is_connected() {
-            if !self.has_room() {
-                return Ok(false);
-            }
-        } else if self.kept.len() + size > self.options.reconnect_buffer {
-            let text = format!("the server is away, and {} bytes wait for it already", self.kept.len());
-            return Err(Error::new(Kind::Full, text));
+        if self.is_connected() && !self.has_room() {
+            return Ok(false);
         }
-        let out = if self.link == Link::Connected { &mut self.out } else { &mut self.kept };
+        let full = |kept: usize| {
+            Error::new(Kind::Full, format!("the server is away, and {kept} bytes wait for it already: try again later"))
+        };
+        let (is_away, kept) = (!self.is_connected(), self.kept.len());
+        if is_away && kept + size > self.options.reconnect_buffer {
+            return Err(full(kept));
+        }
+        let out = if is_away { &mut self.kept } else { &mut self.out };
         write::publish(out, subject.as_bytes(), reply.map(Subject::as_bytes), headers, payload);
+        if is_away && self.kept.len() > self.options.reconnect_buffer {
+            // The line around the payload counts as well.
+            self.kept.truncate(kept);
+            return Err(full(kept));
+        }
         self.stats.out_msgs += 1;
         self.stats.out_bytes += payload.len() as u64;
         Ok(true)

@@ -84,7 +84,7 @@ fn what_is_kept_is_bounded() {
     while session.publish(&note("0123456789", "a")).is_ok() {}
     let error = session.publish(&note("0123456789", "a")).unwrap_err();
     assert_eq!(error.kind(), Kind::Full);
-    assert!(session.kept.len() <= 120);
+    assert!(session.kept.len() <= 100, "the lines around the payloads count, too");
 }
 
 #[test]
@@ -105,6 +105,24 @@ fn no_responders_a_lost_connection_and_an_answer_are_different() {
     assert_eq!(take(&second.mailbox).unwrap_err().kind(), Kind::NoResponders);
     session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
     assert_eq!(take(&third.mailbox).unwrap_err().kind(), Kind::Disconnected);
+}
+
+#[test]
+fn a_request_made_while_the_server_is_away_outlives_attempts_in_vain() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
+    let answer = session.request(note("?", "service"), 1).unwrap().unwrap();
+    let Act::Wait(at) = session.poll(Mono::ZERO) else { panic!() };
+    assert!(matches!(session.poll(at), Act::Dial(_)));
+    session.lost(at, Error::new(Kind::Disconnected, "nobody listens there"));
+    assert!(answer.mailbox.try_take().is_none(), "it is kept, not lost");
+    let Act::Wait(at) = session.poll(at) else { panic!() };
+    connect(&mut session, at);
+    let sent = output(&mut session);
+    assert!(sent.contains("PUB service"), "{sent}");
+    session.lost(at, Error::new(Kind::Disconnected, "cut"));
+    assert_eq!(take(&answer.mailbox).unwrap_err().kind(), Kind::Disconnected);
 }
 
 #[test]
