@@ -30,7 +30,8 @@ pub(super) enum Subscribe {
 impl Rights {
     /// How many checks are remembered.
     const MAX_CHECKED: usize = 256;
-    /// How many unanswered requests are remembered; beyond it the oldest go.
+    /// How many unanswered requests are remembered. Beyond it those go that have run out, and if none has, all: the requesters of
+    /// these get no answer.
     const MAX_REPLIES: usize = 4096;
 
     pub(super) fn new(rules: Permissions) -> Self {
