@@ -6,6 +6,8 @@
 
 mod broker;
 pub mod core;
+#[doc(hidden)]
+pub mod fuzzing;
 mod options;
 mod reactor;
 mod snapshot;

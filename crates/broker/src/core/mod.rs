@@ -44,6 +44,7 @@ use std::{
 use crosstie_core::{Mono, Randomness, Wall};
 use crosstie_proto::nats::Info;
 
+pub(crate) use self::permissions::{Subscribe, may_publish, may_subscribe};
 pub use self::{
     auth::PasswordCheck,
     connection::{Connection, Next, PAUSE},

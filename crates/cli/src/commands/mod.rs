@@ -9,3 +9,4 @@ pub(crate) mod request;
 pub(crate) mod serve;
 pub(crate) mod shell;
 pub(crate) mod subscribe;
+mod template;
