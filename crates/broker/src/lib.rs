@@ -51,5 +51,5 @@ pub use crate::{
     broker::Broker,
     core::{NATS_VERSION, Reloaded},
     options::{Auth, Limits, Options, Permissions, Responses, Rule, Rules, Secret, User},
-    snapshot::{CacheSnapshot, ConnectionSnapshot, Snapshot, SubscriptionSnapshot},
+    snapshot::{CacheSnapshot, ClosedSnapshot, ConnectionSnapshot, Snapshot, SubscriptionSnapshot},
 };

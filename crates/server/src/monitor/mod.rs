@@ -181,6 +181,10 @@ pub(crate) fn read_query(page: &str, query: &str) -> Result<String, String> {
         fn connections(&self) -> Vec<ConnectionSnapshot> {
             Vec::new()
         }
+
+        fn closed_connections(&self) -> Vec<ConnectionSnapshot> {
+            Vec::new()
+        }
     }
 
     let question = Question::parse(Some(query))?;

@@ -68,6 +68,10 @@ const KEYS: &[(&[&str], Read)] = &[
         settings.options.limits.max_connections = node.count()?;
         Ok(())
     }),
+    (&["max_closed_clients"], |node, settings, _| {
+        settings.options.limits.max_closed = node.count()?;
+        Ok(())
+    }),
     (&["max_control_line"], |node, settings, _| {
         settings.options.limits.max_control_line = node.size()?;
         Ok(())

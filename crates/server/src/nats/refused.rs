@@ -128,7 +128,6 @@ const PARTS: &[Part] = &[
             "no_sublist_cache",
             "no_header_support",
             "feature_flags",
-            "max_closed_clients",
             "max_sub_tokens",
             "max_subscription_tokens",
             "exceptions_timeout",
@@ -146,11 +145,11 @@ pub(super) fn key(name: &str) -> Option<String> {
 
 /// Why the flag is refused, if it is one of nats-server's.
 pub(super) fn flag(name: &str) -> Option<String> {
-    let is_meant = |pattern: &&str| match pattern.strip_suffix('*') {
+    let is_meant = |pattern: &&'static str| match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
         None => *pattern == name,
     };
-    PARTS.iter().find(|part| part.flags.iter().any(|flag| is_meant(&flag))).map(|part| part.refuse(&format!("-{name}")))
+    PARTS.iter().find(|part| part.flags.iter().any(is_meant)).map(|part| part.refuse(&format!("-{name}")))
 }
 
 impl Part {
