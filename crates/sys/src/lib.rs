@@ -8,7 +8,7 @@ mod poller;
 mod socket;
 
 pub use crate::{
-    limits::raise_descriptor_limit,
+    limits::{raise_descriptor_limit, reserve_descriptors, widen_backlog},
     poller::{Event, Interest, Poller, Waker},
     socket::{PeerProcess, begin_tcp, connect_unix, connect_unix_abstract, connection_error, peer_process, wait_ready},
 };

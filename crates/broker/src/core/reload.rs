@@ -77,7 +77,7 @@ impl Core {
         peer.notes_replies.store(rights.is_some_and(Rights::notes_replies), Ordering::Relaxed);
         // Release pairs with the Acquire of whoever publishes.
         peer.is_restricted.store(rights.is_some(), Ordering::Release);
-        let subscriptions: Vec<_> = lock(&peer.subscriptions).values().cloned().collect();
+        let subscriptions: Vec<_> = lock(&peer.subscriptions).iter().cloned().collect();
         for subscription in subscriptions {
             let may = rights.map(|rights| rights.may_subscribe(&subscription.subject, subscription.queue.as_deref()));
             match may {

@@ -18,6 +18,8 @@ pub(super) struct Subscription<P> {
     /// Subjects inside the pattern that its client may not see. A reload may change them.
     hidden: Mutex<Vec<SubjectPattern>>,
     hides_some: AtomicBool,
+    /// How many those were when it began, which is what its client is charged with until it ends.
+    pub(super) hidden_at_first: usize,
     /// Its place in the index's list.
     pub(super) slot: AtomicUsize,
     delivered: AtomicU64,
@@ -51,6 +53,7 @@ impl<P> Subscription<P> {
             queue: queue.map(Into::into),
             sid: sid.into(),
             hides_some: AtomicBool::new(!hidden.is_empty()),
+            hidden_at_first: hidden.len(),
             hidden: Mutex::new(hidden),
             slot: AtomicUsize::new(0),
             delivered: AtomicU64::new(0),
@@ -94,9 +97,9 @@ impl<P> Subscription<P> {
         self.delivered.load(Ordering::Relaxed) < max
     }
 
-    /// Takes no more messages. True if it did until now.
-    pub(super) fn end(&self) -> bool {
-        !self.ended.swap(true, Ordering::Relaxed)
+    /// Takes no more messages.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn has_ended(&self) -> bool {
