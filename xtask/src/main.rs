@@ -6,6 +6,7 @@ mod contract;
 mod deny;
 mod failure;
 mod fuzz;
+mod hostile;
 mod readme;
 mod ring;
 mod root;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Chore::Tidy(args) => tidy::run(&args),
         Chore::Test(args) => ring::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
+        Chore::Hostile(args) => hostile::run(&args),
         Chore::Deny => deny::run(),
         Chore::Readme => readme::run(),
         Chore::Contract => contract::run(),
@@ -47,6 +49,8 @@ enum Chore {
     Test(ring::Args),
     /// Fuzz the parsers, guided by coverage, on the stable toolchain
     Fuzz(fuzz::Args),
+    /// Attack the built server with hostile clients while honest ones work
+    Hostile(hostile::Args),
     /// Check the licences, sources and duplicates of what we depend on
     Deny,
     /// Run the commands that README.md shows
