@@ -32,6 +32,10 @@ const MAX_KEPT: usize = 1024;
 const FIRST_ROOM: usize = 4096;
 /// How many bytes of a payload that is still to come are kept with one unit of effort: mostly, their memory is new.
 const HELD_A_UNIT: usize = 64;
+/// How many bytes of an operation are looked through with one unit of effort.
+const READ_A_UNIT: usize = 512;
+/// The effort of a complaint, besides its text.
+const COMPLAINING: u64 = 10;
 /// Longer texts of a `CONNECT` are not kept.
 const MAX_TEXT: usize = 256;
 /// The most tokens of a pattern: each costs a level of the index, which is a hundred times its own size.
@@ -170,6 +174,7 @@ impl Connection {
     }
 
     fn complain(&self, core: &Core, worker: &mut Worker, text: &str) {
+        worker.effort += COMPLAINING + text.len() as u64 / 16;
         core.append(worker, &self.peer, format!("-ERR '{text}'\r\n").as_bytes());
     }
 
@@ -310,6 +315,7 @@ impl Connection {
         while at < input.len() {
             let (used, next) = self.step(core, worker, &input[at..], now);
             at += used;
+            worker.effort += (used / READ_A_UNIT) as u64;
             if used == 0 || next.is_some() {
                 return (at, next);
             }
@@ -502,8 +508,7 @@ impl Connection {
             }
         };
         if subject.iter().filter(|b| **b == b'.').count() >= MAX_TOKENS {
-            let text = format!("Permissions Violation for Subscription to {}, too many tokens", quoted(subject));
-            return self.complain(core, worker, &text);
+            return self.complain(core, worker, "Invalid Subject, too many tokens");
         }
         let limits = &worker.options.limits;
         {

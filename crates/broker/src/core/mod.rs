@@ -62,7 +62,7 @@ use self::{
     directory::Directory,
     in_force::InForce,
     lock::lock,
-    outbox::Appended,
+    outbox::{Appended, Batch},
     peer::{Subscription, Subscriptions},
     remembered::Room,
 };
@@ -91,6 +91,8 @@ const CLEARING: u64 = 1000;
 /// How many clients are written to, and how many bytes, before others get their turn.
 const MAX_WRITTEN: usize = 16;
 const MAX_WRITTEN_BYTES: usize = 256 * 1024;
+/// How many megabytes that waited for clients who are gone are freed before others get their turn.
+const MAX_FREED: usize = 2;
 /// What it takes to write to a client.
 const WRITING: u64 = 40;
 
@@ -116,6 +118,9 @@ pub struct Core {
     /// The subscriptions of clients who are gone, to be cleared away bit by bit, and whether there are any.
     leaving: Mutex<Vec<Subscriptions>>,
     is_leaving: AtomicBool,
+    /// What waited for clients who are gone, to be freed bit by bit.
+    remains: Mutex<VecDeque<Batch>>,
+    has_remains: AtomicBool,
     /// Held by the reactor that makes room for others.
     relief: Mutex<()>,
 }
@@ -150,6 +155,8 @@ impl Core {
             newcomers: Mutex::default(),
             leaving: Mutex::default(),
             is_leaving: AtomicBool::new(false),
+            remains: Mutex::default(),
+            has_remains: AtomicBool::new(false),
             relief: Mutex::default(),
         }
     }
@@ -223,6 +230,7 @@ impl Core {
         self.unload(worker);
         peer.flush(&mut worker.spares, false, now, &self.counters.pending_bytes);
         peer.close();
+        self.free_later(&peer);
         peer.report(&self.counters.pending_bytes);
         peer.link.shutdown();
         lock(&self.peers).remove(&peer.id);
@@ -257,8 +265,30 @@ impl Core {
         }
     }
 
-    /// Goes on with what [`Core::put_away`] began.
+    /// Sees to it that what waited for a client who is gone is freed: tens of megabytes at once would hold up everybody.
+    fn free_later(&self, peer: &Peer) {
+        let mut remains = lock(&peer.outbox).take_remains();
+        if !remains.is_empty() {
+            lock(&self.remains).append(&mut remains);
+            self.has_remains.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Goes on with what [`Core::free_later`] and [`Core::put_away`] began.
     fn clear_some(&self) {
+        for _ in 0..MAX_FREED {
+            if !self.has_remains.load(Ordering::Relaxed) {
+                break;
+            }
+            let batch = {
+                let mut remains = lock(&self.remains);
+                let batch = remains.pop_front();
+                self.has_remains.store(!remains.is_empty(), Ordering::Relaxed);
+                batch
+            };
+            // It is freed here, where the lock is not held.
+            drop(batch);
+        }
         let mut effort = 0;
         while effort < CLEARING && self.is_leaving.load(Ordering::Relaxed) {
             let some = {
@@ -286,7 +316,8 @@ impl Core {
 
     /// True if something is still to be done, a bit at a time, by [`Core::go_on`] or [`Core::flush`].
     pub fn is_behind(&self, worker: &Worker) -> bool {
-        !worker.backlog.is_empty() || self.is_leaving.load(Ordering::Relaxed)
+        let has_left = self.is_leaving.load(Ordering::Relaxed) || self.has_remains.load(Ordering::Relaxed);
+        has_left || !worker.backlog.is_empty()
     }
 
     /// True if clients of earlier turns still wait to be written to. Whoever has many receivers does well to wait with its next turn.

@@ -197,6 +197,8 @@ pub(super) struct Outbox {
     /// Full batches behind it, and what their buffers take up beyond them.
     queue: VecDeque<Batch>,
     queue_slack: usize,
+    /// What is left of them once it is closed.
+    remains: VecDeque<Batch>,
     pending: Batch,
     /// Bytes in all of them and in a batch being written.
     held: usize,
@@ -324,10 +326,15 @@ impl Outbox {
         self.blocked.then_some(self.progress)
     }
 
+    /// What waited when it was closed, megabytes of memory perhaps, to be freed bit by bit.
+    pub(super) fn take_remains(&mut self) -> VecDeque<Batch> {
+        std::mem::take(&mut self.remains)
+    }
+
     /// Takes nothing more and forgets what waits. True if it was open.
     pub(super) fn close(&mut self) -> bool {
         self.front = None;
-        self.queue = VecDeque::new();
+        self.remains.append(&mut self.queue);
         self.queue_slack = 0;
         self.pending = Batch::default();
         self.held = 0;
