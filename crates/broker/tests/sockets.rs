@@ -2,7 +2,8 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -332,5 +333,55 @@ fn a_reload_does_not_open_the_door_either() {
     options.insecure = true;
     broker.reload(options).unwrap();
     assert!(!broker.options().auth.is_required());
+    broker.shutdown();
+}
+
+#[test]
+fn what_a_client_said_before_it_ended_is_done_though_its_password_is_checked_first() {
+    let bob = User { name: "bob".into(), password: Secret::new(bcrypt_of("b")), permissions: Permissions::default() };
+    let mut options = Options::default();
+    options.auth.users = vec![bob];
+    let (broker, port) = start(options);
+    let login = "CONNECT {\"verbose\":false,\"user\":\"bob\",\"pass\":\"b\"}\r\n";
+    let mut watcher = Client::connect(port);
+    watcher.say(login);
+    watcher.say("SUB x 1\r\n");
+    watcher.fence();
+    for _ in 0..20 {
+        let mut client = Client::connect(port);
+        client.say(&format!("{login}PUB x 2\r\nhi\r\nPING\r\n"));
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.rest(), "PONG\r\n", "its end is seen after the check");
+        assert_eq!(watcher.until("hi\r\n"), "MSG x 1 2\r\nhi\r\n");
+    }
+    broker.shutdown();
+}
+
+#[test]
+fn what_a_client_said_before_it_ended_is_done_though_it_had_to_pause() {
+    const COUNT: usize = 20_000;
+    let (broker, port) = start(Options::default());
+    let mut slow = Client::open(port);
+    slow.say("SUB x 1\r\n");
+    slow.fence();
+    let publisher = thread::spawn(move || {
+        let mut publisher = Client::open(port);
+        let message = format!("PUB x 1024\r\n{}\r\n", "m".repeat(1024));
+        for _ in 0..COUNT / 100 {
+            publisher.say(&message.repeat(100));
+        }
+        publisher.stream.shutdown(Shutdown::Write).unwrap();
+        publisher.rest()
+    });
+    // It reads only when the publisher has written all that the broker takes from it.
+    assert_eq!(publisher.join().unwrap(), "");
+    let message = format!("MSG x 1 1024\r\n{}\r\n", "m".repeat(1024));
+    let mut left = COUNT * message.len();
+    let mut buffer = vec![0; 1 << 20];
+    while left > 0 {
+        let count = slow.stream.read(&mut buffer).unwrap();
+        assert!(count > 0 && count <= left, "{left} bytes are missing");
+        left -= count;
+    }
     broker.shutdown();
 }

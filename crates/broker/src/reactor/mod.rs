@@ -297,6 +297,20 @@ impl<C: Clock> Reactor<C> {
         }
     }
 
+    /// Reads on whenever there is something. Nobody wakes the reactor for a socket that has ended, nor for what was read before: they take
+    /// their turns.
+    fn resume(&mut self, token: u64) {
+        let Some(entry) = self.slots.get_mut(token) else { return };
+        if entry.is_queued || !entry.may_read() {
+            return;
+        }
+        if entry.has_ended || entry.has_more {
+            self.queue(token);
+        } else {
+            entry.link.watch_readable(true);
+        }
+    }
+
     /// Gives the first in the line of the busy their turns, as many as fit into one.
     fn serve_busy(&mut self, now: Mono) {
         if self.core.is_stalled(&mut self.worker) {
@@ -317,14 +331,11 @@ impl<C: Clock> Reactor<C> {
                 if entry.is_queued || !entry.may_read() {
                     continue;
                 }
-                if is_full || entry.has_ended {
+                if is_full {
                     self.queue(token);
                 } else {
-                    entry.link.watch_readable(true);
+                    self.resume(token);
                 }
-            } else if entry.has_ended {
-                self.close(token, now);
-                spent += READING;
             }
         }
     }
@@ -436,8 +447,8 @@ impl<C: Clock> Reactor<C> {
         entry.checking = None;
         self.worker.allow(TURN);
         let next = self.core.checked(&mut entry.connection, &mut self.worker, is_right, now);
-        self.watch_readable(token, true);
         self.follow(token, next, now);
+        self.resume(token);
     }
 
     /// Does what is due.
@@ -472,8 +483,8 @@ impl<C: Clock> Reactor<C> {
             // What was held back first, without waiting for more to come.
             self.worker.allow(TURN);
             let next = self.core.input(&mut entry.connection, &mut self.worker, &[], now);
-            self.watch_readable(token, true);
             self.follow(token, next, now);
+            self.resume(token);
         }
         let Some(entry) = self.slots.get_mut(token) else { return };
         if now >= entry.due {
