@@ -123,7 +123,8 @@ impl Core {
 
     /// Ends a subscription that has just had its last message; its id is free from now on.
     fn retire(&self, subscription: &Arc<Subscription>) {
-        lock(&subscription.peer.subscriptions).remove(&subscription.sid);
+        // Its client may have ended it meanwhile, and given its id to another.
+        lock(&subscription.peer.subscriptions).forget(subscription);
         self.directory.remove(subscription);
     }
 

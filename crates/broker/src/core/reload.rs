@@ -93,7 +93,7 @@ impl Core {
 
     fn end_denied(&self, worker: &mut Worker, subscription: &Arc<Subscription>) {
         count(&self.counters.permission_violations, 1);
-        lock(&subscription.peer.subscriptions).remove(&subscription.sid);
+        lock(&subscription.peer.subscriptions).forget(subscription);
         self.directory.remove(subscription);
         let (subject, sid) = (quoted(&subscription.subject), quoted(&subscription.sid));
         let text = format!("-ERR 'Permissions Violation for Subscription to {subject} (sid {sid})'\r\n");

@@ -77,13 +77,14 @@ impl<P> Subscription<P> {
     }
 
     /// Counts one delivery, unless the subscription has ended.
-    // Relaxed is enough for the counters: each is a total of its own, and the maximum only has to be seen in the end.
+    // Pairs with `limit`: of a delivery and a maximum that meet, at least one sees the other, so somebody ends the subscription. That needs
+    // one order of all four accesses; on x86 the loads cost nothing more, and the addition is locked anyway.
     pub(super) fn claim(&self) -> Claim {
         if self.has_ended() {
             return Claim::Refused;
         }
-        let count = self.delivered.fetch_add(1, Ordering::Relaxed) + 1;
-        match self.max.load(Ordering::Relaxed) {
+        let count = self.delivered.fetch_add(1, Ordering::SeqCst) + 1;
+        match self.max.load(Ordering::SeqCst) {
             0 => Claim::Taken,
             max if count < max => Claim::Taken,
             max if count == max => Claim::Last,
@@ -93,8 +94,8 @@ impl<P> Subscription<P> {
 
     /// Ends it after `max` deliveries in all. False if it has had as many already.
     pub(super) fn limit(&self, max: u64) -> bool {
-        self.max.store(max, Ordering::Relaxed);
-        self.delivered.load(Ordering::Relaxed) < max
+        self.max.store(max, Ordering::SeqCst);
+        self.delivered.load(Ordering::SeqCst) < max
     }
 
     /// Takes no more messages.

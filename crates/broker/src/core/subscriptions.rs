@@ -57,6 +57,13 @@ impl<P> Subscriptions<P> {
         Some(subscription)
     }
 
+    /// Removes this very subscription. Another one to which its client has given the same id since stays.
+    pub(super) fn forget(&mut self, subscription: &Arc<Subscription<P>>) {
+        if self.get(&subscription.sid).is_some_and(|there| Arc::ptr_eq(there, subscription)) {
+            self.remove(&subscription.sid);
+        }
+    }
+
     /// True if there are `max` to the pattern `subject`.
     pub(super) fn has_same(&mut self, subject: &[u8], max: usize) -> bool {
         if self.by_sid.len() < max {
@@ -82,5 +89,27 @@ impl<P> Subscriptions<P> {
     pub(super) fn take(&mut self, count: usize) -> Vec<Arc<Subscription<P>>> {
         self.same = None;
         std::iter::from_fn(|| self.by_sid.pop_first()).map(|(_, subscription)| subscription).take(count).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subscription() -> Arc<Subscription<()>> {
+        Arc::new(Subscription::new(Arc::new(()), b"x", None, b"1", Vec::new()))
+    }
+
+    #[test]
+    fn whoever_forgets_late_leaves_the_next_subscription_with_that_id_alone() {
+        let (first, second) = (subscription(), subscription());
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.insert(&first);
+        subscriptions.remove(b"1");
+        subscriptions.insert(&second);
+        subscriptions.forget(&first);
+        assert!(subscriptions.get(b"1").is_some_and(|there| Arc::ptr_eq(there, &second)));
+        subscriptions.forget(&second);
+        assert_eq!(subscriptions.len(), 0);
     }
 }
