@@ -45,7 +45,7 @@ impl Key {
     /// The value in `settings` as TOML, secrets hidden.
     pub(super) fn shown(&self, settings: &Settings) -> Option<String> {
         let shown = (self.show)(settings)?;
-        Some(if self.is_secret { secrets::HIDDEN.to_owned() } else { shown })
+        Some(if self.is_secret { secrets::hidden() } else { shown })
     }
 }
 
