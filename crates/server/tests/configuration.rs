@@ -171,6 +171,17 @@ fn a_server_inside_this_process_listens_where_it_was_told() {
 }
 
 #[test]
+fn a_listener_without_a_scheme_is_tcp() {
+    let listen = |text: &str| {
+        let loaded = layers(None, &[], &[("listen", text)]).load()?;
+        Ok::<_, crosstie_server::ConfigError>(loaded.settings.listen[0].to_string())
+    };
+    assert_eq!(listen("127.0.0.1:4333").unwrap(), "tcp://127.0.0.1:4333");
+    assert_eq!(listen("localhost:4333").unwrap(), "tcp://localhost:4333");
+    assert!(listen("localhost").is_err() && listen("/tmp/x").is_err() && listen("fd:3").is_err());
+}
+
+#[test]
 fn an_open_door_must_be_spelled_out() {
     let refused = |flags: &[(&str, &str)]| {
         let loaded = layers(None, &[("CROSSTIE_LISTEN", "tcp://0.0.0.0:0")], flags).load().unwrap();
