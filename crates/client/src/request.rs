@@ -23,7 +23,7 @@ pub trait IntoEndpoint {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the text is none.
+    /// `InvalidInput` if the text is none. A text without a scheme, `host` or `host:port`, is that of a `nats:` server.
     fn into_endpoint(self) -> Result<Endpoint>;
 }
 
@@ -41,8 +41,25 @@ impl IntoEndpoint for &Endpoint {
 
 impl IntoEndpoint for &str {
     fn into_endpoint(self) -> Result<Endpoint> {
-        self.parse().map_err(|error| Error::new(Kind::InvalidInput, "the server's URL cannot be read").because(error))
+        self.parse().or_else(|error| {
+            let nats = is_bare(self).then(|| format!("nats://{self}").parse().ok()).flatten();
+            nats.ok_or_else(|| {
+                let text = "the server's URL cannot be read; write nats://localhost:4222 or nats+unix:/path";
+                Error::new(Kind::InvalidInput, text).because(error)
+            })
+        })
     }
+}
+
+/// Whether `text` may be `host` or `host:port`: a name or an address, IPv6 in brackets, and nothing around it.
+fn is_bare(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !text.ends_with(']') => (host, port),
+        _ => (text, "4222"),
+    };
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let is_address = host.starts_with('[') && host.ends_with(']');
+    port.parse::<u16>().is_ok() && !host.is_empty() && (is_address || host.bytes().all(is_name))
 }
 
 impl IntoEndpoint for &String {
@@ -194,6 +211,30 @@ impl Replies {
         match self.mailbox.take_blocking(Some(self.until)) {
             Taken::Item(answer) => answer.map(Some),
             Taken::Closed | Taken::TimedOut => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_without_a_scheme_speaks_nats() {
+        for (text, url) in [
+            ("localhost", "nats://localhost:4222"),
+            ("localhost:4333", "nats://localhost:4333"),
+            ("127.0.0.1:4222", "nats://127.0.0.1:4222"),
+            ("[::1]:4222", "nats://[::1]:4222"),
+            ("[::1]", "nats://[::1]:4222"),
+        ] {
+            let named: Endpoint = url.parse().unwrap();
+            assert_eq!(text.into_endpoint().unwrap().target(), named.target(), "{text}");
+        }
+        assert!(matches!("fd:3".into_endpoint().unwrap().target(), crosstie_core::Target::Fd { number: 3 }));
+        for text in ["", ":4222", "host:port", "host:70000", "a b", "ann@host", "/path"] {
+            let error = text.into_endpoint().unwrap_err();
+            assert!(error.to_string().contains("write nats://localhost:4222"), "{text}: {error}");
         }
     }
 }

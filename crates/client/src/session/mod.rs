@@ -458,6 +458,7 @@ impl Session {
         if matches!(self.link, Link::Greeting { .. }) {
             return Err(Error::new(Kind::Rejected, format!("the server refused the connection: {text}")));
         }
+        self.pending.deny(text);
         self.events.put(Event::ServerError(text.to_owned()));
         Ok(())
     }
@@ -682,7 +683,7 @@ impl Session {
             let (sid, _) = self.subscribe(self.pending.pattern(), None)?;
             self.pending.set_inbox(sid);
         }
-        let answer = self.pending.expect(max)?;
+        let answer = self.pending.expect(&message.subject, max)?;
         message.reply = Some(self.pending.subject(answer.token));
         match self.publish(&message) {
             Ok(true) => Ok(Some(answer)),

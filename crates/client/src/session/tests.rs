@@ -256,3 +256,22 @@ fn messages_that_are_alike_and_those_between_come_in_order_however_they_are_cut(
         assert_eq!(session.stats().in_msgs, 12);
     }
 }
+
+#[test]
+fn a_request_that_the_server_denies_fails_at_once_and_no_other_does() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    let mut ask = |subject| session.request(note("?", subject), 1).unwrap().unwrap().mailbox;
+    let (allowed, denied, other) = (ask("secret"), ask("secret"), ask("open"));
+    for text in [
+        "Permissions Violation for Subscription to \"secret\"",
+        "Permissions",
+        "ärgerlicher Fehler, ganz und gar ungewöhnlich",
+    ] {
+        say(&mut session, &format!("-ERR '{text}'\r\n"), Mono::ZERO).unwrap();
+        assert!(denied.try_take().is_none(), "{text}");
+    }
+    say(&mut session, "-ERR 'Permissions Violation for Publish to \"secret\"'\r\n", Mono::ZERO).unwrap();
+    assert_eq!(take(&denied).unwrap_err().kind(), Kind::Denied);
+    assert!(allowed.try_take().is_none() && other.try_take().is_none());
+}

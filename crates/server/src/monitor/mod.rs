@@ -54,7 +54,7 @@ impl Monitoring {
         if !address.ip().is_loopback() && !about.insecure {
             let text = format!(
                 "monitoring on '{at}' could be read from other machines, and asks nobody who they are: \
-                 use 127.0.0.1, or spell out 'insecure'"
+                 use 127.0.0.1, or accept it: 'insecure = true', --insecure"
             );
             return Err(Error::new(Kind::InvalidInput, text));
         }
