@@ -158,6 +158,7 @@ pub struct Session {
     pongs: VecDeque<AfterPong>,
     next_ping: Mono,
     pings_out: u32,
+    welcomed_at: Mono,
     room: Vec<Arc<Mailbox<()>>>,
     ready: Arc<Mailbox<Result<()>>>,
     ready_told: bool,
@@ -197,6 +198,7 @@ impl Session {
             pongs: VecDeque::new(),
             next_ping: Mono::MAX,
             pings_out: 0,
+            welcomed_at: Mono::ZERO,
             room: Vec::new(),
             ready: Arc::new(Mailbox::new(1)),
             ready_told: false,
@@ -303,8 +305,10 @@ impl Session {
         self.make_room();
         if was_connected {
             self.events.put(Event::Disconnected);
+            self.servers.dropped(now.since(self.welcomed_at) >= self.options.backoff.1);
+        } else {
+            self.servers.failed();
         }
-        self.servers.failed();
         let first = !self.ready_told && !self.options.retry_initial;
         let tried_all = self.servers.pause(self.options.backoff, &mut *self.random) > Duration::ZERO;
         let denied = reason.kind() == Kind::Denied;
@@ -482,6 +486,7 @@ impl Session {
 
     fn welcomed(&mut self, now: Mono) {
         self.link = Link::Connected;
+        self.welcomed_at = now;
         self.next_ping = now + self.options.ping_interval;
         self.servers.succeeded();
         for sid in self.sids() {

@@ -256,3 +256,23 @@ fn messages_that_are_alike_and_those_between_come_in_order_however_they_are_cut(
         assert_eq!(session.stats().in_msgs, 12);
     }
 }
+
+#[test]
+fn servers_that_welcome_and_drop_are_not_dialed_in_a_hot_loop() {
+    let options = ConnectOptions::new().backoff(SECOND / 10, SECOND);
+    let mut session = Session::new(vec![target(1), target(2), target(3)], options, Box::new(Seeded::new(1)));
+    let mut now = Mono::ZERO;
+    let mut drop_after = |session: &mut Session, lasted| {
+        connect(session, now);
+        now = now + lasted;
+        session.lost(now, Error::new(Kind::Disconnected, "cut"));
+        let Act::Wait(at) = session.poll(now) else { panic!("it dials again at once") };
+        let pause = at.since(now);
+        now = at;
+        pause
+    };
+    let total: Duration = (0..20).map(|_| drop_after(&mut session, Duration::ZERO)).sum();
+    assert!(total > 8 * SECOND, "{total:?} for twenty connections");
+    assert!(drop_after(&mut session, Duration::ZERO) >= SECOND / 2);
+    assert!(drop_after(&mut session, SECOND) <= SECOND / 10, "the last one had lasted");
+}
