@@ -154,7 +154,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::flush`].
+    /// `Disconnected` if the server is away and something was published meanwhile, or goes meanwhile, `Timeout` after the request timeout, `Closed`.
     pub fn drain(&self) -> Result<()> {
         let mailbox = self.shared().act(Session::drain)?;
         self.settled(&mailbox)

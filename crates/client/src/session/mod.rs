@@ -737,7 +737,8 @@ impl Session {
         Ok(mailbox)
     }
 
-    /// Ends all subscriptions, delivers and writes what is under way, then closes.
+    /// Ends all subscriptions, delivers and writes what is under way, then closes. If the server is away it closes at once, and the mailbox tells
+    /// of `Disconnected` if something was kept for it.
     ///
     /// # Errors
     ///
@@ -746,8 +747,14 @@ impl Session {
         self.check_open()?;
         let mailbox = Arc::new(Mailbox::new(1));
         if !self.is_connected() {
+            let kept = std::mem::take(&mut self.kept).len();
             self.end();
-            mailbox.put(Ok(()));
+            mailbox.put(if kept == 0 {
+                Ok(())
+            } else {
+                let text = format!("the server is away: {kept} bytes that were published meanwhile were not sent");
+                Err(Error::new(Kind::Disconnected, text))
+            });
             return Ok(mailbox);
         }
         self.draining = true;

@@ -276,3 +276,21 @@ fn servers_that_welcome_and_drop_are_not_dialed_in_a_hot_loop() {
     assert!(drop_after(&mut session, Duration::ZERO) >= SECOND / 2);
     assert!(drop_after(&mut session, SECOND) <= SECOND / 10, "the last one had lasted");
 }
+
+#[test]
+fn draining_while_the_server_is_away_tells_what_was_not_sent() {
+    let mut session = session(ConnectOptions::new());
+    session.publish(&note("early", "b")).unwrap();
+    let done = session.drain().unwrap();
+    let error = take(&done).unwrap_err();
+    assert_eq!(error.kind(), Kind::Disconnected);
+    assert!(error.message().contains(" 16 bytes "), "{error}");
+    assert_eq!(session.poll(Mono::ZERO), Act::End);
+}
+
+#[test]
+fn control_draining_with_nothing_kept_is_well_while_the_server_is_away() {
+    let mut session = session(ConnectOptions::new());
+    take(&session.drain().unwrap()).unwrap();
+    assert_eq!(session.poll(Mono::ZERO), Act::End);
+}
