@@ -89,6 +89,8 @@ enum AfterPong {
     Flushed(Arc<Mailbox<Result<()>>>),
     /// No more messages come for these.
     Ended(Vec<u64>),
+    /// No more messages come for any: what they are answered with goes out before the last step.
+    AllEnded(Vec<u64>, Arc<Mailbox<Result<()>>>),
     /// Everything is done: close.
     Drained(Arc<Mailbox<Result<()>>>),
 }
@@ -299,6 +301,10 @@ impl Session {
                 }
                 // Nothing is under way any more, so these have ended; they must not be made again.
                 AfterPong::Ended(sids) => self.close_wishes(&sids),
+                AfterPong::AllEnded(sids, mailbox) => {
+                    self.close_wishes(&sids);
+                    mailbox.put(Err(Error::new(Kind::Disconnected, text.clone())));
+                }
                 AfterPong::Alive | AfterPong::Welcome => {}
             }
         }
@@ -476,6 +482,10 @@ impl Session {
                 mailbox.put(Ok(()));
             }
             Some(AfterPong::Ended(sids)) => self.close_wishes(&sids),
+            Some(AfterPong::AllEnded(sids, mailbox)) => {
+                self.close_wishes(&sids);
+                self.ping(AfterPong::Drained(mailbox));
+            }
             Some(AfterPong::Drained(mailbox)) => {
                 mailbox.put(Ok(()));
                 self.end();
@@ -570,7 +580,8 @@ impl Session {
         headers: &Headers,
         payload: &[u8],
     ) -> Result<bool> {
-        self.check_open()?;
+        // A client that drains still answers what it has received.
+        self.check_not_closed()?;
         let size = payload.len() + headers_len(headers);
         if self.info.max_payload > 0 && size > self.info.max_payload {
             let text = format!(
@@ -737,7 +748,8 @@ impl Session {
         Ok(mailbox)
     }
 
-    /// Ends all subscriptions, delivers and writes what is under way, then closes. If the server is away it closes at once, and the mailbox tells
+    /// Ends all subscriptions, delivers and writes what is under way, then closes.
+    /// Until then publishing goes on, for the answers to what was received. If the server is away it closes at once, and the mailbox tells
     /// of `Disconnected` if something was kept for it.
     ///
     /// # Errors
@@ -762,8 +774,7 @@ impl Session {
         for sid in &sids {
             write::unsubscribe(&mut self.out, *sid, None);
         }
-        self.ping(AfterPong::Ended(sids));
-        self.ping(AfterPong::Drained(Arc::clone(&mailbox)));
+        self.ping(AfterPong::AllEnded(sids, Arc::clone(&mailbox)));
         Ok(mailbox)
     }
 
@@ -772,8 +783,17 @@ impl Session {
         self.end();
     }
 
+    /// Nothing new is begun while it drains.
     fn check_open(&self) -> Result<()> {
-        if self.link == Link::Closed || self.draining {
+        self.check_not_closed()?;
+        if self.draining {
+            return Err(Error::new(Kind::Closed, "the client drains: it publishes answers, and begins nothing else"));
+        }
+        Ok(())
+    }
+
+    fn check_not_closed(&self) -> Result<()> {
+        if self.link == Link::Closed {
             return Err(Error::new(Kind::Closed, "the client is closed: connect a new one"));
         }
         Ok(())
@@ -816,7 +836,7 @@ impl Session {
         let closed = || Error::new(Kind::Closed, "the client was closed meanwhile");
         self.pending.fail_all(closed);
         for pong in std::mem::take(&mut self.pongs) {
-            if let AfterPong::Flushed(mailbox) | AfterPong::Drained(mailbox) = pong {
+            if let AfterPong::Flushed(mailbox) | AfterPong::AllEnded(_, mailbox) | AfterPong::Drained(mailbox) = pong {
                 mailbox.put(Err(closed()));
             }
         }

@@ -151,9 +151,10 @@ fn draining_delivers_what_is_under_way_before_it_closes() {
     connect(&mut session, Mono::ZERO);
     let (_, feed) = session.subscribe("a".into(), None).unwrap();
     let done = session.drain().unwrap();
-    assert_eq!(output(&mut session), "SUB a 1\r\nUNSUB 1\r\nPING\r\nPING\r\n");
-    assert_eq!(session.publish(&note("late", "a")).unwrap_err().kind(), Kind::Closed);
-    say(&mut session, "MSG a 1 1\r\nx\r\nPONG\r\nPONG\r\n", Mono::ZERO).unwrap();
+    assert_eq!(output(&mut session), "SUB a 1\r\nUNSUB 1\r\nPING\r\n");
+    say(&mut session, "MSG a 1 1\r\nx\r\nPONG\r\n", Mono::ZERO).unwrap();
+    assert_eq!(output(&mut session), "PING\r\n");
+    say(&mut session, "PONG\r\n", Mono::ZERO).unwrap();
     assert_eq!(taken(&feed), ["a=x"]);
     assert!(feed.has_ended());
     take(&done).unwrap();
@@ -293,4 +294,41 @@ fn control_draining_with_nothing_kept_is_well_while_the_server_is_away() {
     let mut session = session(ConnectOptions::new());
     take(&session.drain().unwrap()).unwrap();
     assert_eq!(session.poll(Mono::ZERO), Act::End);
+}
+
+#[test]
+fn a_client_that_drains_answers_and_begins_nothing_new() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    let (_, feed) = session.subscribe("a".into(), None).unwrap();
+    let done = session.drain().unwrap();
+    output(&mut session);
+    say(&mut session, "MSG a 1 r 1\r\n?\r\nPONG\r\n", Mono::ZERO).unwrap();
+    let question = feed.try_take().unwrap();
+    assert!(feed.has_ended() && done.try_take().is_none());
+    assert!(session.publish(&note("!", question.reply.unwrap().as_str())).unwrap());
+    assert_eq!(output(&mut session), "PING\r\nPUB r 1\r\n!\r\n");
+    assert_eq!(session.subscribe("b".into(), None).err().unwrap().kind(), Kind::Closed);
+    assert_eq!(session.request(note("?", "a"), 1).err().unwrap().kind(), Kind::Closed);
+    assert_eq!(session.drain().err().unwrap().kind(), Kind::Closed);
+    assert!(session.publish(&note("last", "r")).unwrap());
+    say(&mut session, "PONG\r\n", Mono::ZERO).unwrap();
+    take(&done).unwrap();
+    assert_eq!(session.publish(&note("late", "r")).unwrap_err().kind(), Kind::Closed);
+    assert_eq!(output(&mut session), "PUB r 4\r\nlast\r\n", "a driver writes it before it ends");
+}
+
+#[test]
+fn a_drain_that_is_cut_off_says_so() {
+    for said in ["", "PONG\r\n"] {
+        let mut session = session(ConnectOptions::new());
+        connect(&mut session, Mono::ZERO);
+        let (_, feed) = session.subscribe("a".into(), None).unwrap();
+        let done = session.drain().unwrap();
+        say(&mut session, said, Mono::ZERO).unwrap();
+        session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
+        assert_eq!(take(&done).unwrap_err().kind(), Kind::Disconnected);
+        assert!(feed.has_ended());
+        assert_eq!(session.poll(Mono::ZERO), Act::End);
+    }
 }
