@@ -74,11 +74,12 @@ fn execute(command: &str, request: &Message, limit: Duration) -> Result<Vec<u8>,
         let read = stdout.map(|stdout| stdout.take(MAX_ANSWER + 1).read_to_end(&mut answer));
         read.transpose().map(|_| answer)
     });
-    let until = Instant::now() + limit;
+    // None is later than the clock can tell: no limit.
+    let until = Instant::now().checked_add(limit);
     let status = loop {
         match child.try_wait().map_err(|error| error.to_string())? {
             Some(status) => break status,
-            None if Instant::now() >= until => {
+            None if until.is_some_and(|until| Instant::now() >= until) => {
                 // It may end by itself just now.
                 let _ = child.kill();
                 let _ = child.wait();
