@@ -619,6 +619,11 @@ impl Session {
             // The driver was faster than whoever asks: nobody would tell it later.
             mailbox.put(());
         } else {
+            if self.room.len() == self.room.capacity() {
+                // Those that gave up meanwhile hold theirs no more. Room for as many again makes this rare.
+                self.room.retain(|waiting| Arc::strong_count(waiting) > 1);
+                self.room.reserve(self.room.len().max(8));
+            }
             self.room.push(Arc::clone(&mailbox));
         }
         mailbox

@@ -332,3 +332,17 @@ fn a_drain_that_is_cut_off_says_so() {
         assert_eq!(session.poll(Mono::ZERO), Act::End);
     }
 }
+
+#[test]
+fn who_gives_up_waiting_for_room_is_forgotten() {
+    let mut session = session(ConnectOptions::new().write_buffer(20));
+    connect(&mut session, Mono::ZERO);
+    while session.publish(&note("0123456789", "a")).unwrap() {}
+    let patient: Vec<_> = (0..20).map(|_| session.wait_for_room()).collect();
+    for _ in 0..10_000 {
+        session.wait_for_room();
+    }
+    assert!(session.room.len() <= 100, "{} wait", session.room.len());
+    output(&mut session);
+    assert!(patient.iter().all(|waiting| waiting.try_take().is_some()));
+}
