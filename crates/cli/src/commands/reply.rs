@@ -61,7 +61,7 @@ fn respond(args: &ReplyArgs, request: &Message, count: u64) -> Result<Vec<u8>, S
 ///
 /// Returns within `limit`, whatever the command leaves running: the answer is complete once nobody holds the output open.
 fn execute(command: &str, request: &Message, limit: Duration) -> Result<Vec<u8>, String> {
-    let until = Instant::now() + limit;
+    let until = Instant::now().checked_add(limit);
     let mut child = Command::new("sh")
         .args(["-c", command])
         .env("CROSSTIE_SUBJECT", request.subject.as_str())
@@ -106,9 +106,11 @@ fn execute(command: &str, request: &Message, limit: Duration) -> Result<Vec<u8>,
 fn finish(
     child: &mut Child,
     answer: &mpsc::Receiver<io::Result<Vec<u8>>>,
-    until: Instant,
+    until: Option<Instant>,
 ) -> io::Result<Option<(ExitStatus, Vec<u8>)>> {
-    let answer = match answer.recv_timeout(until.saturating_duration_since(Instant::now())) {
+    let answer = match answer
+        .recv_timeout(until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now())))
+    {
         Ok(answer) => answer?,
         Err(mpsc::RecvTimeoutError::Timeout) => return Ok(None),
         Err(mpsc::RecvTimeoutError::Disconnected) => {
@@ -118,7 +120,7 @@ fn finish(
     loop {
         match child.try_wait()? {
             Some(status) => return Ok(Some((status, answer))),
-            None if Instant::now() >= until => return Ok(None),
+            None if until.is_some_and(|until| Instant::now() >= until) => return Ok(None),
             // It has closed its output, so it is about to end.
             None => thread::sleep(Duration::from_millis(1)),
         }
