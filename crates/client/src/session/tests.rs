@@ -1,8 +1,12 @@
 //! The session driven by hand, with a server that is a list of lines.
 
-use crosstie_core::{HostPort, Seeded};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use crosstie_core::{Error, HostPort, Kind, Message, Mono, Result, Seeded, Target};
 
 use super::*;
+use crate::options::ConnectOptions;
 
 const SECOND: Duration = Duration::from_secs(1);
 
