@@ -1,7 +1,5 @@
 //! The life of a connection: dialed, greeted, welcomed, kept alive, lost.
 
-use std::time::Duration;
-
 use crosstie_core::{Credentials, Error, Kind, Mono, Result, Target};
 use crosstie_proto::nats::{Connect, write};
 
@@ -87,13 +85,13 @@ impl Session {
         }
         self.make_room();
         if was_connected {
-            self.events.put(Event::Disconnected);
+            self.events.put(Event::Disconnected(reason.to_string()));
             self.servers.dropped(now.since(self.welcomed_at) >= self.options.backoff.1);
         } else {
             self.servers.failed();
         }
         let first = !self.ready_told && !self.options.retry_initial;
-        let tried_all = self.servers.pause(self.options.backoff, &mut *self.random) > Duration::ZERO;
+        let tried_all = self.servers.have_all_failed();
         let denied = reason.kind() == Kind::Denied;
         let exhausted = self.options.max_reconnects.is_some_and(|max| self.servers.failures() > max);
         if self.draining || exhausted || (first && (denied || tried_all)) {
@@ -198,8 +196,8 @@ impl Session {
             };
             wish.before = wish.delivered;
             write::subscribe(&mut self.out, &wish.pattern, wish.queue.as_deref(), sid);
-            if let Some(max) = wish.max {
-                write::unsubscribe(&mut self.out, sid, Some(max - wish.before));
+            if let Some(max) = wish.counted_by_server() {
+                write::unsubscribe(&mut self.out, sid, Some(max));
             }
         }
         self.out.append(&mut self.kept);

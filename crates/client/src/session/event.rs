@@ -6,8 +6,8 @@
 pub enum Event {
     /// Connected for the first time.
     Connected,
-    /// The connection was lost; the client tries again.
-    Disconnected,
+    /// The connection was lost, and why; the client tries again.
+    Disconnected(String),
     /// Connected again; all subscriptions were made again.
     Reconnected,
     /// The server is about to leave.

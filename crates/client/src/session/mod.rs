@@ -27,7 +27,7 @@ pub use self::{
     pending::Answer,
     state::Session,
 };
-pub use crate::{feed::Feed, mailbox::Mailbox};
+pub use crate::{broadcast::Reader, feed::Feed, mailbox::Mailbox};
 
 #[cfg(test)]
 mod tests;

@@ -100,6 +100,9 @@ impl Session {
         };
         wish.delivered += 1;
         let is_last = wish.max.is_some_and(|max| wish.delivered >= max);
+        if is_last && wish.counted_by_server().is_none() {
+            write::unsubscribe(&mut self.out, msg.sid, None);
+        }
         let Some(message) = message(msg, chunk, &mut wish.last_subject) else {
             let text = format!("a message on '{}' cannot be read", String::from_utf8_lossy(msg.subject));
             self.events.put(Event::ServerError(text));

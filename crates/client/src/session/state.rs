@@ -14,7 +14,11 @@ use super::{
     servers::Servers,
     wish::Wish,
 };
-use crate::{mailbox::Mailbox, options::ConnectOptions};
+use crate::{
+    broadcast::{Broadcast, Reader},
+    mailbox::Mailbox,
+    options::ConnectOptions,
+};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
@@ -73,7 +77,7 @@ pub struct Session {
     pub(super) room: Vec<Arc<Mailbox<()>>>,
     pub(super) ready: Arc<Mailbox<Result<()>>>,
     pub(super) ready_told: bool,
-    pub(super) events: Arc<Mailbox<Event>>,
+    pub(super) events: Broadcast<Event>,
     pub(super) draining: bool,
     pub(super) stats: Stats,
 }
@@ -109,7 +113,7 @@ impl Session {
             room: Vec::new(),
             ready: Arc::new(Mailbox::new(1)),
             ready_told: false,
-            events: Arc::new(Mailbox::new(1024)),
+            events: Broadcast::new(1024),
             draining: false,
             stats: Stats::default(),
         }
@@ -120,9 +124,9 @@ impl Session {
         Arc::clone(&self.ready)
     }
 
-    /// What happens to the connection: the newest events are dropped beyond 1024.
-    pub fn events(&self) -> Arc<Mailbox<Event>> {
-        Arc::clone(&self.events)
+    /// What has happened to the connection and will happen, for a reader of its own. The latest 1024 events are kept.
+    pub fn events(&self) -> Reader<Event> {
+        self.events.reader()
     }
 
     /// What the server last said of itself.

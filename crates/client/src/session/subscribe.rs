@@ -47,10 +47,11 @@ impl Session {
         let connected = self.is_connected();
         let Some(wish) = self.wishes.get_mut(&sid) else { return };
         let max = max.filter(|max| *max > wish.delivered);
-        if connected {
-            write::unsubscribe(&mut self.out, sid, max.map(|max| max - wish.before));
-        }
         wish.max = max;
+        let counted = wish.counted_by_server();
+        if connected && (max.is_none() || counted.is_some()) {
+            write::unsubscribe(&mut self.out, sid, counted);
+        }
         if max.is_none() {
             self.close_wishes(&[sid]);
         }

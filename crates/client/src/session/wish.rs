@@ -7,8 +7,8 @@ use crosstie_core::Subject;
 
 use super::event::Event;
 use crate::{
+    broadcast::Broadcast,
     feed::{Feed, Parcel},
-    mailbox::Mailbox,
 };
 
 pub(super) struct Wish {
@@ -26,7 +26,15 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    pub(super) fn hand_over(&mut self, events: &Mailbox<Event>) {
+    /// The largest number of messages a server takes to count by: it reads nine digits.
+    const MAX_COUNTED: u64 = 999_999_999;
+
+    /// How many messages of this connection the server is to count for us. A larger number we count by ourselves.
+    pub(super) fn counted_by_server(&self) -> Option<u64> {
+        self.max.map(|max| max - self.before).filter(|max| *max <= Self::MAX_COUNTED)
+    }
+
+    pub(super) fn hand_over(&mut self, events: &Broadcast<Event>) {
         if self.staged.is_empty() {
             return;
         }
