@@ -9,12 +9,9 @@ use crosstie_proto::nats::{
 };
 
 use super::{event::Event, state::Session};
+use crate::feed::Parcel;
 
 impl Session {
-    /// How many messages of one subscription are handed over in one step: enough to spare its user most wake-ups, few enough that it can begin
-    /// while the rest of a large read is still being parsed.
-    const MAX_STAGED: usize = 64;
-
     /// Takes in what the server has sent; leaves what is not yet whole in `input`.
     ///
     /// # Errors
@@ -65,7 +62,7 @@ impl Session {
             if wish.staged.is_empty() {
                 self.touched.push(*sid);
             }
-            if !wish.staged.takes(subject, chunk, Self::MAX_STAGED) {
+            if !wish.staged.takes(subject, chunk) {
                 break;
             }
             wish.staged.note(at + found.body.start..at + found.body.end);
@@ -73,7 +70,7 @@ impl Session {
             self.stats.in_msgs += 1;
             self.stats.in_bytes += found.body.len() as u64;
             at += found.len;
-            if wish.staged.len() >= Self::MAX_STAGED {
+            if wish.staged.len() >= Parcel::FULL {
                 wish.hand_over(&self.events);
             }
         }
@@ -122,10 +119,10 @@ impl Session {
             self.familiar.learn(msg);
             self.familiar_to = Some((msg.sid, message.subject.clone()));
         }
-        wish.staged.add(message);
+        wish.staged.add(message, chunk);
         if is_last {
             self.close_wishes(&[msg.sid]);
-        } else if wish.staged.len() >= Self::MAX_STAGED {
+        } else if wish.staged.len() >= Parcel::FULL {
             wish.hand_over(&self.events);
         }
     }

@@ -21,7 +21,7 @@ impl Session {
     /// `Closed`.
     pub fn subscribe(&mut self, pattern: Bytes, queue: Option<Bytes>) -> Result<(u64, Arc<Feed>)> {
         self.check_open()?;
-        let feed = Arc::new(Feed::new(self.options.subscription_capacity));
+        let feed = Arc::new(Feed::new(self.options.subscription_capacity, self.options.subscription_bytes));
         let sid = self.next_sid;
         self.next_sid += 1;
         if self.is_connected() {

@@ -415,3 +415,19 @@ fn control_who_wants_to_go_on_is_told_nothing_and_tries_again() {
         assert!(session.ready().try_take().is_none());
     }
 }
+
+#[test]
+fn a_subscription_is_full_by_bytes_as_well() {
+    for (bytes, expected) in [(25, 2), (1000, 3)] {
+        let mut session = session(ConnectOptions::new().subscription_bytes(bytes));
+        connect(&mut session, Mono::ZERO);
+        let (_, feed) = session.subscribe("a".into(), None).unwrap();
+        for _ in 0..3 {
+            say(&mut session, "MSG a 1 10\r\n0123456789\r\n", Mono::ZERO).unwrap();
+        }
+        let mut events = session.events();
+        let was_told =
+            std::iter::from_fn(|| events.try_next()).any(|event| event == Event::SlowSubscription("a".into()));
+        assert_eq!((taken(&feed).len(), was_told), (expected, expected < 3));
+    }
+}
