@@ -35,7 +35,9 @@ pub(crate) const TABLE: &str = "Exit codes:
   5    out of time: it may have been executed
   6    the other side answered with an error
   7    refused or overloaded: nothing was executed, try again
-  130  interrupted";
+  130  interrupted (SIGINT, Ctrl-C)
+  143  terminated (SIGTERM)
+'serve' and 'demo' end in order on these two signals, with 0 if all went well.";
 
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {

@@ -42,6 +42,7 @@ impl Colour {
 }
 
 /// Standard output for data, as text or JSON Lines; standard error for people.
+#[derive(Clone)]
 pub(crate) struct Output {
     json: bool,
     colour: Colour,
@@ -55,6 +56,11 @@ impl Output {
     /// True if a person watches the messages: progress may be shown.
     pub(crate) fn is_watched(&self) -> bool {
         !self.json && io::stderr().is_terminal()
+    }
+
+    /// True if a person looks at the data, on a terminal.
+    pub(crate) fn data_is_shown(&self) -> bool {
+        !self.json && io::stdout().is_terminal()
     }
 
     /// True if colours may be used on standard output.
@@ -145,6 +151,27 @@ pub(crate) fn message_json(message: &Message) -> Value {
     value
 }
 
+/// Text for a terminal: control characters but line feeds and tabs, and bytes that are no text, as `\x1b`.
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for piece in bytes.utf8_chunks() {
+        for sign in piece.valid().chars() {
+            match sign {
+                '\n' | '\t' => text.push(sign),
+                _ if sign.is_control() && u32::from(sign) < 0x80 => {
+                    text.push_str(&format!("\\x{:02x}", u32::from(sign)))
+                }
+                _ if sign.is_control() => text.extend(sign.escape_unicode()),
+                _ => text.push(sign),
+            }
+        }
+        for byte in piece.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -174,6 +201,12 @@ mod tests {
                 "{colour:?} {is_terminal} {name}={value}"
             );
         }
+    }
+
+    #[test]
+    fn a_terminal_is_shown_no_control_characters() {
+        assert_eq!(printable(b"a\tb\n\x1b[2J\r\x07\x7f\xffz"), "a\tb\n\\x1b[2J\\x0d\\x07\\x7f\\xffz");
+        assert_eq!(printable("\u{9b}2J gr\u{fc}n \u{1f600}".as_bytes()), "\\u{9b}2J gr\u{fc}n \u{1f600}");
     }
 
     #[test]
