@@ -7,6 +7,7 @@ use std::{
 };
 
 use crosstie::Message;
+use crosstie_server::ConfigError;
 use serde_json::{Value, json};
 
 use crate::exit::{Code, Failure};
@@ -101,7 +102,11 @@ impl Output {
 
     /// The last word of a command that failed.
     pub(crate) fn fail(&self, failure: &Failure) -> ExitCode {
-        let Failure::Told { code, kind, message } = failure else { return ExitCode::SUCCESS };
+        let (code, kind, message) = match failure {
+            Failure::Told { code, kind, message } => (code, *kind, message),
+            Failure::Mistakes(mistakes) => return self.fail_configuration(mistakes, &failure.to_string()),
+            Failure::BrokenPipe => return ExitCode::SUCCESS,
+        };
         let mut err = io::stderr().lock();
         let _ = if self.json {
             let error =
@@ -111,6 +116,27 @@ impl Output {
             writeln!(err, "crosstie: {message}")
         };
         ExitCode::from(*code)
+    }
+
+    fn fail_configuration(&self, mistakes: &[ConfigError], all: &str) -> ExitCode {
+        let mut err = io::stderr().lock();
+        if self.json {
+            let each = |mistake: &ConfigError| {
+                json!({
+                    "file": mistake.source(), "line": mistake.line(), "column": mistake.column(), "message": mistake.message(),
+                })
+            };
+            let error = json!({
+                "kind": "invalid_config", "message": all.replace('\n', " "), "exit_code": Code::Usage as u8,
+                "mistakes": mistakes.iter().map(each).collect::<Vec<_>>(),
+            });
+            let _ = writeln!(err, "{}", json!({ "schema": SCHEMA, "error": error }));
+        } else {
+            for mistake in mistakes {
+                let _ = writeln!(err, "crosstie: {mistake}");
+            }
+        }
+        Code::Usage.into()
     }
 }
 

@@ -196,3 +196,41 @@ fn a_terminal_is_shown_what_would_control_it() {
 fn control_a_pipe_gets_the_bytes_as_they_are() {
     assert_eq!(text(&shown(false, "x\u{1b}]0;title\u{7}")), "[a] x\u{1b}]0;title\u{7}\n    K: v\u{1b}[2J\n");
 }
+
+#[test]
+fn every_mistake_of_a_configuration_is_told_with_its_place() {
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    std::fs::write(file.path(), "lissten = 1\nreactors = 'x'\n[limits]\nmemory = 'much'\n").unwrap();
+    let name = file.path().to_str().unwrap();
+    let output = run(&mut crosstie(&["check-config", name]));
+    assert_eq!(output.status.code(), Some(2));
+    let lines: Vec<_> = text(&output.stderr).lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for (line, place) in lines.iter().zip(["1:1", "2:12", "4:10"]) {
+        assert!(line.starts_with(&format!("crosstie: {name}:{place}: ")), "{line}");
+    }
+    let output = run(&mut crosstie(&["--json", "check-config", name]));
+    let value: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    let mistakes = value["error"]["mistakes"].as_array().unwrap();
+    assert_eq!((mistakes.len(), &mistakes[2]["line"], &mistakes[2]["column"]), (3, &4.into(), &10.into()));
+}
+
+#[test]
+fn what_keeps_a_server_from_starting_is_told_once() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, folder) = (taken.local_addr().unwrap(), tempfile::tempdir().unwrap());
+    let (at, log) = (format!("tcp://{address}"), folder.path().join("log"));
+    let port = address.port().to_string();
+    let count = |text: &str| text.matches("in use").count();
+    for arguments in [
+        &["serve", "--listen", &at][..],
+        &["--json", "serve", "--listen", &at],
+        &["nats", "-a", "127.0.0.1", "-p", &port],
+        // A log of its own has it, too.
+        &["serve", "--listen", &at, "--log-file", log.to_str().unwrap()],
+    ] {
+        let output = run(&mut crosstie(arguments));
+        assert_eq!(count(text(&output.stderr)), 1, "{arguments:?}: {}", text(&output.stderr));
+    }
+    assert_eq!(count(&std::fs::read_to_string(log).unwrap()), 1);
+}
