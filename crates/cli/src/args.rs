@@ -4,7 +4,13 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{commands::serve::ServeArgs, demo::DemoArgs, exit::TABLE, output::Colour};
+use crate::{
+    commands::serve::ServeArgs,
+    demo::DemoArgs,
+    exit::TABLE,
+    output::Colour,
+    values::{at_least_one, duration, seconds},
+};
 
 const EXAMPLES: &str = "Examples:
   crosstie demo                              a bank of processes you may kill
@@ -134,24 +140,6 @@ pub(crate) enum Command {
 pub(crate) struct CheckConfigArgs {
     /// The file, in TOML
     pub(crate) file: PathBuf,
-}
-
-/// Seconds to measure or to run for.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: Option<f64> = text.parse().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0);
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "expected a number of seconds, more than 0 and at most 86400".to_owned())
-}
-
-/// A number that is not 0.
-fn at_least_one(text: &str) -> Result<u64, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number from 1 on".to_owned())
-}
-
-/// A duration such as 250ms or 5s.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "expected a duration, as in 250ms or 5s".to_owned())
 }
 
 #[derive(Args)]

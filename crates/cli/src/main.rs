@@ -8,6 +8,7 @@ mod commands;
 mod demo;
 mod exit;
 mod output;
+mod values;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 

@@ -26,9 +26,9 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 
 use crate::{
-    args::seconds,
     exit::{Code, Failure},
     output::Output,
+    values::seconds,
 };
 
 #[derive(Args)]
