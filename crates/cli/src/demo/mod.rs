@@ -21,23 +21,25 @@ mod supervisor;
 mod table;
 mod wire;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
 use crate::{
     exit::{Code, Failure},
     output::Output,
+    values::seconds,
 };
 
 #[derive(Args)]
 #[command(after_help = "Examples:
-  crosstie demo                       until you press Ctrl-C; kill -9 any process it shows
-  crosstie demo --seconds 10 --chaos  kills one of its processes twice a second; the books still balance")]
+  crosstie demo                       until Ctrl-C; kill -9 any process it shows
+  crosstie demo --seconds 10 --chaos  one of its processes is killed twice a
+                                      second, and the books still balance")]
 pub(crate) struct DemoArgs {
-    /// End by itself after so many seconds; exit code 0 only if the books balance
-    #[arg(long)]
-    seconds: Option<f64>,
+    /// End by itself after so many seconds, at most a day; exit code 0 only if the books balance
+    #[arg(long, value_parser = seconds)]
+    seconds: Option<Duration>,
     /// Kill a process with SIGKILL twice a second, each in turn
     #[arg(long)]
     chaos: bool,

@@ -60,10 +60,7 @@ impl Drop for Demo {
     }
 }
 
-pub(super) fn run(seconds: Option<f64>, chaos: bool, output: &Output) -> Result<(), Failure> {
-    if seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds <= 86_400.0)) {
-        return Err(Failure::usage("--seconds: expected more than 0 and at most 86400"));
-    }
+pub(super) fn run(length: Option<Duration>, chaos: bool, output: &Output) -> Result<(), Failure> {
     let interrupted = Arc::new(AtomicBool::new(false));
     // Before anything is started, so that whoever sees a part may end the demo. A terminal that is closed ends it, too.
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
@@ -77,7 +74,7 @@ pub(super) fn run(seconds: Option<f64>, chaos: bool, output: &Output) -> Result<
         tell(part, "runs", output);
     }
     let begun = Instant::now();
-    let end = seconds.map(|seconds| begun + Duration::from_secs_f64(seconds));
+    let end = length.map(|length| begun + length);
     let (mut table, mut statuses) = (Table::default(), HashMap::new());
     let (mut drawn, mut killed, mut victim) = (begun, begun, 0);
     while !interrupted.load(Ordering::Relaxed) && end.is_none_or(|end| Instant::now() < end) {
