@@ -3,8 +3,11 @@
 //! What is here so far needs none: rustix gives safe calls for it.
 #![forbid(unsafe_code)]
 
+pub mod futex;
 mod limits;
+pub mod membarrier;
 mod poller;
+pub mod processors;
 
 pub use crate::{
     limits::raise_descriptor_limit,
