@@ -3,7 +3,6 @@
 //! What is here so far needs none: rustix gives safe calls for it.
 #![forbid(unsafe_code)]
 
-pub mod futex;
 mod limits;
 pub mod membarrier;
 mod poller;
