@@ -71,7 +71,7 @@ impl Act {
             Self::Stop => libc::SIGSTOP,
             Self::Exit => libc::SIGUSR1,
             Self::Fork => libc::SIGUSR2,
-            Self::Exec => libc::SIGURG,
+            Self::Exec => libc::SIGVTALRM,
         }
     }
 }

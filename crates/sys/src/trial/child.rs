@@ -5,6 +5,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 /// How a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -64,7 +66,10 @@ fn require_one_thread() -> io::Result<()> {
     if threads > 3 {
         return Err(io::Error::new(
             io::ErrorKind::ResourceBusy,
-            format!("expected a process with one thread to fork, got {}; run this in a program of its own", threads - 2),
+            format!(
+                "expected a process with one thread to fork, got {}; run this in a program of its own",
+                threads - 2
+            ),
         ));
     }
     Ok(())
@@ -75,11 +80,6 @@ impl Child {
     pub(super) fn standing_for(mut self, target: i32) -> Self {
         self.target = target;
         self
-    }
-
-    /// Takes note of an end that someone else waited for.
-    pub(super) fn note_end(&mut self, how: Ended) {
-        self.ended = Some(how);
     }
 
     /// The id under which this process knows it.
@@ -94,6 +94,15 @@ impl Child {
     /// What `kill` refuses.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
         if self.ended.is_some() { Ok(()) } else { kill(self.target, signal) }
+    }
+
+    /// Lets it go on after [`Act::Stop`](super::Act::Stop).
+    ///
+    /// # Errors
+    ///
+    /// What `kill` refuses.
+    pub fn go_on(&self) -> io::Result<()> {
+        self.signal(libc::SIGCONT)
     }
 
     /// Kills it and waits until the kernel has taken it away; says how it had ended.
@@ -166,7 +175,7 @@ pub(super) fn wait_status(pid: i32, flags: i32) -> io::Result<Option<i32>> {
     }
 }
 
-pub(super) fn ended(status: i32) -> Option<Ended> {
+fn ended(status: i32) -> Option<Ended> {
     if libc::WIFEXITED(status) {
         Some(Ended::Exited(libc::WEXITSTATUS(status)))
     } else if libc::WIFSIGNALED(status) {
@@ -228,17 +237,29 @@ pub fn become_reaper_of_orphans() -> io::Result<()> {
     }
 }
 
-/// Keeps this thread, and the children that it forks, on one core, counted from 0 among those it may use.
+/// The cores that a process may use.
+#[derive(Clone, Debug)]
+pub struct Cores(CpuSet);
+
+/// Keeps this thread, and the children that it forks, on one core, counted from 0 among those it may use. Returns those, for [`unpin`].
 ///
 /// # Errors
 ///
 /// What `sched_setaffinity` refuses.
-pub fn pin_to_core(index: usize) -> io::Result<()> {
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-
+pub fn pin_to_core(index: usize) -> io::Result<Cores> {
     let allowed = sched_getaffinity(None)?;
     let cores: Vec<_> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
     let mut one = CpuSet::new();
     one.set(cores[index % cores.len().max(1)]);
-    Ok(sched_setaffinity(None, &one)?)
+    sched_setaffinity(None, &one)?;
+    Ok(Cores(allowed))
+}
+
+/// Gives this thread its cores back.
+///
+/// # Errors
+///
+/// What `sched_setaffinity` refuses.
+pub fn unpin(cores: &Cores) -> io::Result<()> {
+    Ok(sched_setaffinity(None, &cores.0)?)
 }

@@ -55,9 +55,7 @@ pub fn fork_in_own_namespace(cell: &'static AtomicU64, body: impl FnOnce() -> u8
 
 fn unshare() -> bool {
     // SAFETY: plain calls without pointers, in a process with one thread.
-    unsafe {
-        libc::unshare(libc::CLONE_NEWPID) == 0 || libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWPID) == 0
-    }
+    unsafe { libc::unshare(libc::CLONE_NEWPID) == 0 || libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWPID) == 0 }
 }
 
 /// Waits for the child and ends as it did, as far as a code can say.

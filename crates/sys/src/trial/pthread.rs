@@ -102,7 +102,8 @@ impl PosixPage {
 
     fn map(file: &File) -> io::Result<Self> {
         // SAFETY: a new mapping at an address of the kernel's choice disturbs no other.
-        let start = unsafe { mmap(ptr::null_mut(), PAGE, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, file, 0)? };
+        let start =
+            unsafe { mmap(ptr::null_mut(), PAGE, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, file, 0)? };
         // SAFETY: the mapping is page-aligned, as long as the layout (asserted above), never unmapped and, as the file, never
         // shortened. Every part is a cell that libc alone looks into, or an atomic; any bytes are valid for both.
         Ok(Self(unsafe { &*start.cast::<Layout>() }))
@@ -285,8 +286,5 @@ fn done(code: i32) -> io::Result<()> {
 /// POSIX counts these deadlines by the wall clock.
 fn wall_deadline(within: Duration) -> libc::timespec {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + within;
-    libc::timespec {
-        tv_sec: i64::try_from(at.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(at.subsec_nanos()),
-    }
+    libc::timespec { tv_sec: i64::try_from(at.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(at.subsec_nanos()) }
 }

@@ -79,8 +79,6 @@ mod global {
     pub(super) const TEXT_TAKEN: usize = 2;
     pub(super) const STAGE: usize = 3;
     pub(super) const PID: usize = 4;
-    pub(super) const POINT: usize = 8;
-    pub(super) const POINT_LEN: usize = 8;
     pub(super) const FAULTS: usize = 16;
     pub(super) const TEXT: usize = 32;
     pub(super) const TEXT_LEN: usize = 64;
@@ -97,8 +95,10 @@ mod own {
     pub(super) const COUNT: usize = 5;
     pub(super) const ALIVE: usize = 9;
     pub(super) const LEFT_BEHIND: usize = 10;
-    pub(super) const DESCRIPTORS: usize = 11;
-    pub(super) const LEN: usize = 16;
+    pub(super) const POINT: usize = 11;
+    pub(super) const POINT_LEN: usize = 5;
+    pub(super) const STEPS: usize = 16;
+    pub(super) const LEN: usize = 24;
 }
 
 impl Board {
@@ -155,19 +155,14 @@ impl Board {
         &self.cells[global::PID]
     }
 
-    /// The cells that carry the name of the crash point that was met.
-    pub(super) fn point_cells(&self) -> &'static [AtomicU64] {
-        &self.cells[global::POINT..][..global::POINT_LEN]
-    }
-
-    /// The name of the crash point that was met; empty if none was.
-    pub(super) fn point(&self) -> String {
-        read_text(self.point_cells())
-    }
-
-    /// How far a stepped process has come: see [`Seat::set_stage`].
+    /// How far the one who is to recover has come.
     pub(super) fn stage(&self) -> u64 {
         self.cells[global::STAGE].load(Ordering::Acquire)
+    }
+
+    /// Says how far the one who is to recover is, or may go.
+    pub(super) fn set_stage(&self, stage: u64) {
+        self.cells[global::STAGE].store(stage, Ordering::Release);
     }
 
     /// The sum over all seats of how often a death was told.
@@ -246,9 +241,13 @@ impl Seat {
         self.global[global::FAULTS + fault as usize].fetch_add(1, Ordering::AcqRel);
     }
 
-    /// How far a stepped process has come: 0 before the operation, 1 in it, 2 behind it.
-    pub(super) fn set_stage(&self, stage: u64) {
-        self.global[global::STAGE].store(stage, Ordering::Release);
+    /// How many instructions the work of this seat took.
+    pub(super) fn set_steps(&self, steps: u64) {
+        self.own[own::STEPS].store(steps, Ordering::SeqCst);
+    }
+
+    pub(super) fn steps(&self) -> u64 {
+        self.read(own::STEPS)
     }
 
     pub(super) fn begins(&self) {
@@ -280,6 +279,7 @@ impl Seat {
         self.own[own::BEGUN].store(0, Ordering::SeqCst);
         self.own[own::DONE].store(0, Ordering::SeqCst);
         self.own[own::INSIDE].store(0, Ordering::SeqCst);
+        self.point_cells().iter().for_each(|cell| cell.store(0, Ordering::SeqCst));
         self.own[own::ALIVE].store(1, Ordering::SeqCst);
     }
 
@@ -292,8 +292,14 @@ impl Seat {
         &self.own[own::LEFT_BEHIND]
     }
 
-    pub(super) fn descriptors(&self) -> &'static AtomicU64 {
-        &self.own[own::DESCRIPTORS]
+    /// The cells that carry the name of the crash point that was met.
+    pub(super) fn point_cells(&self) -> &'static [AtomicU64] {
+        &self.own[own::POINT..][..own::POINT_LEN]
+    }
+
+    /// The name of the crash point that was met, as far as it fits; empty if none was.
+    pub(super) fn point(&self) -> String {
+        read_text(self.point_cells())
     }
 
     fn is_alive(&self, other: usize) -> bool {

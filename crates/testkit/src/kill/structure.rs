@@ -73,6 +73,8 @@ pub struct Tally {
     pub deaths: u64,
     /// Those of them that surely held something.
     pub deaths_inside: u64,
+    /// Others that died in the middle of a step: they may have.
+    pub deaths_perhaps_inside: u64,
 }
 
 /// What is asked of a trial.
