@@ -16,11 +16,19 @@ pub mod sync;
 #[cfg(not(loom))]
 mod clock;
 #[cfg(not(loom))]
+mod death;
+#[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
 mod events;
 #[cfg(not(loom))]
+mod header;
+#[cfg(not(loom))]
+mod name;
+#[cfg(not(loom))]
 mod participant;
+#[cfg(not(loom))]
+mod random;
 #[cfg(not(loom))]
 mod recoverers;
 #[cfg(not(loom))]
@@ -29,19 +37,20 @@ mod schema;
 mod segment;
 
 pub use crate::layout::{
-    Event, EventRow, LockCell, ParticipantId, ParticipantSlot, ParticipantState, WaiterEntry, WaiterRow,
+    Event, EventRow, LockCell, ParticipantId, ParticipantSlot, ParticipantState, Standing, WaiterEntry, WaiterRow,
 };
 
 #[cfg(not(loom))]
 pub use crate::{
     clock::{deadline_after, now, wall},
+    death::Death,
     error::{Error, Result},
-    participant::Participant,
+    events::{Act, Happened},
+    header::{FeatureClass, Features, Header, Kind, LAYOUT, Refusal, SectionKind, SectionRow, SegmentId, State},
+    name::{NameError, SegmentName},
+    participant::{Keeper, Life, Participant},
     schema::{Element, Reserved, ShmSafe},
-    segment::{
-        Directory, Expect, Header, Kind, NameError, Pinned, Refusal, Section, SectionKind, Segment, SegmentId, SegmentName,
-        Shared, Spec, State,
-    },
+    segment::{Directory, Expect, Listed, Pinned, Section, Segment, Shared, Spec},
 };
 #[doc(inline)]
 #[cfg(not(loom))]

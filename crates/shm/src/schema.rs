@@ -6,13 +6,38 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// A type that may lie in shared memory: a fixed layout, no padding, no pointers, every bit pattern a value.
 ///
-/// Derive it; the derive checks all of it.
+/// Derive it; the derive checks all of it. Integers of fixed width, floats, arrays of such types and structs of them are fit; `usize`, `bool`,
+/// `char`, enums, references and everything that owns memory are not.
+///
+/// ```
+/// use crosstie_shm::{Reserved, ShmSafe};
+///
+/// #[derive(Clone, Copy, ShmSafe)]
+/// #[repr(C)]
+/// struct Ledger {
+///     accounts: [i64; 128],
+///     moved: u64,
+///     reserved: Reserved<56>,
+/// }
+///
+/// assert_eq!(Ledger::element().schema, "Ledger size=1088 align=8\naccounts [i64;128] @0 +1024\nmoved u64 @1024 +8\n");
+/// ```
 ///
 /// # Safety
 ///
 /// The type is `repr(C)` or primitive, has no padding and no interior mutability, holds no address, and every pattern of its bytes is a
 /// value of it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot lie in shared memory",
+    label = "not `ShmSafe`",
+    note = "fit are integers of fixed width, floats, arrays of fit types, and structs of them with `#[derive(Clone, Copy, ShmSafe)]` and \
+            `#[repr(C)]`; write `u64` for `usize`, `u8` for `bool`, `u32` for `char` or an enum, and an offset for a pointer"
+)]
 pub unsafe trait ShmSafe: Copy + Send + Sync + 'static {
+    /// True for [`Reserved`] alone, which has no line in a schema and stands at the end of a type.
+    #[doc(hidden)]
+    const IS_RESERVED: bool = false;
+
     /// Writes the type as a field of another shows it: `u64`, `[u8;16]`, `Account{cents i64 @0 +8}`.
     fn describe(text: &mut String);
 
@@ -50,9 +75,19 @@ pub struct Element {
 
 impl Element {
     /// An element with a schema.
+    ///
+    /// A schema of more than 3176 bytes is cut at the end of a line and ends with `…`: the hash is still that of the whole, but fields can
+    /// no longer be appended compatibly.
     pub fn new(size: u64, align: u32, schema: impl Into<String>) -> Self {
-        let schema = schema.into();
-        Self { hash: xxh3_128(schema.as_bytes()), size, align, schema }
+        let mut schema = schema.into();
+        let hash = xxh3_128(schema.as_bytes());
+        if schema.len() > SCHEMA_MAX {
+            let kept = schema.floor_char_boundary(SCHEMA_MAX - CUT.len());
+            let end = schema[..kept].rfind('\n').map_or(0, |at| at + 1);
+            schema.truncate(end);
+            schema.push_str(CUT);
+        }
+        Self { hash, size, align, schema }
     }
 
     /// Bytes without a type: nothing is checked about them.
@@ -65,13 +100,23 @@ impl Element {
         if self.hash == other.hash {
             return true;
         }
-        let (Some((first, mine)), Some((their_first, theirs))) = (self.schema.split_once('\n'), other.schema.split_once('\n'))
+        let (Some((first, mine)), Some((their_first, theirs))) =
+            (self.schema.split_once('\n'), other.schema.split_once('\n'))
         else {
             return false;
         };
-        first == their_first && (mine.starts_with(theirs) || theirs.starts_with(mine))
+        let is_whole = |fields: &str| !fields.ends_with(CUT);
+        first == their_first
+            && is_whole(mine)
+            && is_whole(theirs)
+            && (mine.starts_with(theirs) || theirs.starts_with(mine))
     }
 }
+
+/// The most that a header has room for.
+pub(crate) const SCHEMA_MAX: usize = 3176;
+/// The end of a schema that was cut.
+const CUT: &str = "…\n";
 
 /// Bytes at the end of a type that a later version may turn into fields. Zero until then.
 #[repr(transparent)]
@@ -86,6 +131,19 @@ impl<const N: usize> Reserved<N> {
 impl<const N: usize> Default for Reserved<N> {
     fn default() -> Self {
         Self::ZERO
+    }
+}
+
+// SAFETY: bytes.
+unsafe impl<const N: usize> ShmSafe for Reserved<N> {
+    const IS_RESERVED: bool = true;
+
+    fn describe(_: &mut String) {}
+
+    fn describe_fields(_: &mut String) {}
+
+    fn type_name() -> String {
+        format!("Reserved<{N}>")
     }
 }
 

@@ -5,12 +5,14 @@
 mod events;
 mod lock_cell;
 mod participant_slot;
+mod standing;
 mod text;
 mod waiter_row;
 
 pub use events::{Event, EventRow};
 pub use lock_cell::LockCell;
 pub use participant_slot::{ParticipantId, ParticipantSlot, ParticipantState};
+pub use standing::Standing;
 pub use waiter_row::{WaiterEntry, WaiterRow};
 
 #[cfg_attr(loom, allow(unused_imports, reason = "who reads and writes text is not modelled"))]

@@ -29,7 +29,12 @@ mod tests {
     #[test]
     fn text_is_cut_at_a_character() {
         let words = [const { AtomicU64::new(u64::MAX) }; 2];
-        for (text, kept) in [("short", "short"), ("", ""), ("fifteen bytes:ß", "fifteen bytes:ß"), ("sixteen bytes: ß", "sixteen bytes: ")] {
+        for (text, kept) in [
+            ("short", "short"),
+            ("", ""),
+            ("fifteen bytes:ß", "fifteen bytes:ß"),
+            ("sixteen bytes: ß", "sixteen bytes: "),
+        ] {
             store_text(&words, text);
             assert_eq!(load_text(&words), kept);
         }
