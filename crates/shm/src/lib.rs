@@ -1,0 +1,57 @@
+//! The shared-memory plane: memory that several processes share and that stays whole when one of them dies.
+//!
+//! A [`Segment`] is one stretch of shared memory; a [`Participant`] is this process's place in it. Everything else stands on
+//! these two. What a segment holds, byte by byte, is in `docs/segment-format.md`.
+//!
+//! Atomics come through [`sync`] alone, so that loom can take their place (`--cfg loom`).
+#![deny(clippy::undocumented_unsafe_blocks)]
+
+#[cfg(not(all(target_os = "linux", target_endian = "little", target_pointer_width = "64")))]
+compile_error!("the shared-memory plane needs a 64-bit, little-endian Linux");
+
+mod crash;
+mod layout;
+pub mod sync;
+
+#[cfg(not(loom))]
+mod clock;
+#[cfg(not(loom))]
+mod death;
+#[cfg(not(loom))]
+mod error;
+#[cfg(not(loom))]
+mod events;
+#[cfg(not(loom))]
+mod header;
+#[cfg(not(loom))]
+mod name;
+#[cfg(not(loom))]
+mod participant;
+#[cfg(not(loom))]
+mod random;
+#[cfg(not(loom))]
+mod recoverers;
+#[cfg(not(loom))]
+mod schema;
+#[cfg(not(loom))]
+mod segment;
+
+pub use crate::layout::{
+    Event, EventRow, LockCell, ParticipantId, ParticipantSlot, ParticipantState, Standing, WaiterEntry, WaiterRow,
+};
+
+#[cfg(not(loom))]
+pub use crate::{
+    clock::{deadline_after, now, wall},
+    death::Death,
+    error::{Error, Result},
+    events::{Act, Happened},
+    header::{FeatureClass, Features, Header, Kind, LAYOUT, Refusal, SectionKind, SectionRow, SegmentId, State},
+    name::{NameError, SegmentName},
+    participant::{Keeper, Life, Participant},
+    schema::{Element, Reserved, ShmSafe},
+    segment::{Directory, Expect, Listed, Pinned, Section, Segment, Shared, Spec},
+};
+#[doc(inline)]
+#[cfg(not(loom))]
+pub use crosstie_macros::ShmSafe;
