@@ -1,67 +1,71 @@
 //! Named points at which a test may end the process.
 
-/// A named point at which a test may end, stop or fork the process; nothing at all without the feature `crash-points` of `crosstie-sys`.
-///
-/// Put one between any two stores that another process could see apart. Names are `structure.what_has_just_been_done`.
-#[cfg(not(feature = "crash-points"))]
-#[macro_export]
-macro_rules! crash_point {
-    ($name:literal) => {};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::trial::{Act, die_after, leave};
+
+/// What this process will do, and at which point.
+#[derive(Clone, Copy, Debug)]
+pub struct CrashPlan {
+    /// Which hit, counted from 1 over all points that this process meets from now on.
+    pub at_hit: u64,
+    /// What happens there.
+    pub planned: Planned,
+    /// Where the name of the point is left, eight bytes in each.
+    pub name_goes_to: &'static [AtomicU64],
 }
 
-/// A named point at which a test may end, stop or fork the process; nothing at all without the feature `crash-points` of `crosstie-sys`.
-///
-/// Put one between any two stores that another process could see apart. Names are `structure.what_has_just_been_done`.
-#[cfg(feature = "crash-points")]
-#[macro_export]
-macro_rules! crash_point {
-    ($name:literal) => {
-        $crate::hit($name)
-    };
+/// What happens at a crash point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planned {
+    /// This, there.
+    Act(Act),
+    /// Killed behind so many instructions from there on; or, before that, at the next point, which it leaves with [`NEXT_POINT`].
+    DieAfter(u64),
 }
 
-#[cfg(feature = "crash-points")]
-pub use planned::{CrashPlan, hit, plan_crash};
+/// What a process leaves with that has come to the next point.
+pub const NEXT_POINT: i32 = 4;
 
-#[cfg(feature = "crash-points")]
-mod planned {
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
+static PLAN: OnceLock<CrashPlan> = OnceLock::new();
+static HITS: AtomicU64 = AtomicU64::new(0);
 
-    use crate::trial::Act;
-
-    /// What this process will do, and at which point.
-    #[derive(Clone, Copy, Debug)]
-    pub struct CrashPlan {
-        /// Which hit, counted from 1 over all points; 0 for none.
-        pub at_hit: u64,
-        /// What happens there.
-        pub act: Act,
-        /// Where the name of the point is left, eight bytes in each.
-        pub name_goes_to: &'static [AtomicU64],
+/// Plans the end of this process. Only the first plan counts; a forked child keeps it, and its count of hits.
+///
+/// A plan to die after some instructions at hit 0 begins at once.
+pub fn plan_crash(plan: CrashPlan) {
+    // A second plan is no error: one child has one end.
+    let _ = PLAN.set(plan);
+    if let CrashPlan { at_hit: 0, planned: Planned::DieAfter(instructions), .. } = plan {
+        die_after(instructions);
     }
+}
 
-    static PLAN: OnceLock<CrashPlan> = OnceLock::new();
-    static HITS: AtomicU64 = AtomicU64::new(0);
-
-    /// Plans the end of this process. Only the first plan counts; a forked child keeps it, and its count of hits.
-    pub fn plan_crash(plan: CrashPlan) {
-        // A second plan is no error: one child has one end.
-        let _ = PLAN.set(plan);
-    }
-
-    /// A point was reached; called by [`crash_point!`](crate::crash_point).
-    #[inline]
-    pub fn hit(name: &'static str) {
-        if let Some(plan) = PLAN.get() {
-            let hits = HITS.fetch_add(1, Ordering::Relaxed) + 1;
-            if hits == plan.at_hit {
-                for (cell, bytes) in plan.name_goes_to.iter().zip(name.as_bytes().chunks(8)) {
-                    let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-                    cell.store(word, Ordering::Relaxed);
-                }
-                plan.act.perform();
-            }
+/// A named point, at which the process ends if that was planned.
+///
+/// There is one between any two stores that another process could see apart. Names are `structure.what_has_just_been_done`.
+#[inline]
+pub fn crash_point(name: &'static str) {
+    let Some(plan) = PLAN.get() else { return };
+    let hits = HITS.fetch_add(1, Ordering::Relaxed) + 1;
+    match plan.planned {
+        Planned::Act(act) if hits == plan.at_hit => {
+            leave_name(plan, name);
+            act.perform();
         }
+        Planned::DieAfter(instructions) if hits == plan.at_hit => {
+            leave_name(plan, name);
+            die_after(instructions);
+        }
+        Planned::DieAfter(_) if hits == plan.at_hit + 1 => leave(NEXT_POINT),
+        Planned::Act(_) | Planned::DieAfter(_) => {}
+    }
+}
+
+fn leave_name(plan: &CrashPlan, name: &str) {
+    for (cell, bytes) in plan.name_goes_to.iter().zip(name.as_bytes().chunks(8)) {
+        let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        cell.store(word, Ordering::Relaxed);
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crosstie_sys::crash_point;
 use crosstie_sys::trial::shared_cells;
 
 use super::clock::now_ns;
@@ -182,6 +183,7 @@ impl Seat {
     /// A seat that finds another living seat inside reports [`Fault::GrantedTwice`].
     pub fn enters(&self) {
         self.holds();
+        crash_point("board.entered");
         let before = self.global[global::OCCUPANT].swap(self.index as u64 + 1, Ordering::AcqRel);
         if let Some(other) = before.checked_sub(1).and_then(|other| usize::try_from(other).ok())
             && other != self.index
@@ -193,6 +195,7 @@ impl Seat {
 
     /// Notes the end of [`enters`](Self::enters). Call it right before giving back.
     pub fn leaves(&self) {
+        crash_point("board.leaves");
         let own = self.index as u64 + 1;
         // Somebody else who was let in as well has reported it already.
         let _ = self.global[global::OCCUPANT].compare_exchange(own, 0, Ordering::AcqRel, Ordering::Relaxed);
@@ -241,20 +244,18 @@ impl Seat {
         self.global[global::FAULTS + fault as usize].fetch_add(1, Ordering::AcqRel);
     }
 
-    /// How many instructions the work of this seat took.
-    pub(super) fn set_steps(&self, steps: u64) {
-        self.own[own::STEPS].store(steps, Ordering::SeqCst);
-    }
-
-    pub(super) fn steps(&self) -> u64 {
-        self.read(own::STEPS)
+    /// Where the instructions are counted that this seat makes.
+    pub(super) fn steps(&self) -> &'static AtomicU64 {
+        &self.own[own::STEPS]
     }
 
     pub(super) fn begins(&self) {
+        crash_point("board.begins");
         self.own[own::BEGUN].fetch_add(1, Ordering::AcqRel);
     }
 
     pub(super) fn has_done(&self) {
+        crash_point("board.has_done");
         self.own[own::DONE].fetch_add(1, Ordering::AcqRel);
     }
 
@@ -280,6 +281,7 @@ impl Seat {
         self.own[own::DONE].store(0, Ordering::SeqCst);
         self.own[own::INSIDE].store(0, Ordering::SeqCst);
         self.point_cells().iter().for_each(|cell| cell.store(0, Ordering::SeqCst));
+        self.own[own::STEPS].store(0, Ordering::SeqCst);
         self.own[own::ALIVE].store(1, Ordering::SeqCst);
     }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crosstie_sys::trial::{Act, Child, Ended, act_on_signals, fork, fork_in_own_namespace, is_asleep, take_away};
-use crosstie_sys::{CrashPlan, plan_crash};
+use crosstie_sys::{CrashPlan, Planned, plan_crash};
 
 use super::board::{Board, Fault, Seat};
 use super::clock::now_ns;
@@ -148,7 +148,7 @@ impl<'a> Crew<'a> {
         let (structure, place) = (self.structure, self.place.path());
         let body = || {
             if let Post::AtPoint(at_hit, act) = post {
-                plan_crash(CrashPlan { at_hit, act, name_goes_to: seat.point_cells() });
+                plan_crash(CrashPlan { at_hit, planned: Planned::Act(act), name_goes_to: seat.point_cells() });
             }
             work(structure, place, seat, seed);
             0

@@ -1,13 +1,18 @@
 //! Ends at every instruction boundary of one operation, and of the recovery from each.
 //!
-//! A child does one step of its work, counts its own instructions, and is killed behind the k-th; then another looks at what is left. k
-//! counts from 0 until the step is over. What the child does before, joining and one step to warm up, is not counted.
+//! A child does one step of its work, counts its own instructions, and is killed behind the k-th; then another looks at what is left. What
+//! the child does before, joining and one step to warm up, is not counted.
+//!
+//! The crash points cut the work into sections. A child runs at full speed to the point that begins one and counts from there, so that
+//! all boundaries of a long work cost no more than those of its sections. The number of a boundary is its section and its place in it.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crosstie_sys::trial::{
-    CAN_STEP, Child, Ended, become_reaper_of_orphans, die_after, fork, pin_to_core, stop_counting, tick, unpin,
+    CAN_STEP, Child, Ended, become_reaper_of_orphans, count_instructions, fork, pin_to_core, stop_counting, tick, unpin,
 };
+use crosstie_sys::{CrashPlan, NEXT_POINT, Planned, plan_crash};
 
 use super::board::{Board, Fault};
 use super::clock::now_ns;
@@ -44,6 +49,25 @@ mod stage {
 
 /// What a child leaves with that came to the end of its work.
 const DONE: u8 = 3;
+
+/// The most boundaries of one section that are all tried; of a longer one so many are chosen.
+const LONGEST: u64 = 800;
+const CHOSEN: u64 = 60;
+
+/// A place in the work: behind so many instructions of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Boundary {
+    section: u64,
+    place: u64,
+}
+
+impl Boundary {
+    const PER_SECTION: u64 = 1_000_000;
+
+    fn number(self) -> u64 {
+        self.section * Self::PER_SECTION + self.place
+    }
+}
 
 /// Kills at every instruction boundary within `options.boundaries`, or until something is found wrong; `options.count` bounds the kills.
 ///
@@ -97,7 +121,9 @@ struct Walk<'a> {
 enum Reached {
     /// It was killed where it was to be.
     There,
-    /// It was done before.
+    /// It came to the next crash point before.
+    NextPoint,
+    /// It came to the end of its work before.
     Done,
     /// Something is wrong, and reported.
     Wrong,
@@ -123,16 +149,11 @@ impl Walk<'_> {
     }
 
     fn alone(&mut self, contended: bool) -> Result<(), String> {
-        let (first, last) = self.options.boundaries;
-        for boundary in first..last {
-            if boundary - first >= self.options.count {
-                self.report.is_cut_short = true;
-                break;
-            }
+        for boundary in self.boundaries(None)? {
             self.open()?;
             let Some(crew) = &mut self.crew else { break };
             if contended && !crew.is_manned(RECOVERER) {
-                crew.man(RECOVERER, boundary, Post::Plain)?;
+                crew.man(RECOVERER, boundary.number(), Post::Plain)?;
             }
             let told = self.board.told();
             let worker = start(crew, WORKER, Start::Warm, boundary)?;
@@ -145,7 +166,7 @@ impl Walk<'_> {
                 look(crew, RECOVERER)?;
                 expect_telling(crew, told, held);
             }
-            if self.note(boundary) || reached == Reached::Done {
+            if self.note(boundary.number()) {
                 break;
             }
         }
@@ -154,59 +175,92 @@ impl Walk<'_> {
 
     /// The worker dies at some boundaries, the recoverer at every one that it passes then.
     fn nested(&mut self, outer: u64, joins: bool) -> Result<(), String> {
-        let length = self.length()?;
+        let all = self.boundaries(None)?;
         let mut chance = fastrand::Rng::with_seed(self.options.seed);
         for nth in 0..outer {
             // Spread evenly, each at a random place of its part.
-            let boundary = (nth * length + chance.u64(..length.max(1))) / outer.max(1);
-            for inner in 0.. {
-                if inner >= self.options.count / outer.max(1) {
-                    self.report.is_cut_short = true;
-                    break;
-                }
-                self.open()?;
-                let Some(crew) = &mut self.crew else { return Ok(()) };
-                self.board.set_stage(stage::NOT_READY);
-                let mut recoverer = None;
-                if !joins {
-                    recoverer = Some(start(crew, RECOVERER, Start::Joined, inner)?);
-                    if !await_until(self.options.bound, || {
-                        self.board.stage() == stage::READY || self.board.has_faults()
-                    }) {
-                        crew.seat(RECOVERER).fault(Fault::Stuck, "the one who is to recover could not join");
-                    }
-                }
-                let worker = start(crew, WORKER, Start::Warm, boundary)?;
-                end(crew, WORKER, worker);
-                crew.bury(WORKER, now_ns());
-                self.board.set_stage(stage::GO);
-                let recoverer = match recoverer {
-                    Some(recoverer) => recoverer,
-                    None => start(crew, RECOVERER, Start::Cold, inner)?,
-                };
-                let within = end(crew, RECOVERER, recoverer);
-                crew.bury(RECOVERER, now_ns());
-                self.report.boundaries.1 += u64::from(within == Reached::There);
-                look(crew, WORKER)?;
-                if self.note(inner) {
+            let length = all.len() as u64;
+            let at = (nth * length + chance.u64(..length.max(1))) / outer.max(1);
+            let Some(boundary) = usize::try_from(at).ok().and_then(|at| all.get(at)) else { break };
+            for inner in self.boundaries(Some((*boundary, joins)))? {
+                let reached = self.pair(*boundary, inner, joins)?;
+                self.report.boundaries.1 += u64::from(reached == Reached::There);
+                if self.note(inner.number()) || !self.report.faults.is_empty() {
                     return Ok(());
-                }
-                if within == Reached::Done {
-                    break;
                 }
             }
         }
         Ok(())
     }
 
-    /// How many boundaries the work has.
-    fn length(&mut self) -> Result<u64, String> {
+    /// One dies at `boundary`, the one who recovers at `inner`, and a third looks.
+    fn pair(&mut self, boundary: Boundary, inner: Boundary, joins: bool) -> Result<Reached, String> {
         self.open()?;
-        let Some(crew) = &mut self.crew else { return Ok(0) };
-        let worker = start(crew, WORKER, Start::Warm, u64::MAX)?;
+        let Some(crew) = &mut self.crew else { return Ok(Reached::Wrong) };
+        self.board.set_stage(stage::NOT_READY);
+        let mut recoverer = None;
+        if !joins {
+            recoverer = Some(start(crew, RECOVERER, Start::Joined, inner)?);
+            if !await_until(self.options.bound, || self.board.stage() == stage::READY || self.board.has_faults()) {
+                crew.seat(RECOVERER).fault(Fault::Stuck, "the one who is to recover could not join");
+            }
+        }
+        let worker = start(crew, WORKER, Start::Warm, boundary)?;
         end(crew, WORKER, worker);
         crew.bury(WORKER, now_ns());
-        Ok(crew.seat(WORKER).steps())
+        self.board.set_stage(stage::GO);
+        let recoverer = match recoverer {
+            Some(recoverer) => recoverer,
+            None => start(crew, RECOVERER, Start::Cold, inner)?,
+        };
+        let reached = end(crew, RECOVERER, recoverer);
+        crew.bury(RECOVERER, now_ns());
+        look(crew, WORKER)?;
+        Ok(reached)
+    }
+
+    /// The boundaries of the work; or, of the recovery from a death at one of them.
+    fn boundaries(&mut self, recovery: Option<(Boundary, bool)>) -> Result<Vec<Boundary>, String> {
+        let mut chance = fastrand::Rng::with_seed(self.options.seed);
+        let mut all = Vec::new();
+        for section in 0.. {
+            let endless = Boundary { section, place: u64::MAX };
+            let (reached, stepped) = match recovery {
+                Some((boundary, joins)) => (self.pair(boundary, endless, joins)?, RECOVERER),
+                None => {
+                    self.open()?;
+                    let Some(crew) = &mut self.crew else { break };
+                    let worker = start(crew, WORKER, Start::Warm, endless)?;
+                    let reached = end(crew, WORKER, worker);
+                    crew.bury(WORKER, now_ns());
+                    look(crew, RECOVERER)?;
+                    (reached, WORKER)
+                }
+            };
+            let length = self.board.seat(stepped).steps().load(Ordering::Acquire);
+            if self.note(endless.number()) || length == 0 {
+                break;
+            }
+            if length <= LONGEST {
+                all.extend((0..length).map(|place| Boundary { section, place }));
+            } else {
+                self.report.is_cut_short = true;
+                let places = (0..CHOSEN).map(|nth| (nth * length + chance.u64(..length)) / CHOSEN);
+                all.extend(places.map(|place| Boundary { section, place }));
+            }
+            if reached != Reached::NextPoint {
+                break;
+            }
+        }
+        let (first, last) = self.options.boundaries;
+        all.retain(|boundary| recovery.is_some() || (first..last).contains(&boundary.number()));
+        let most = usize::try_from(self.options.count).unwrap_or(usize::MAX);
+        if all.len() > most {
+            self.report.is_cut_short = true;
+            chance.shuffle(&mut all);
+            all.truncate(most);
+        }
+        Ok(all)
     }
 
     /// Whether something is wrong. Then the boundary is what leads there again.
@@ -232,12 +286,21 @@ enum Start {
     Warm,
 }
 
-/// A process that does one step, to be killed behind so many instructions of it.
-fn start(crew: &Crew<'_>, index: usize, start: Start, instructions: u64) -> Result<Child, String> {
+/// A process that does one step, to be killed at a boundary of it.
+fn start(crew: &Crew<'_>, index: usize, start: Start, boundary: Boundary) -> Result<Child, String> {
     let (seat, board) = (crew.seat(index), crew.board());
     seat.sits_down();
     let (structure, place) = (crew.structure(), crew.place());
-    let count = || die_after(instructions).map_err(|error| format!("instructions cannot be counted: {error}"));
+    let plan = CrashPlan {
+        at_hit: boundary.section,
+        planned: Planned::DieAfter(boundary.place),
+        name_goes_to: seat.point_cells(),
+    };
+    let count = || {
+        count_instructions(seat.steps()).map_err(|error| format!("instructions cannot be counted: {error}"))?;
+        plan_crash(plan);
+        Ok::<(), String>(())
+    };
     fork(|| {
         let mut chance = fastrand::Rng::with_seed(index as u64);
         let mut work = || {
@@ -262,7 +325,7 @@ fn start(crew: &Crew<'_>, index: usize, start: Start, instructions: u64) -> Resu
             seat.begins();
             victim.step(seat, &mut chance)?;
             seat.has_done();
-            seat.set_steps(stop_counting());
+            stop_counting();
             Ok(())
         };
         let outcome: Result<(), String> = work();
@@ -280,6 +343,7 @@ fn end(crew: &Crew<'_>, index: usize, mut child: Child) -> Reached {
     let (seat, bound) = (crew.seat(index), crew.bound() * 2);
     match child.wait_until(Instant::now() + bound) {
         Ok(Some(Ended::Killed(9))) => return Reached::There,
+        Ok(Some(Ended::Exited(NEXT_POINT))) => return Reached::NextPoint,
         Ok(Some(Ended::Exited(code))) if code == i32::from(DONE) => {
             return if crew.board().has_faults() { Reached::Wrong } else { Reached::Done };
         }

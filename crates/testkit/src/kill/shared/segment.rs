@@ -1,0 +1,38 @@
+//! The segment of a trial: opened by each process, looked through and removed by the oracle.
+
+use std::path::Path;
+
+use crosstie_shm::{Directory, Expect, Keeper, ParticipantState, Segment, SegmentName};
+
+use super::super::{Fault, Seat};
+
+/// Its name.
+pub(super) fn name() -> SegmentName {
+    "trial".parse().expect("a name of letters")
+}
+
+/// The folder of the trial, as a directory of segments.
+pub(super) fn directory(place: &Path) -> Result<Directory, String> {
+    Directory::at(place).map_err(|error| format!("opening the folder: {error}"))
+}
+
+/// The segment, by name.
+pub(super) fn open(place: &Path, expect: &Expect) -> Result<Segment, String> {
+    Segment::open(&directory(place)?, &name(), expect).map_err(|error| format!("opening the segment: {error}"))
+}
+
+/// Reaps the dead, reports who is left in the table though nobody lives, and removes the segment.
+pub(super) fn close(place: &Path, seat: Seat) -> Result<(), String> {
+    let segment = open(place, &Expect::any())?;
+    let keeper = Keeper::of(&segment).map_err(|error| format!("looking after the segment: {error}"))?;
+    keeper.reap_dead().map_err(|error| format!("reaping the dead: {error}"))?;
+    let slots = 1..=segment.header().participants;
+    let left: Vec<_> = slots
+        .filter(|slot| segment.participant(*slot).is_some_and(|slot| slot.state() != ParticipantState::Free))
+        .collect();
+    if !left.is_empty() {
+        seat.fault(Fault::LeftBehind, &format!("participants in slots {left:?}, though everyone is dead"));
+    }
+    let path = place.join(format!("{}@{}", name().as_str(), segment.header().generation));
+    std::fs::remove_file(path).map_err(|error| format!("removing the segment: {error}"))
+}
