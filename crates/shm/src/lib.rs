@@ -10,8 +10,14 @@
 compile_error!("the shared-memory plane needs a 64-bit, little-endian Linux");
 
 mod crash;
+#[allow(dead_code, reason = "pools and values are to come")]
+mod faults;
 mod layout;
+mod ring;
+mod steps;
 pub mod sync;
+#[allow(dead_code, reason = "waiting on descriptors is to come")]
+mod wait;
 
 #[cfg(not(loom))]
 mod clock;
@@ -49,8 +55,13 @@ pub use crate::{
     header::{FeatureClass, Features, Header, Kind, LAYOUT, Refusal, SectionKind, SectionRow, SegmentId, State},
     name::{NameError, SegmentName},
     participant::{Keeper, Life, Participant},
+    ring::{
+        ByteReceiver, ByteRing, ByteSender, Frame, FrameLoan, Loan, ReceiveError, Receiver, Ring, Sample, SendError,
+        Sender,
+    },
     schema::{Element, Reserved, ShmSafe},
     segment::{Directory, Expect, Listed, Pinned, Section, Segment, Shared, Spec},
+    wait::WaitPolicy,
 };
 #[doc(inline)]
 #[cfg(not(loom))]

@@ -12,6 +12,8 @@ mod memory;
 mod named;
 mod spec;
 
+pub(crate) use self::memory::READY;
+
 pub use self::{
     directory::{Directory, Listed},
     memory::{Pinned, Section, Segment, Shared},
