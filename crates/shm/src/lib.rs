@@ -24,6 +24,10 @@ mod events;
 #[cfg(not(loom))]
 mod header;
 #[cfg(not(loom))]
+mod housekeeping;
+#[cfg(not(loom))]
+mod inspect;
+#[cfg(not(loom))]
 mod name;
 #[cfg(not(loom))]
 mod participant;
@@ -47,6 +51,8 @@ pub use crate::{
     error::{Error, Result},
     events::{Act, Happened},
     header::{FeatureClass, Features, Header, Kind, LAYOUT, Refusal, SectionKind, SectionRow, SegmentId, State},
+    housekeeping::{Outcome, Swept, remove, sweep},
+    inspect::ParticipantInfo,
     name::{NameError, SegmentName},
     participant::{Keeper, Life, Participant},
     schema::{Element, Reserved, ShmSafe},

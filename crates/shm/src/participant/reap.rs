@@ -4,7 +4,7 @@ use super::witness::Witness;
 use crate::{
     crash,
     death::Death,
-    error::Result,
+    error::{Error, Result},
     events::{self, Act},
     layout::{ParticipantId, ParticipantSlot, ParticipantState},
     recoverers,
@@ -31,13 +31,18 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper of `segment`, which must have been opened for writing.
+    /// A keeper of `segment`. If that was opened to look at, it only answers.
     ///
     /// # Errors
     ///
     /// The operating system's.
     pub fn of(segment: &Segment) -> Result<Self> {
         Ok(Self { segment: segment.clone(), witness: Witness::of(segment)? })
+    }
+
+    /// The segment.
+    pub const fn segment(&self) -> &Segment {
+        &self.segment
     }
 
     /// Whether whoever is in `slot` lives.
@@ -56,6 +61,9 @@ impl Keeper {
     ///
     /// As [`Participant::reap_dead`](crate::Participant::reap_dead).
     pub fn reap_dead(&self) -> Result<Vec<ParticipantId>> {
+        if !self.segment.is_writable() {
+            return Err(Error::Spec { what: "a segment opened for writing, came one to look at".to_owned() });
+        }
         reap_dead(&self.segment, &self.witness, 0)
     }
 

@@ -353,7 +353,7 @@ impl Section {
     ///
     /// [`Error::Corrupt`] if they are not within the part, or not aligned.
     pub fn records<T: Shared>(&self, at: u64, count: usize) -> Result<Pinned<[T]>> {
-        let len = (size_of::<T>() as u64).checked_mul(count as u64).unwrap_or(u64::MAX);
+        let len = (size_of::<T>() as u64).saturating_mul(count as u64);
         let place = self.bytes(at, len, align_of::<T>())?;
         Ok(Pinned { place: NonNull::slice_from_raw_parts(place.cast(), count), segment: self.segment.clone() })
     }
