@@ -9,7 +9,6 @@
 #[cfg(not(all(target_os = "linux", target_endian = "little", target_pointer_width = "64")))]
 compile_error!("the shared-memory plane needs a 64-bit, little-endian Linux");
 
-mod crash;
 mod layout;
 pub mod sync;
 

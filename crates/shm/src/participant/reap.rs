@@ -2,7 +2,6 @@
 
 use super::witness::Witness;
 use crate::{
-    crash,
     death::Death,
     error::{Error, Result},
     events::{self, Act},
@@ -139,9 +138,9 @@ pub(super) fn bury(segment: &Segment, slot: u32, place: &ParticipantSlot, by: u3
     place.reaper.store(by, Ordering::Relaxed);
     // Release pairs with the Acquire of who looks at the state: it sees who reaps.
     place.state.store(ParticipantState::Reaping.number(), Ordering::Release);
-    crash::point("participant.reap.begun");
+    crosstie_sys::crash_point!("participant.reap.begun");
     recoverers::run(&Death { segment, gone, by })?;
-    crash::point("participant.reap.recovered");
+    crosstie_sys::crash_point!("participant.reap.recovered");
     // Release pairs with the Acquire of the next who joins: it sees everything in order.
     place.state.store(ParticipantState::Free.number(), Ordering::Release);
     segment.announce();

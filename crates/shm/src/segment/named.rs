@@ -8,7 +8,6 @@ use super::{
     spec::{Expect, Spec},
 };
 use crate::{
-    crash,
     error::{Error, Result},
     header::State,
     name::SegmentName,
@@ -114,7 +113,7 @@ impl Segment {
         let generation = following(self.header().generation)?;
         let exists = || Error::AlreadyExists { segment: name.to_string(), generation };
         let segment = build(directory, name, generation, spec, fill)?.ok_or_else(exists)?;
-        crash::point("segment.replace.linked");
+        crosstie_sys::crash_point!("segment.replace.linked");
         self.retire(Some(generation));
         Ok(segment)
     }
@@ -196,9 +195,9 @@ fn build(
         }
     })?;
     let segment = Segment::build(new.file, header, fill)?;
-    crash::point("segment.create.filled");
+    crosstie_sys::crash_point!("segment.create.filled");
     let is_first = directory.publish(&segment, &name.file(generation))?;
-    crash::point("segment.create.linked");
+    crosstie_sys::crash_point!("segment.create.linked");
     drop(new.temporary);
     Ok(is_first.then_some(segment))
 }
