@@ -82,6 +82,14 @@ pub enum Error {
         /// How many slots it has.
         slots: u32,
     },
+    /// Somebody takes part in the segment.
+    #[error("segment `{segment}` is in use by {alive} live participants; end them first, or force it")]
+    InUse {
+        /// Its name.
+        segment: String,
+        /// How many live.
+        alive: u32,
+    },
     /// Another generation has replaced the segment: open it anew.
     #[error("segment `{segment}` is retired by generation {by}; open it anew with a build that knows its layout")]
     Retired {

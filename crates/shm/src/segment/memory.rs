@@ -372,9 +372,28 @@ impl Section {
     ///
     /// [`Error::Corrupt`] if they are not within the part, or not aligned.
     pub fn records<T: Shared>(&self, at: u64, count: usize) -> Result<Pinned<[T]>> {
-        let len = (size_of::<T>() as u64).checked_mul(count as u64).unwrap_or(u64::MAX);
+        let len = (size_of::<T>() as u64).saturating_mul(count as u64);
         let place = self.bytes(at, len, align_of::<T>())?;
         Ok(Pinned { place: NonNull::slice_from_raw_parts(place.cast(), count), segment: self.segment.clone() })
+    }
+
+    /// A copy of the `len` bytes at `at`. What others write meanwhile is in it or is not, word by word.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if they are not within the part.
+    pub fn copy(&self, at: u64, len: u64) -> Result<Vec<u8>> {
+        self.bytes(at, len, 1)?;
+        let start = self.offset + at;
+        let (first, end) = (start / 8, (start + len).div_ceil(8));
+        let words = (first..end).map(|index| {
+            let place = self.segment.place(index * 8, 8, 8).expect("a segment is a whole number of words");
+            // SAFETY: mapped, aligned and atomic.
+            unsafe { place.cast::<AtomicU64>().as_ref() }.load(Ordering::Relaxed).to_le_bytes()
+        });
+        let skipped = usize::try_from(start % 8).expect("below eight");
+        let len = usize::try_from(len).expect("it is mapped");
+        Ok(words.flatten().skip(skipped).take(len).collect())
     }
 
     /// The address of `len` bytes at `at`, valid for as long as a handle of the segment lives.
