@@ -12,7 +12,6 @@
 //! Two features are for tests: `trial` (processes to be killed) and `crash-points` (named places where a process may end).
 #![warn(unsafe_op_in_unsafe_fn)]
 
-#[cfg(feature = "crash-points")]
 mod crash;
 mod descriptors;
 mod fork;
@@ -34,7 +33,7 @@ mod signal;
 pub mod trial;
 
 #[cfg(feature = "crash-points")]
-pub use crate::crash::{CrashPlan, NEXT_POINT, Planned, crash_point, plan_crash};
+pub use crate::crash::{CrashPlan, NEXT_POINT, Planned, hit, plan_crash};
 pub use crate::{
     descriptors::{MAX_DESCRIPTORS, receive_descriptors, send_descriptors},
     fork::ForkClosed,

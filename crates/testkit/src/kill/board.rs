@@ -183,7 +183,7 @@ impl Seat {
     /// A seat that finds another living seat inside reports [`Fault::GrantedTwice`].
     pub fn enters(&self) {
         self.holds();
-        crash_point("board.entered");
+        crash_point!("board.entered");
         let before = self.global[global::OCCUPANT].swap(self.index as u64 + 1, Ordering::AcqRel);
         if let Some(other) = before.checked_sub(1).and_then(|other| usize::try_from(other).ok())
             && other != self.index
@@ -195,7 +195,7 @@ impl Seat {
 
     /// Notes the end of [`enters`](Self::enters). Call it right before giving back.
     pub fn leaves(&self) {
-        crash_point("board.leaves");
+        crash_point!("board.leaves");
         let own = self.index as u64 + 1;
         // Somebody else who was let in as well has reported it already.
         let _ = self.global[global::OCCUPANT].compare_exchange(own, 0, Ordering::AcqRel, Ordering::Relaxed);
@@ -250,12 +250,12 @@ impl Seat {
     }
 
     pub(super) fn begins(&self) {
-        crash_point("board.begins");
+        crash_point!("board.begins");
         self.own[own::BEGUN].fetch_add(1, Ordering::AcqRel);
     }
 
     pub(super) fn has_done(&self) {
-        crash_point("board.has_done");
+        crash_point!("board.has_done");
         self.own[own::DONE].fetch_add(1, Ordering::AcqRel);
     }
 
