@@ -49,17 +49,16 @@ impl<'a> Crew<'a> {
         board.wipe();
         let place =
             Place::new(&options.root, structure.name()).map_err(|error| format!("no folder for the trial: {error}"))?;
-        let seats = structure.seats();
         let mut crew = Self {
             structure,
             board,
             place,
             bound: options.bound,
-            children: (0..seats).map(|_| None).collect(),
+            children: (0..board.seats() - 1).map(|_| None).collect(),
             lingering: Vec::new(),
             orphans: Vec::new(),
             tally: Tally::default(),
-            progress: vec![(0, Instant::now()); seats],
+            progress: vec![(0, Instant::now()); board.seats() - 1],
         };
         crew.alone("setting up", |structure, place, _| structure.set_up(place))?;
         Ok(crew)

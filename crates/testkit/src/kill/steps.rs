@@ -36,10 +36,6 @@ pub enum Nesting {
 /// How many ends one structure sees before its oracle is asked and another is set up.
 const PER_TRIAL: u64 = 64;
 
-/// Seats of those who take part.
-const WORKER: usize = 0;
-const RECOVERER: usize = 1;
-
 /// How far the one who is to recover is.
 mod stage {
     pub(super) const NOT_READY: u64 = 0;
@@ -57,15 +53,17 @@ const CHOSEN: u64 = 60;
 /// A place in the work: behind so many instructions of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Boundary {
+    part: usize,
     section: u64,
     place: u64,
 }
 
 impl Boundary {
     const PER_SECTION: u64 = 1_000_000;
+    const PER_PART: u64 = 1_000 * Self::PER_SECTION;
 
     fn number(self) -> u64 {
-        self.section * Self::PER_SECTION + self.place
+        self.part as u64 * Self::PER_PART + self.section * Self::PER_SECTION + self.place.min(Self::PER_SECTION - 1)
     }
 }
 
@@ -90,14 +88,17 @@ pub fn steps(structure: &dyn Structure, options: &Options, nesting: Nesting) -> 
     // All take turns, so one core is enough, and leaves the other to another run.
     let core = (nesting != Nesting::Contended).then(|| pin_to_core(usize::from(options.seed % 2 == 1)));
     let core = core.transpose().map_err(|error| format!("no core to stay on: {error}"))?;
-    let board = Board::new(structure.seats().max(2) + 1).map_err(|error| format!("no board: {error}"))?;
+    let board =
+        Board::new(structure.seats().max(2 * structure.parts()) + 1).map_err(|error| format!("no board: {error}"))?;
     let begun = Instant::now();
     let mut walk = Walk { structure, options, board: &board, report: &mut report, crew: None, trials: 0 };
-    match nesting {
-        Nesting::Alone => walk.alone(false)?,
-        Nesting::Contended => walk.alone(true)?,
-        Nesting::Recovery(outer) => walk.nested(outer, false)?,
-        Nesting::Joining(outer) => walk.nested(outer, true)?,
+    for part in 0..structure.parts() {
+        match nesting {
+            Nesting::Alone => walk.alone(part, false)?,
+            Nesting::Contended => walk.alone(part, true)?,
+            Nesting::Recovery(outer) => walk.nested(part, outer, false)?,
+            Nesting::Joining(outer) => walk.nested(part, outer, true)?,
+        }
     }
     walk.close();
     if let Some(core) = core {
@@ -148,25 +149,39 @@ impl Walk<'_> {
         }
     }
 
-    fn alone(&mut self, contended: bool) -> Result<(), String> {
-        for boundary in self.boundaries(None)? {
+    /// The seat of the one who recovers: of the same part where there is only one, of the next part otherwise, as the living see it.
+    fn other(&self, part: usize) -> usize {
+        let parts = self.structure.parts();
+        parts + (part + 1) % parts
+    }
+
+    /// One of each part does one step, in its own time.
+    fn look(&mut self) -> Result<(), String> {
+        let parts = self.structure.parts();
+        let Some(crew) = &mut self.crew else { return Ok(()) };
+        (parts..2 * parts).try_for_each(|seat| look(crew, seat))
+    }
+
+    fn alone(&mut self, part: usize, contended: bool) -> Result<(), String> {
+        let other = self.other(part);
+        for boundary in self.boundaries(part, None)? {
             self.open()?;
             let Some(crew) = &mut self.crew else { break };
-            if contended && !crew.is_manned(RECOVERER) {
-                crew.man(RECOVERER, boundary.number(), Post::Plain)?;
+            if contended && !crew.is_manned(other) {
+                crew.man(other, boundary.number(), Post::Plain)?;
             }
             let told = self.board.told();
-            let worker = start(crew, WORKER, Start::Warm, boundary)?;
-            let reached = end(crew, WORKER, worker);
+            let worker = start(crew, part, Start::Warm, boundary)?;
+            let reached = end(crew, part, worker);
             self.report.boundaries.0 += u64::from(reached == Reached::There);
-            let held = crew.bury(WORKER, now_ns()).is_some();
+            let held = crew.bury(part, now_ns()).is_some();
             if contended {
-                crew.await_steps_of(RECOVERER);
+                crew.await_steps_of(other);
             } else if reached != Reached::Wrong {
-                look(crew, RECOVERER)?;
-                expect_telling(crew, told, held);
+                self.look()?;
+                self.expect_telling(told, held);
             }
-            if self.note(boundary.number()) {
+            if self.note(boundary) {
                 break;
             }
         }
@@ -174,18 +189,18 @@ impl Walk<'_> {
     }
 
     /// The worker dies at some boundaries, the recoverer at every one that it passes then.
-    fn nested(&mut self, outer: u64, joins: bool) -> Result<(), String> {
-        let all = self.boundaries(None)?;
+    fn nested(&mut self, part: usize, outer: u64, joins: bool) -> Result<(), String> {
+        let all = self.boundaries(part, None)?;
         let mut chance = fastrand::Rng::with_seed(self.options.seed);
         for nth in 0..outer {
             // Spread evenly, each at a random place of its part.
             let length = all.len() as u64;
             let at = (nth * length + chance.u64(..length.max(1))) / outer.max(1);
             let Some(boundary) = usize::try_from(at).ok().and_then(|at| all.get(at)) else { break };
-            for inner in self.boundaries(Some((*boundary, joins)))? {
-                let reached = self.pair(*boundary, inner, joins)?;
+            for inner in self.boundaries(part, Some((*boundary, joins)))? {
+                let (reached, _) = self.pair(*boundary, inner, joins)?;
                 self.report.boundaries.1 += u64::from(reached == Reached::There);
-                if self.note(inner.number()) || !self.report.faults.is_empty() {
+                if self.note(inner) || !self.report.faults.is_empty() {
                     return Ok(());
                 }
             }
@@ -193,60 +208,65 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// One dies at `boundary`, the one who recovers at `inner`, and a third looks.
-    fn pair(&mut self, boundary: Boundary, inner: Boundary, joins: bool) -> Result<Reached, String> {
+    /// One dies at `boundary`, the one who recovers at `inner`, and others look. Says how far the recoverer came, and in how many instructions.
+    fn pair(&mut self, boundary: Boundary, inner: Boundary, joins: bool) -> Result<(Reached, u64), String> {
         self.open()?;
-        let Some(crew) = &mut self.crew else { return Ok(Reached::Wrong) };
+        let part = boundary.part;
+        // Who takes the dead one's place can come only when it is dead; who is there before does something else, if there is something else.
+        let second = if joins { self.structure.parts() + part } else { self.other(part) };
+        let Some(crew) = &mut self.crew else { return Ok((Reached::Wrong, 0)) };
         self.board.set_stage(stage::NOT_READY);
         let mut recoverer = None;
         if !joins {
-            recoverer = Some(start(crew, RECOVERER, Start::Joined, inner)?);
+            recoverer = Some(start(crew, second, Start::Joined, inner)?);
             if !await_until(self.options.bound, || self.board.stage() == stage::READY || self.board.has_faults()) {
-                crew.seat(RECOVERER).fault(Fault::Stuck, "the one who is to recover could not join");
+                crew.seat(second).fault(Fault::Stuck, "the one who is to recover could not join");
             }
         }
-        let worker = start(crew, WORKER, Start::Warm, boundary)?;
-        end(crew, WORKER, worker);
-        crew.bury(WORKER, now_ns());
+        let worker = start(crew, part, Start::Warm, boundary)?;
+        end(crew, part, worker);
+        crew.bury(part, now_ns());
         self.board.set_stage(stage::GO);
         let recoverer = match recoverer {
             Some(recoverer) => recoverer,
-            None => start(crew, RECOVERER, Start::Cold, inner)?,
+            None => start(crew, second, Start::Cold, inner)?,
         };
-        let reached = end(crew, RECOVERER, recoverer);
-        crew.bury(RECOVERER, now_ns());
-        look(crew, WORKER)?;
-        Ok(reached)
+        let reached = end(crew, second, recoverer);
+        crew.bury(second, now_ns());
+        let length = crew.seat(second).steps().load(Ordering::Acquire);
+        self.look()?;
+        Ok((reached, length))
     }
 
     /// The boundaries of the work; or, of the recovery from a death at one of them.
-    fn boundaries(&mut self, recovery: Option<(Boundary, bool)>) -> Result<Vec<Boundary>, String> {
+    fn boundaries(&mut self, part: usize, recovery: Option<(Boundary, bool)>) -> Result<Vec<Boundary>, String> {
         let mut chance = fastrand::Rng::with_seed(self.options.seed);
         let mut all = Vec::new();
         for section in 0.. {
-            let endless = Boundary { section, place: u64::MAX };
-            let (reached, stepped) = match recovery {
-                Some((boundary, joins)) => (self.pair(boundary, endless, joins)?, RECOVERER),
+            let endless = Boundary { part, section, place: u64::MAX };
+            let (reached, length) = match recovery {
+                Some((boundary, joins)) => self.pair(boundary, endless, joins)?,
                 None => {
                     self.open()?;
                     let Some(crew) = &mut self.crew else { break };
-                    let worker = start(crew, WORKER, Start::Warm, endless)?;
-                    let reached = end(crew, WORKER, worker);
-                    crew.bury(WORKER, now_ns());
-                    look(crew, RECOVERER)?;
-                    (reached, WORKER)
+                    let worker = start(crew, part, Start::Warm, endless)?;
+                    let reached = end(crew, part, worker);
+                    crew.bury(part, now_ns());
+                    let length = crew.seat(part).steps().load(Ordering::Acquire);
+                    self.look()?;
+                    (reached, length)
                 }
             };
-            let length = self.board.seat(stepped).steps().load(Ordering::Acquire);
-            if self.note(endless.number()) || length == 0 {
+            eprintln!("{part} {section} {length} {reached:?} {}", self.board.seat(part).point());
+            if self.note(endless) || length == 0 {
                 break;
             }
             if length <= LONGEST {
-                all.extend((0..length).map(|place| Boundary { section, place }));
+                all.extend((0..length).map(|place| Boundary { part, section, place }));
             } else {
                 self.report.is_cut_short = true;
                 let places = (0..CHOSEN).map(|nth| (nth * length + chance.u64(..length)) / CHOSEN);
-                all.extend(places.map(|place| Boundary { section, place }));
+                all.extend(places.map(|place| Boundary { part, section, place }));
             }
             if reached != Reached::NextPoint {
                 break;
@@ -263,13 +283,22 @@ impl Walk<'_> {
         Ok(all)
     }
 
+    /// With one death, and one of each part who looks, the telling is exact.
+    fn expect_telling(&self, told_before: u64, held: bool) {
+        let told = self.board.told() - told_before;
+        if self.structure.told() == Told::Once && !self.board.has_faults() && held && told != 1 {
+            let text = format!("one process died holding something, and that was told {told} times");
+            self.board.seat(0).fault(Fault::Told, &text);
+        }
+    }
+
     /// Whether something is wrong. Then the boundary is what leads there again.
-    fn note(&mut self, boundary: u64) -> bool {
+    fn note(&mut self, boundary: Boundary) -> bool {
         if !self.board.has_faults() {
             return false;
         }
         if let Some(crew) = self.crew.take() {
-            crew.finish(self.report, boundary);
+            crew.finish(self.report, boundary.number());
         }
         true
     }
@@ -363,7 +392,7 @@ fn look(crew: &mut Crew<'_>, index: usize) -> Result<(), String> {
     let (structure, place) = (crew.structure(), crew.place());
     let mut child = fork(|| {
         let mut chance = fastrand::Rng::with_seed(index as u64);
-        if let Err(why) = structure.join(place, seat).and_then(|mut victim| victim.step(seat, &mut chance)) {
+        if let Err(why) = structure.join(place, seat).and_then(|mut victim| victim.look(seat, &mut chance)) {
             seat.fault(Fault::Broken, &format!("seat {index}, looking at what was left: {why}"));
         }
         0
@@ -372,13 +401,4 @@ fn look(crew: &mut Crew<'_>, index: usize) -> Result<(), String> {
     crew.await_end(&mut child, seat, "looking at what was left");
     seat.gets_up();
     Ok(())
-}
-
-/// With one death and one who looks, the telling is exact.
-fn expect_telling(crew: &Crew<'_>, told_before: u64, held: bool) {
-    let told = crew.board().told() - told_before;
-    if crew.structure().told() == Told::Once && !crew.board().has_faults() && held && told != 1 {
-        crew.seat(RECOVERER)
-            .fault(Fault::Told, &format!("one process died holding something, and that was told {told} times"));
-    }
 }

@@ -17,7 +17,12 @@ pub trait Structure {
         Told::Never
     }
 
-    /// Seats that have a part of their own, such as the producer of a ring; the others do what the rest do. At least two.
+    /// How many different parts there are to play, such as the sender and the receiver of a ring. Seat `n` plays part `n % parts()`.
+    fn parts(&self) -> usize {
+        1
+    }
+
+    /// How many work on it at a time. A multiple of the parts.
     fn seats(&self) -> usize {
         4
     }
@@ -53,6 +58,16 @@ pub trait Victim {
     ///
     /// What went wrong, in words. A wait that ran out is [`Fault::Stuck`](super::Fault::Stuck), reported through the seat.
     fn step(&mut self, seat: Seat, chance: &mut fastrand::Rng) -> Result<(), String>;
+
+    /// Looks at what is left after a death at an instruction boundary. One of each part does, in their order; together they leave as much
+    /// as the next one needs to do two steps without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
+    fn look(&mut self, seat: Seat, chance: &mut fastrand::Rng) -> Result<(), String> {
+        self.step(seat, chance)
+    }
 }
 
 /// How often a death is told.

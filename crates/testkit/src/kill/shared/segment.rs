@@ -1,8 +1,9 @@
 //! The segment of a trial: opened by each process, looked through and removed by the oracle.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crosstie_shm::{Directory, Expect, Keeper, ParticipantState, Segment, SegmentName};
+use crosstie_shm::{Directory, Error, Expect, Keeper, ParticipantState, Segment, SegmentName};
 
 use super::super::{Fault, Seat};
 
@@ -36,3 +37,18 @@ pub(super) fn close(place: &Path, seat: Seat) -> Result<(), String> {
     let path = place.join(format!("{}@{}", name().as_str(), segment.header().generation));
     std::fs::remove_file(path).map_err(|error| format!("removing the segment: {error}"))
 }
+
+/// Takes a seat as soon as it is free: the child of a process that forked and was killed may keep it for an instant, until it has closed what it inherited.
+pub(super) fn when_seated<S>(take: impl Fn() -> Result<S, Error>) -> Result<S, String> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match take() {
+            Ok(end) => return Ok(end),
+            Err(Error::SeatTaken { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            Err(error) => return Err(format!("taking a seat: {error}")),
+        }
+    }
+}
+
+/// How long an inherited description may keep a seat.
+const PATIENCE: Duration = Duration::from_secs(1);
