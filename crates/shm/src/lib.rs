@@ -11,6 +11,7 @@ compile_error!("the shared-memory plane needs a 64-bit, little-endian Linux");
 
 mod crash;
 mod layout;
+mod lock;
 pub mod sync;
 
 #[cfg(not(loom))]
@@ -47,6 +48,11 @@ pub use crate::{
     error::{Error, Result},
     events::{Act, Happened},
     header::{FeatureClass, Features, Header, Kind, LAYOUT, Refusal, SectionKind, SectionRow, SegmentId, State},
+    lock::{
+        Acquired, Fenced, HeldPart, LockError, LockHolder, LockKind, LockStatus, LockWaiter, Mutex, MutexGuard,
+        Outcome, Permit, ReadGuard, Recovery, Region, RegionGuard, RwLock, Semaphore, TxError, TxGuard, TxRegion,
+        WriteGuard,
+    },
     name::{NameError, SegmentName},
     participant::{Keeper, Life, Participant},
     schema::{Element, Reserved, ShmSafe},
