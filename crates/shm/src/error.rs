@@ -62,6 +62,16 @@ pub enum Error {
         /// Where.
         place: String,
     },
+    /// A process that lives has this end already.
+    #[error("the {seat} of segment `{segment}` is participant {by}, which lives; there is one at a time")]
+    SeatTaken {
+        /// Its name.
+        segment: String,
+        /// Which end.
+        seat: &'static str,
+        /// Who has it.
+        by: crate::ParticipantId,
+    },
     /// Every slot is taken by a process that lives.
     #[error(
         "expected a free place among the {slots} participants of segment `{segment}`, all are taken by live processes"

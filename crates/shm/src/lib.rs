@@ -9,8 +9,14 @@
 #[cfg(not(all(target_os = "linux", target_endian = "little", target_pointer_width = "64")))]
 compile_error!("the shared-memory plane needs a 64-bit, little-endian Linux");
 
+#[allow(dead_code, reason = "pools and values are to come")]
+mod faults;
 mod layout;
+mod ring;
+mod steps;
 pub mod sync;
+#[allow(dead_code, reason = "waiting on descriptors is to come")]
+mod wait;
 
 #[cfg(not(loom))]
 mod clock;
@@ -54,8 +60,13 @@ pub use crate::{
     inspect::ParticipantInfo,
     name::{NameError, SegmentName},
     participant::{Keeper, Life, Participant},
+    ring::{
+        ByteReceiver, ByteRing, ByteSender, Frame, FrameLoan, Loan, ReceiveError, Receiver, Ring, Sample, SendError,
+        Sender,
+    },
     schema::{Element, Reserved, ShmSafe},
     segment::{Directory, Expect, Listed, Pinned, Section, Segment, Shared, Spec},
+    wait::WaitPolicy,
 };
 #[doc(inline)]
 #[cfg(not(loom))]

@@ -67,6 +67,19 @@ impl Segment {
         &self.0.header
     }
 
+    /// Nothing, if it is what is expected.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`].
+    pub fn require(&self, expect: &Expect) -> Result<()> {
+        let header = self.header();
+        // That it is of this boot was checked when it was opened.
+        expect
+            .check(header, header.boot)
+            .map_err(|refusal| Error::Refused { segment: self.label().to_owned(), refusal })
+    }
+
     /// What messages call it: its name, or its id if it has none.
     pub fn label(&self) -> &str {
         &self.0.label
@@ -120,6 +133,11 @@ impl Segment {
 
     pub(crate) fn set_ready(&self) {
         self.standing().state.store(READY, Ordering::Release);
+    }
+
+    /// The word that says how it stands: [`READY`] while it is in use.
+    pub(crate) fn state_word(&self) -> &AtomicU32 {
+        &self.standing().state
     }
 
     /// A word that changes whenever somebody joins, leaves or is reaped; who waits for a death sleeps on it.
@@ -292,7 +310,8 @@ pub(crate) fn boot() -> Result<SegmentId> {
     process::boot_id().map(SegmentId).map_err(Error::system("reading the machine's boot id"))
 }
 
-const READY: u32 = 1;
+/// In use, as the header says it.
+pub(crate) const READY: u32 = 1;
 const RETIRED: u32 = 2;
 const POISONED: u32 = 3;
 
