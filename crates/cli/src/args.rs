@@ -4,7 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{commands::serve::ServeArgs, demo::DemoArgs, exit::TABLE};
+use crate::{
+    commands::{serve::ServeArgs, shm::ShmArgs},
+    demo::DemoArgs,
+    exit::TABLE,
+};
 
 const EXAMPLES: &str = "Examples:
   crosstie demo                                   real processes, a bank, and you may kill any of them
@@ -12,7 +16,8 @@ const EXAMPLES: &str = "Examples:
   crosstie sub 'orders.>'                         watch
   crosstie pub orders.new 'three crossties'       publish
   crosstie reply time --exec date                 answer requests
-  crosstie request time                           ask";
+  crosstie request time                           ask
+  crosstie shm ls                                 shared memory, and who is in it";
 
 /// Every way for processes to talk, and the ties that keep them in step.
 #[derive(Parser)]
@@ -51,6 +56,8 @@ pub(crate) enum Command {
     Reply(ReplyArgs),
     /// Measure rate and latency through a broker
     Bench(BenchArgs),
+    /// Look at shared memory, and tidy up after the dead
+    Shm(ShmArgs),
     /// Real processes that talk, and heal when you kill them
     Demo(DemoArgs),
     /// Print a completion script for a shell

@@ -23,6 +23,11 @@ impl Output {
         Self { json }
     }
 
+    /// True if data is printed as JSON Lines.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// True if a person watches the messages: progress may be shown.
     pub(crate) fn is_watched(&self) -> bool {
         !self.json && io::stderr().is_terminal()

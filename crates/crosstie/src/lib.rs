@@ -1,7 +1,7 @@
 //! Every way for processes to talk, and the ties that keep them in step.
 //!
 //! What is here today is the client of a broker, ours or a real nats-server: publish and subscribe, queue groups, requests. [`Client`] is for
-//! async programs, [`blocking::Client`] for threads.
+//! async programs, [`blocking::Client`] for threads. [`shm`] is memory that processes of one machine share, whole whoever of them dies.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), crosstie::Error> {
@@ -24,6 +24,9 @@ pub use crosstie_core::{
     Codec, Endpoint, EndpointError, Error, Headers, Kind, Message, Result, Status, Subject, SubjectError,
     SubjectPattern,
 };
+
+/// Shared memory: segments, participants, and what stands on them.
+pub use crosstie_shm as shm;
 
 /// The README's code, compiled along with the examples above.
 #[cfg(doctest)]

@@ -62,6 +62,16 @@ pub enum Error {
         /// Where.
         place: String,
     },
+    /// A process that lives has this end already.
+    #[error("the {seat} of segment `{segment}` is participant {by}, which lives; there is one at a time")]
+    SeatTaken {
+        /// Its name.
+        segment: String,
+        /// Which end.
+        seat: &'static str,
+        /// Who has it.
+        by: crate::ParticipantId,
+    },
     /// Every slot is taken by a process that lives.
     #[error(
         "expected a free place among the {slots} participants of segment `{segment}`, all are taken by live processes"
@@ -71,6 +81,14 @@ pub enum Error {
         segment: String,
         /// How many slots it has.
         slots: u32,
+    },
+    /// Somebody takes part in the segment.
+    #[error("segment `{segment}` is in use by {alive} live participants; end them first, or force it")]
+    InUse {
+        /// Its name.
+        segment: String,
+        /// How many live.
+        alive: u32,
     },
     /// Another generation has replaced the segment: open it anew.
     #[error("segment `{segment}` is retired by generation {by}; open it anew with a build that knows its layout")]

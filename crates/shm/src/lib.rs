@@ -9,10 +9,15 @@
 #[cfg(not(all(target_os = "linux", target_endian = "little", target_pointer_width = "64")))]
 compile_error!("the shared-memory plane needs a 64-bit, little-endian Linux");
 
-mod crash;
+#[allow(dead_code, reason = "pools and values are to come")]
+mod faults;
 mod layout;
 mod lock;
+mod ring;
+mod steps;
 pub mod sync;
+#[allow(dead_code, reason = "waiting on descriptors is to come")]
+mod wait;
 
 #[cfg(not(loom))]
 mod clock;
@@ -24,6 +29,10 @@ mod error;
 mod events;
 #[cfg(not(loom))]
 mod header;
+#[cfg(not(loom))]
+mod housekeeping;
+#[cfg(not(loom))]
+mod inspect;
 #[cfg(not(loom))]
 mod name;
 #[cfg(not(loom))]
@@ -48,15 +57,22 @@ pub use crate::{
     error::{Error, Result},
     events::{Act, Happened},
     header::{FeatureClass, Features, Header, Kind, LAYOUT, Refusal, SectionKind, SectionRow, SegmentId, State},
+    housekeeping::{Outcome, Swept, remove, sweep},
+    inspect::ParticipantInfo,
     lock::{
-        Acquired, Fenced, HeldPart, LockError, LockHolder, LockKind, LockStatus, LockWaiter, Mutex, MutexGuard,
-        Outcome, Permit, ReadGuard, Recovery, Region, RegionGuard, RwLock, Semaphore, TxError, TxGuard, TxRegion,
+        Acquired, Fenced, HeldPart, LockError, LockHolder, LockKind, LockOutcome, LockStatus, LockWaiter, Mutex,
+        MutexGuard, Permit, ReadGuard, Recovery, Region, RegionGuard, RwLock, Semaphore, TxError, TxGuard, TxRegion,
         WriteGuard,
     },
     name::{NameError, SegmentName},
     participant::{Keeper, Life, Participant},
+    ring::{
+        ByteReceiver, ByteRing, ByteSender, Frame, FrameLoan, Loan, ReceiveError, Receiver, Ring, Sample, SendError,
+        Sender,
+    },
     schema::{Element, Reserved, ShmSafe},
     segment::{Directory, Expect, Listed, Pinned, Section, Segment, Shared, Spec},
+    wait::WaitPolicy,
 };
 #[doc(inline)]
 #[cfg(not(loom))]

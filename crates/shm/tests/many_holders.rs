@@ -5,7 +5,7 @@ mod processes;
 use std::{thread, time::Duration};
 
 use crosstie_shm::{
-    Directory, HeldPart, LockError, Outcome, RwLock, Semaphore, ShmSafe, TxError, TxRegion, deadline_after,
+    Directory, HeldPart, LockError, LockOutcome, RwLock, Semaphore, ShmSafe, TxError, TxRegion, deadline_after,
 };
 
 use processes::{Other, name, place, soon};
@@ -127,7 +127,7 @@ fn a_killed_reader_is_withdrawn_and_told_of_once() {
         waiter.join().unwrap()
     });
     assert_eq!((waiter.dead.to_string(), waiter.deaths, waiter.rolled_back), (who, 1, false));
-    assert_eq!(lock.read(soon()).unwrap().outcome, Outcome::Clean);
+    assert_eq!(lock.read(soon()).unwrap().outcome, LockOutcome::Clean);
 }
 
 #[test]
@@ -141,9 +141,9 @@ fn a_killed_writer_leaves_nothing_behind() {
     assert_eq!(*reader.guard, [1, 1]);
     let recovery = reader.recovery().expect("the writer died");
     assert_eq!((recovery.dead.to_string(), recovery.rolled_back), (who, true));
-    assert_eq!(lock.read(soon()).unwrap().outcome, Outcome::Clean, "somebody else is being told");
+    assert_eq!(lock.read(soon()).unwrap().outcome, LockOutcome::Clean, "somebody else is being told");
     drop(reader);
-    assert_eq!(lock.read(soon()).unwrap().outcome, Outcome::Clean);
+    assert_eq!(lock.read(soon()).unwrap().outcome, LockOutcome::Clean);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn permits_of_the_dead_return_exactly() {
     });
     assert_eq!((recovery.dead.to_string(), recovery.deaths), (who, 1));
     assert_eq!(semaphore.free(), 2);
-    assert_eq!(semaphore.try_acquire_many(2).unwrap().outcome, Outcome::Clean);
+    assert_eq!(semaphore.try_acquire_many(2).unwrap().outcome, LockOutcome::Clean);
     drop(own);
     assert_eq!(semaphore.free(), 3);
 }

@@ -5,7 +5,7 @@ mod processes;
 use std::{thread, time::Duration};
 
 use crosstie_core::FencingToken;
-use crosstie_shm::{Directory, LockError, Mutex, Outcome, Region, deadline_after};
+use crosstie_shm::{Directory, LockError, LockOutcome, Mutex, Region, deadline_after};
 
 use processes::{Other, name, place, soon};
 
@@ -58,7 +58,7 @@ fn a_held_lock_is_refused_or_waited_for() {
     let mutex = Mutex::create(&directory, &name("busy"), 0_u64).unwrap();
     let other = Mutex::<u64>::open(&directory, &name("busy")).unwrap();
     let held = mutex.lock(soon()).unwrap();
-    assert_eq!(held.outcome, Outcome::Clean);
+    assert_eq!(held.outcome, LockOutcome::Clean);
     let token = held.guard.token();
     assert!(
         matches!(other.try_lock().unwrap_err(), LockError::Held { by: Some(by) } if by == mutex.participant().id())
@@ -128,7 +128,7 @@ fn a_thread_that_forgets_its_guard_loses_the_lock_when_it_ends() {
     assert_eq!(recovery.dead, mutex.participant().id());
     assert_eq!(*next.guard, [0, 0]);
     drop(next);
-    assert_eq!(mutex.lock(soon()).unwrap().outcome, Outcome::Clean, "it is told once");
+    assert_eq!(mutex.lock(soon()).unwrap().outcome, LockOutcome::Clean, "it is told once");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn the_lock_of_a_killed_process_is_free_its_changes_undone_and_the_next_is_told(
             waiter.join().unwrap()
         });
         assert_eq!((recovery.dead.to_string(), recovery.rolled_back, recovery.deaths), (who, rolled_back, 1));
-        assert_eq!(mutex.lock(soon()).unwrap().outcome, Outcome::Clean, "it is told once");
+        assert_eq!(mutex.lock(soon()).unwrap().outcome, LockOutcome::Clean, "it is told once");
     }
 }
 

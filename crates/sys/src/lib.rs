@@ -8,8 +8,11 @@
 //! | waiting | [`futex`], [`Poller`], [`Signal`] (an eventfd), [`ProcessHandle`] (a pidfd) |
 //! | life and death | [`range_lock`], [`ForkClosed`], [`Incarnation`], [`process`] |
 //! | handing over | [`send_descriptors`], [`receive_descriptors`] |
+//!
+//! Two features are for tests: `trial` (processes to be killed) and `crash-points` (named places where a process may end).
 #![warn(unsafe_op_in_unsafe_fn)]
 
+mod crash;
 mod descriptors;
 mod fork;
 pub mod futex;
@@ -26,7 +29,11 @@ pub mod processors;
 mod publish;
 pub mod range_lock;
 mod signal;
+#[cfg(feature = "trial")]
+pub mod trial;
 
+#[cfg(feature = "crash-points")]
+pub use crate::crash::{CrashPlan, hit, plan_crash};
 pub use crate::{
     descriptors::{MAX_DESCRIPTORS, receive_descriptors, send_descriptors},
     fork::ForkClosed,

@@ -11,7 +11,7 @@ pub struct Acquired<G> {
     /// Holds the lock until it is dropped.
     pub guard: G,
     /// What came before.
-    pub outcome: Outcome,
+    pub outcome: LockOutcome,
 }
 
 impl<G> Acquired<G> {
@@ -23,15 +23,15 @@ impl<G> Acquired<G> {
     /// What had to be recovered, if anything.
     pub const fn recovery(&self) -> Option<Recovery> {
         match self.outcome {
-            Outcome::Clean => None,
-            Outcome::Recovered(recovery) => Some(recovery),
+            LockOutcome::Clean => None,
+            LockOutcome::Recovered(recovery) => Some(recovery),
         }
     }
 }
 
 /// Whether somebody died with the lock before it was got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum LockOutcome {
     /// Nobody, or others were told of it.
     Clean,
     /// Somebody did, and this one is told.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crosstie_core::{Deadline, FencingToken};
 
 use super::{
-    acquired::{Outcome, Recovery},
+    acquired::{LockOutcome, Recovery},
     error::LockError,
     plan::{LockKind, Parts, expect_kind},
     protocol::{self, Holder, Told, Wait, holder_of},
@@ -158,20 +158,20 @@ impl LockHandle {
 
     /// What the guard must tell.
     #[inline]
-    pub(super) fn outcome(&self, told: Option<&Told>) -> Outcome {
+    pub(super) fn outcome(&self, told: Option<&Told>) -> LockOutcome {
         match told {
-            None => Outcome::Clean,
+            None => LockOutcome::Clean,
             Some(told) => self.recovered(told),
         }
     }
 
     #[cold]
-    fn recovered(&self, told: &Told) -> Outcome {
+    fn recovered(&self, told: &Told) -> LockOutcome {
         let deaths = told.deaths;
         let dead = self.full_id(deaths.slot, deaths.generation);
         let detail = [u64::from(self.index), u64::from(dead.slot) << 32 | u64::from(dead.generation)];
         self.participant.record(Act::Recovered, self.object(), detail);
-        Outcome::Recovered(Recovery {
+        LockOutcome::Recovered(Recovery {
             dead,
             rolled_back: deaths.rolled_back,
             deaths: deaths.count,

@@ -46,7 +46,7 @@ mod watch;
 
 #[cfg(not(loom))]
 pub use self::{
-    acquired::{Acquired, Outcome, Recovery},
+    acquired::{Acquired, LockOutcome, Recovery},
     error::LockError,
     mutex::{Mutex, MutexGuard},
     plan::LockKind,

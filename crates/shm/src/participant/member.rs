@@ -12,7 +12,7 @@ use super::{
     witness::Witness,
 };
 use crate::{
-    clock, crash,
+    clock,
     error::{Error, Result},
     events::{self, Act},
     layout::{ParticipantId, ParticipantSlot, ParticipantState, store_text},
@@ -55,7 +55,7 @@ impl Participant {
             let place = segment.participant(slot).expect("slots are counted from 1 to this");
             reap::bury(segment, slot, place, slot_of_nobody())?;
             let id = fill_in(place, slot, name);
-            crash::point("participant.join.live");
+            crosstie_sys::crash_point!("participant.join.live");
             segment.announce();
             let joined = Self(Arc::new(Inner { segment: segment.clone(), witness, id }));
             joined.record(Act::Joined, 0, [u64::from(std::process::id()), u64::from(id.generation)]);
@@ -125,6 +125,9 @@ impl Participant {
     ///
     /// [`Error::Forked`]; [`Error::Corrupt`] if what it held cannot be; the operating system's.
     pub fn reap(&self, slot: u32) -> Result<Option<ParticipantId>> {
+        if !self.is_ours() {
+            return Err(self.forked());
+        }
         if slot == self.id().slot {
             return Ok(None);
         }
@@ -137,6 +140,9 @@ impl Participant {
     ///
     /// As [`reap`](Self::reap).
     pub fn reap_dead(&self) -> Result<Vec<ParticipantId>> {
+        if !self.is_ours() {
+            return Err(self.forked());
+        }
         reap::reap_dead(self.segment(), &self.0.witness, self.id().slot)
     }
 
@@ -220,7 +226,7 @@ fn fill_in(place: &ParticipantSlot, slot: u32, name: &str) -> ParticipantId {
     place.waits_for.store(0, Ordering::Relaxed);
     place.armed.store(0, Ordering::Relaxed);
     store_text(&place.name, name);
-    crash::point("participant.join.filled");
+    crosstie_sys::crash_point!("participant.join.filled");
     // Release pairs with the Acquire in `ParticipantSlot::state`: who sees it live sees who it is.
     place.state.store(ParticipantState::Live.number(), Ordering::Release);
     ParticipantId { slot, generation }

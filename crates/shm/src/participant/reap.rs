@@ -2,9 +2,8 @@
 
 use super::witness::Witness;
 use crate::{
-    crash,
     death::Death,
-    error::Result,
+    error::{Error, Result},
     events::{self, Act},
     layout::{ParticipantId, ParticipantSlot, ParticipantState},
     recoverers,
@@ -31,13 +30,18 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper of `segment`, which must have been opened for writing.
+    /// A keeper of `segment`. If that was opened to look at, it only answers.
     ///
     /// # Errors
     ///
     /// The operating system's.
     pub fn of(segment: &Segment) -> Result<Self> {
         Ok(Self { segment: segment.clone(), witness: Witness::of(segment)? })
+    }
+
+    /// The segment.
+    pub const fn segment(&self) -> &Segment {
+        &self.segment
     }
 
     /// Whether whoever is in `slot` lives.
@@ -56,6 +60,9 @@ impl Keeper {
     ///
     /// As [`Participant::reap_dead`](crate::Participant::reap_dead).
     pub fn reap_dead(&self) -> Result<Vec<ParticipantId>> {
+        if !self.segment.is_writable() {
+            return Err(Error::Spec { what: "a segment opened for writing, came one to look at".to_owned() });
+        }
         reap_dead(&self.segment, &self.witness, 0)
     }
 
@@ -131,9 +138,9 @@ pub(super) fn bury(segment: &Segment, slot: u32, place: &ParticipantSlot, by: u3
     place.reaper.store(by, Ordering::Relaxed);
     // Release pairs with the Acquire of who looks at the state: it sees who reaps.
     place.state.store(ParticipantState::Reaping.number(), Ordering::Release);
-    crash::point("participant.reap.begun");
+    crosstie_sys::crash_point!("participant.reap.begun");
     recoverers::run(&Death { segment, gone, by })?;
-    crash::point("participant.reap.recovered");
+    crosstie_sys::crash_point!("participant.reap.recovered");
     // Release pairs with the Acquire of the next who joins: it sees everything in order.
     place.state.store(ParticipantState::Free.number(), Ordering::Release);
     segment.announce();

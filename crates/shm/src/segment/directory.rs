@@ -47,6 +47,13 @@ pub struct Listed {
     pub generation: u32,
 }
 
+impl Listed {
+    /// The file's name in the directory.
+    pub fn file(&self) -> String {
+        self.name.file(self.generation)
+    }
+}
+
 /// The environment variables that say where segments live, the first that is set wins, and the last resort.
 const CHOSEN: &str = "CROSSTIE_DIR";
 const GROUP: &str = "CROSSTIE_DIR_GROUP";
@@ -256,6 +263,18 @@ impl Directory {
         }
     }
 
+    /// True if `name` stands for the very file that `opened` is.
+    pub(crate) fn is_file(&self, name: &str, opened: impl AsFd) -> Result<bool> {
+        let doing =
+            |error: Errno| Error::system(format!("looking at {}", self.path().join(name).display()))(error.into());
+        let ours = fstat(opened).map_err(doing)?;
+        match rustix::fs::statat(&self.0.folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(theirs) => Ok((theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(doing(error)),
+        }
+    }
+
     /// Removes the file; that there is none is no error.
     pub(crate) fn remove(&self, file: &str) -> Result<()> {
         match unlinkat(&self.0.folder, file, AtFlags::empty()) {
@@ -267,12 +286,8 @@ impl Directory {
         }
     }
 
-    const fn file_mode_of(group: Option<u32>) -> u32 {
-        if group.is_some() { 0o660 } else { 0o600 }
-    }
-
     fn file_mode(&self) -> u32 {
-        Self::file_mode_of(self.0.group)
+        if self.0.group.is_some() { 0o660 } else { 0o600 }
     }
 }
 

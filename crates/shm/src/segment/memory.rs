@@ -67,6 +67,19 @@ impl Segment {
         &self.0.header
     }
 
+    /// Nothing, if it is what is expected.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`].
+    pub fn require(&self, expect: &Expect) -> Result<()> {
+        let header = self.header();
+        // That it is of this boot was checked when it was opened.
+        expect
+            .check(header, header.boot)
+            .map_err(|refusal| Error::Refused { segment: self.label().to_owned(), refusal })
+    }
+
     /// What messages call it: its name, or its id if it has none.
     pub fn label(&self) -> &str {
         &self.0.label
@@ -120,6 +133,11 @@ impl Segment {
 
     pub(crate) fn set_ready(&self) {
         self.standing().state.store(READY, Ordering::Release);
+    }
+
+    /// The word that says how it stands: [`READY`] while it is in use.
+    pub(crate) fn state_word(&self) -> &AtomicU32 {
+        &self.standing().state
     }
 
     /// A word that changes whenever somebody joins, leaves or is reaped; who waits for a death sleeps on it.
@@ -292,7 +310,8 @@ pub(crate) fn boot() -> Result<SegmentId> {
     process::boot_id().map(SegmentId).map_err(Error::system("reading the machine's boot id"))
 }
 
-const READY: u32 = 1;
+/// In use, as the header says it.
+pub(crate) const READY: u32 = 1;
 const RETIRED: u32 = 2;
 const POISONED: u32 = 3;
 
@@ -353,9 +372,28 @@ impl Section {
     ///
     /// [`Error::Corrupt`] if they are not within the part, or not aligned.
     pub fn records<T: Shared>(&self, at: u64, count: usize) -> Result<Pinned<[T]>> {
-        let len = (size_of::<T>() as u64).checked_mul(count as u64).unwrap_or(u64::MAX);
+        let len = (size_of::<T>() as u64).saturating_mul(count as u64);
         let place = self.bytes(at, len, align_of::<T>())?;
         Ok(Pinned { place: NonNull::slice_from_raw_parts(place.cast(), count), segment: self.segment.clone() })
+    }
+
+    /// A copy of the `len` bytes at `at`. What others write meanwhile is in it or is not, word by word.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if they are not within the part.
+    pub fn copy(&self, at: u64, len: u64) -> Result<Vec<u8>> {
+        self.bytes(at, len, 1)?;
+        let start = self.offset + at;
+        let (first, end) = (start / 8, (start + len).div_ceil(8));
+        let words = (first..end).map(|index| {
+            let place = self.segment.place(index * 8, 8, 8).expect("a segment is a whole number of words");
+            // SAFETY: mapped, aligned and atomic.
+            unsafe { place.cast::<AtomicU64>().as_ref() }.load(Ordering::Relaxed).to_le_bytes()
+        });
+        let skipped = usize::try_from(start % 8).expect("below eight");
+        let len = usize::try_from(len).expect("it is mapped");
+        Ok(words.flatten().skip(skipped).take(len).collect())
     }
 
     /// The address of `len` bytes at `at`, valid for as long as a handle of the segment lives.

@@ -12,6 +12,7 @@ mod memory;
 mod named;
 mod spec;
 
+pub(crate) use self::{directory::TEMPORARY, memory::READY};
 pub use self::{
     directory::{Directory, Listed},
     memory::{Pinned, Section, Segment, Shared},

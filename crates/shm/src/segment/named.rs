@@ -8,7 +8,6 @@ use super::{
     spec::{Expect, Spec},
 };
 use crate::{
-    crash,
     error::{Error, Result},
     header::State,
     name::SegmentName,
@@ -30,14 +29,9 @@ impl Segment {
         fill: impl FnOnce(&Self) -> Result<()>,
     ) -> Result<Self> {
         let exists = |generation| Error::AlreadyExists { segment: name.to_string(), generation };
-        let generation = match directory.generations(name)?.first() {
-            None => 1,
-            Some(highest) => match look(directory, name, *highest)? {
-                // Somebody is removing it, and may not have come to its file yet.
-                Some(State::Retired { by: None }) => next(*highest)?,
-                None => 1,
-                Some(_) => return Err(exists(*highest)),
-            },
+        let generation = match current(directory, name)? {
+            Current::Nothing { next } => next,
+            Current::Is { highest, .. } => return Err(exists(highest)),
         };
         build(directory, name, generation, spec, fill)?.ok_or_else(|| exists(generation))
     }
@@ -49,20 +43,16 @@ impl Segment {
     /// [`Error::NotFound`]; [`Error::Refused`] if it is not what is expected; [`Error::Poisoned`]; the operating system's.
     pub fn open(directory: &Directory, name: &SegmentName, expect: &Expect) -> Result<Self> {
         for _ in 0..TRIES {
-            let generations = directory.generations(name)?;
-            let Some(highest) = generations.first() else { break };
-            let Some(segment) = open_generation(directory, name, *highest, expect)? else { continue };
+            let Current::Is { highest, older } = current(directory, name)? else { break };
+            // Gone since it was found.
+            let Some(segment) = open_generation(directory, name, highest, expect)? else { continue };
             if !expect.is_looking_only() {
-                finish_replacing(directory, name, &generations)?;
-            }
-            match segment.state() {
-                // Another was linked after we had listed them, or this one is about to vanish.
-                State::Retired { by: Some(_) } => continue,
-                State::Retired { by: None } => break,
-                _ => {}
-            }
-            if !expect.is_looking_only() {
-                segment.check()?;
+                finish_replacing(directory, name, highest, &older)?;
+                match segment.check() {
+                    // Replaced or removed since it was found.
+                    Err(Error::Retired { .. } | Error::Removed { .. }) => continue,
+                    outcome => outcome?,
+                }
             }
             return Ok(segment);
         }
@@ -120,16 +110,16 @@ impl Segment {
         fill: impl FnOnce(&Self) -> Result<()>,
     ) -> Result<Self> {
         self.check()?;
-        let generation = next(self.header().generation)?;
+        let generation = following(self.header().generation)?;
         let exists = || Error::AlreadyExists { segment: name.to_string(), generation };
         let segment = build(directory, name, generation, spec, fill)?.ok_or_else(exists)?;
-        crash::point("segment.replace.linked");
+        crosstie_sys::crash_point!("segment.replace.linked");
         self.retire(Some(generation));
         Ok(segment)
     }
 }
 
-fn next(generation: u32) -> Result<u32> {
+fn following(generation: u32) -> Result<u32> {
     generation.checked_add(1).ok_or_else(|| Error::Spec { what: "fewer than 2^32 generations of a name".to_owned() })
 }
 
@@ -144,13 +134,44 @@ fn open_generation(
     Segment::of_file(opened, expect, &file).map(Some)
 }
 
-/// How a generation stands; `None` if it is gone. What cannot be read is there all the same.
-fn look(directory: &Directory, name: &SegmentName, generation: u32) -> Result<Option<State>> {
-    match open_generation(directory, name, generation, &Expect::any().looking_only().of_any_boot()) {
-        Ok(segment) => Ok(segment.map(|segment| segment.state())),
-        Err(Error::Refused { .. }) => Ok(Some(State::Poisoned)),
-        Err(error) => Err(error),
+/// What a name stands for.
+enum Current {
+    /// This generation; the older ones may still be in use.
+    Is { highest: u32, older: Vec<u32> },
+    /// No segment; who makes one makes this generation.
+    Nothing { next: u32 },
+}
+
+/// What `name` stands for now. A generation that was removed, but whose file is still there, stands for nothing.
+fn current(directory: &Directory, name: &SegmentName) -> Result<Current> {
+    let mut generations = directory.generations(name)?;
+    for _ in 0..TRIES {
+        let Some((highest, older)) = generations.split_first() else { return Ok(Current::Nothing { next: 1 }) };
+        let (highest, older) = (*highest, older.to_vec());
+        let looking = Expect::any().looking_only().of_any_boot();
+        let state = match open_generation(directory, name, highest, &looking) {
+            Ok(segment) => segment.map(|segment| segment.state()),
+            // What cannot be read is there all the same, and whoever opens it is told.
+            Err(Error::Refused { .. }) => return Ok(Current::Is { highest, older }),
+            Err(error) => return Err(error),
+        };
+        match state {
+            Some(State::Retired { by }) => {
+                // The new one is linked before the old one is retired. So if it is not there now, it is gone.
+                let again = directory.generations(name)?;
+                if again.first() == Some(&highest) {
+                    return Ok(Current::Nothing { next: following(highest.max(by.unwrap_or(0)))? });
+                }
+                generations = again;
+            }
+            Some(_) => return Ok(Current::Is { highest, older }),
+            None => generations = directory.generations(name)?,
+        }
     }
+    Err(Error::System {
+        doing: format!("looking for segment `{name}`"),
+        source: io::Error::new(io::ErrorKind::ResourceBusy, "it is made and removed all the time"),
+    })
 }
 
 /// Builds generation `generation` and links it; `None` if somebody else linked one.
@@ -174,19 +195,18 @@ fn build(
         }
     })?;
     let segment = Segment::build(new.file, header, fill)?;
-    crash::point("segment.create.filled");
+    crosstie_sys::crash_point!("segment.create.filled");
     let is_first = directory.publish(&segment, &name.file(generation))?;
-    crash::point("segment.create.linked");
+    crosstie_sys::crash_point!("segment.create.linked");
     drop(new.temporary);
     Ok(is_first.then_some(segment))
 }
 
 /// Retires what a builder left in use when it died between linking the new generation and retiring the old one.
-fn finish_replacing(directory: &Directory, name: &SegmentName, generations: &[u32]) -> Result<()> {
-    let Some((highest, older)) = generations.split_first() else { return Ok(()) };
+fn finish_replacing(directory: &Directory, name: &SegmentName, highest: u32, older: &[u32]) -> Result<()> {
     for generation in older {
         match open_generation(directory, name, *generation, &Expect::any()) {
-            Ok(Some(old)) => old.retire(Some(*highest)),
+            Ok(Some(old)) => old.retire(Some(highest)),
             // Gone, or of another boot, or damaged: nobody who is alive uses it.
             Ok(None) | Err(Error::Refused { .. }) => {}
             Err(error) => return Err(error),

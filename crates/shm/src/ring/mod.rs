@@ -1,0 +1,35 @@
+//! Rings: one sender, one receiver, and either may die at any instruction.
+//!
+//! ```text
+//!   typed    Ring<T>: messages of one size          frames         ByteRing: frames of any length
+//!   slots    its algorithm, over plain memory       bytes          its algorithm, over plain memory
+//!   end      what both ends of both kinds do alike  control, seat  the lines in front of the data
+//! ```
+
+mod bytes;
+mod control;
+mod corrupt;
+#[cfg(not(loom))]
+mod end;
+#[cfg(not(loom))]
+mod error;
+#[cfg(not(loom))]
+mod frames;
+#[cfg(not(loom))]
+mod held;
+#[cfg(all(test, loom))]
+mod models;
+#[allow(dead_code, reason = "waiting on descriptors is to come")]
+mod seat;
+mod slots;
+#[cfg(not(loom))]
+mod typed;
+#[cfg(not(loom))]
+mod words;
+
+#[cfg(not(loom))]
+pub use self::{
+    error::{ReceiveError, SendError},
+    frames::{ByteReceiver, ByteRing, ByteSender, Frame, FrameLoan},
+    typed::{Loan, Receiver, Ring, Sample, Sender},
+};
