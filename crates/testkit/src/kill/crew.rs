@@ -40,6 +40,9 @@ pub(super) enum Post {
     AtPoint(u64, Act),
 }
 
+/// Descriptors that a process keeps for all its structures together, once it has waited for one: a poller, and one for each that it watches.
+const OF_THE_PROCESS: usize = 8;
+
 /// Pauses between two looks at a condition.
 const LOOK: Duration = Duration::from_micros(30);
 
@@ -229,6 +232,7 @@ impl<'a> Crew<'a> {
     pub(super) fn bury(&mut self, index: usize, at: u64) -> Option<u64> {
         let seat = self.board.seat(index);
         seat.gets_up();
+        seat.is_vacated();
         self.children[index] = None;
         let orphan = seat.left_behind().swap(0, std::sync::atomic::Ordering::AcqRel);
         if let Ok(orphan @ 1..) = i32::try_from(orphan) {
@@ -239,7 +243,10 @@ impl<'a> Crew<'a> {
             self.tally.deaths_inside += 1;
             Some(at)
         } else {
-            self.tally.deaths_perhaps_inside += u64::from(seat.begun() > seat.done());
+            if seat.begun() > seat.done() {
+                self.tally.deaths_perhaps_inside += 1;
+                self.tally.told_again += seat.told_last();
+            }
             None
         }
     }
@@ -316,12 +323,12 @@ impl<'a> Crew<'a> {
     }
 
     fn check_telling(&self, seat: Seat) {
-        let Tally { deaths, deaths_inside: inside, deaths_perhaps_inside: perhaps } = self.tally;
+        let Tally { deaths, deaths_inside: inside, deaths_perhaps_inside: perhaps, told_again } = self.tally;
         let told = self.board.told();
         let most = match self.structure.told() {
             Told::Never => return,
-            Told::Once => inside + perhaps,
-            Told::AtMostOnce => deaths,
+            Told::Once => inside + perhaps + told_again,
+            Told::AtMostOnce => deaths + told_again,
         };
         if told > most {
             seat.fault(Fault::Told, &format!("{told} times, though at most {most} can have died holding something"));
@@ -351,7 +358,7 @@ fn work(structure: &dyn Structure, place: &Path, seat: Seat, seed: u64) {
             }
             drop(victim);
             let after = open_descriptors();
-            if after > before {
+            if after > before + OF_THE_PROCESS {
                 seat.fault(
                     Fault::LeftBehind,
                     &format!("seat {} joined with {before} descriptors and left with {after}", seat.index),

@@ -7,7 +7,7 @@ use super::points::points;
 use super::posix::{Held, Ledger, OneWord, Robust, Unrecovered};
 use super::random::{Ends, namespaces, random};
 use super::report::Report;
-use super::shared::{Frames, Membership, Slots};
+use super::shared::{Books, Frames, Membership, Permits, Slots};
 use super::steps::{Nesting, steps};
 use super::structure::{Options, Structure};
 
@@ -141,5 +141,15 @@ pub fn controls() -> Vec<Control> {
 
 /// The structures of ours.
 pub fn structures() -> Vec<Box<dyn Structure>> {
-    vec![Box::new(Membership), Box::new(Slots), Box::new(Frames)]
+    vec![
+        Box::new(Books::UnderMutex),
+        Box::new(Books::InRegion),
+        Box::new(Books::InTxRegion),
+        Box::new(Books::UnderRwLock),
+        Box::new(Books::Forgotten),
+        Box::new(Permits),
+        Box::new(Slots),
+        Box::new(Frames),
+        Box::new(Membership),
+    ]
 }

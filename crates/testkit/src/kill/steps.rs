@@ -47,8 +47,8 @@ mod stage {
 const DONE: u8 = 3;
 
 /// The most boundaries of one section that are all tried; of a longer one so many are chosen.
-const LONGEST: u64 = 800;
-const CHOSEN: u64 = 60;
+const LONGEST: u64 = 1_500;
+const CHOSEN: u64 = 25;
 
 /// A place in the work: behind so many instructions of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,7 +257,6 @@ impl Walk<'_> {
                     (reached, length)
                 }
             };
-            eprintln!("{part} {section} {length} {reached:?} {}", self.board.seat(part).point());
             if self.note(endless) || length == 0 {
                 break;
             }
@@ -319,6 +318,7 @@ enum Start {
 fn start(crew: &Crew<'_>, index: usize, start: Start, boundary: Boundary) -> Result<Child, String> {
     let (seat, board) = (crew.seat(index), crew.board());
     seat.sits_down();
+    seat.becomes_stepped();
     let (structure, place) = (crew.structure(), crew.place());
     let plan = CrashPlan {
         at_hit: boundary.section,
@@ -389,6 +389,7 @@ fn look(crew: &mut Crew<'_>, index: usize) -> Result<(), String> {
     }
     let seat = crew.seat(index);
     seat.sits_down();
+    seat.becomes_stepped();
     let (structure, place) = (crew.structure(), crew.place());
     let mut child = fork(|| {
         let mut chance = fastrand::Rng::with_seed(index as u64);

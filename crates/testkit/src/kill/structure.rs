@@ -90,6 +90,8 @@ pub struct Tally {
     pub deaths_inside: u64,
     /// Others that died in the middle of a step: they may have.
     pub deaths_perhaps_inside: u64,
+    /// Deaths told to some of these, who may have died before they gave back: the next one is told of them again.
+    pub told_again: u64,
 }
 
 /// What is asked of a trial.
