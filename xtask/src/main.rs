@@ -5,6 +5,7 @@
 mod deny;
 mod failure;
 mod fuzz;
+mod kill;
 mod readme;
 mod ring;
 mod root;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Chore::Tidy(args) => tidy::run(&args),
         Chore::Test(args) => ring::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
+        Chore::Kill(args) => kill::run(&args),
         Chore::Deny => deny::run(),
         Chore::Readme => readme::run(),
         Chore::Suites(args) => suites::run(&args),
@@ -45,6 +47,8 @@ enum Chore {
     Test(ring::Args),
     /// Fuzz the parsers, guided by coverage, on the stable toolchain
     Fuzz(fuzz::Args),
+    /// Kill processes over every shared structure, and look at what is left
+    Kill(kill::Args),
     /// Check the licences, sources and duplicates of what we depend on
     Deny,
     /// Run the commands that README.md shows

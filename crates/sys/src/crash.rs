@@ -29,7 +29,7 @@ mod planned {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use crate::trial::{Act, die_after, leave};
+    use crate::trial::{Act, die_after, fork_if_told, leave};
 
     /// What this process will do, and at which point.
     #[derive(Clone, Copy, Debug)]
@@ -76,6 +76,7 @@ mod planned {
     /// A point was reached; called by [`crash_point!`](crate::crash_point).
     #[inline]
     pub fn hit(name: &'static str) {
+        fork_if_told();
         let Some(plan) = PLAN.get() else { return };
         if matches!(plan.planned, Planned::DieAfter(_)) && !COUNTS.get() {
             return;

@@ -17,6 +17,11 @@ pub trait Structure {
         Told::Never
     }
 
+    /// Whether a death of one who holds it keeps all others from going on, so that recovery can be timed. Otherwise nobody may notice for long.
+    fn blocks_all(&self) -> bool {
+        true
+    }
+
     /// How many different parts there are to play, such as the sender and the receiver of a ring. Seat `n` plays part `n % parts()`.
     fn parts(&self) -> usize {
         1

@@ -56,6 +56,11 @@ impl Structure for Books {
         if *self == Self::Forgotten { Told::Never } else { Told::Once }
     }
 
+    fn blocks_all(&self) -> bool {
+        // A dead reader is in nobody's way but a writer's.
+        *self != Self::UnderRwLock
+    }
+
     fn set_up(&self, place: &Path) -> Result<(), String> {
         self.lock(place, true).map(drop)
     }

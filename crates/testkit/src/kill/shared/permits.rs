@@ -25,6 +25,10 @@ impl Structure for Permits {
         Told::Once
     }
 
+    fn blocks_all(&self) -> bool {
+        false
+    }
+
     fn set_up(&self, place: &Path) -> Result<(), String> {
         let _: Semaphore =
             Semaphore::create(&directory(place)?, &name(), ALL).map_err(|error| format!("making it: {error}"))?;
