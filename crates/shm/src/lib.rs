@@ -12,6 +12,7 @@ compile_error!("the shared-memory plane needs a 64-bit, little-endian Linux");
 #[allow(dead_code, reason = "pools and values are to come")]
 mod faults;
 mod layout;
+mod lock;
 mod ring;
 mod steps;
 pub mod sync;
@@ -58,6 +59,11 @@ pub use crate::{
     header::{FeatureClass, Features, Header, Kind, LAYOUT, Refusal, SectionKind, SectionRow, SegmentId, State},
     housekeeping::{Outcome, Swept, remove, sweep},
     inspect::ParticipantInfo,
+    lock::{
+        Acquired, Fenced, HeldPart, LockError, LockHolder, LockKind, LockOutcome, LockStatus, LockWaiter, Mutex,
+        MutexGuard, Permit, ReadGuard, Recovery, Region, RegionGuard, RwLock, Semaphore, TxError, TxGuard, TxRegion,
+        WriteGuard,
+    },
     name::{NameError, SegmentName},
     participant::{Keeper, Life, Participant},
     ring::{

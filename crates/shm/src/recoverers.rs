@@ -12,7 +12,7 @@ use crate::{death::Death, error::Result};
 
 type Recoverer = fn(&Death<'_>) -> Result<()>;
 
-const ALL: &[Recoverer] = &[withdraw_waits];
+const ALL: &[Recoverer] = &[crate::lock::recover_locks, withdraw_waits];
 
 /// Runs all of them.
 pub(crate) fn run(death: &Death<'_>) -> Result<()> {
