@@ -8,11 +8,11 @@
 //!
 //! It stands in a file that knows segments and words, never participants, because those know this list.
 
-use crate::{death::Death, error::Result};
+use crate::{death::Death, error::Result, latest, pool};
 
 type Recoverer = fn(&Death<'_>) -> Result<()>;
 
-const ALL: &[Recoverer] = &[withdraw_waits];
+const ALL: &[Recoverer] = &[withdraw_waits, latest::recover, pool::recover];
 
 /// Runs all of them.
 pub(crate) fn run(death: &Death<'_>) -> Result<()> {
