@@ -191,3 +191,99 @@ impl Errors {
         all.map_or(Ok(()), Err)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(input: TokenStream) -> String {
+        derive(input).to_string()
+    }
+
+    #[test]
+    fn what_the_text_shows_is_told_in_words() {
+        let cases = [
+            (
+                quote!(
+                    enum Colour {
+                        Red,
+                    }
+                ),
+                "an enum cannot lie in shared memory",
+            ),
+            (quote!(#[repr(C)] union Either { a: u32, b: f32 }), "a union cannot lie in shared memory"),
+            (
+                quote!(
+                    struct Loose {
+                        a: u32,
+                    }
+                ),
+                "the layout is not fixed; add `#[repr(C)]`",
+            ),
+            (
+                quote!(
+                    #[repr(C)]
+                    struct Any<T> {
+                        a: T,
+                    }
+                ),
+                "a generic type has no one layout",
+            ),
+            (
+                quote!(
+                    #[repr(C, packed)]
+                    struct Tight {
+                        a: u8,
+                        b: u32,
+                    }
+                ),
+                "fields of a packed type cannot be referred to",
+            ),
+            (
+                quote!(
+                    #[repr(C)]
+                    #[shm(path = a)]
+                    struct Odd {
+                        a: u8,
+                    }
+                ),
+                "expected `crate = path::of::crosstie_shm`",
+            ),
+        ];
+        for (input, text) in cases {
+            let told = expanded(input);
+            assert!(told.contains("compile_error") && told.contains(text), "{told}");
+            assert!(!told.contains("unsafe"), "nothing is implemented beside an error: {told}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let told = expanded(quote!(
+            struct Loose<T> {
+                a: T,
+            }
+        ));
+        assert_eq!(told.matches("compile_error").count(), 2, "{told}");
+    }
+
+    #[test]
+    fn what_only_the_compiler_knows_becomes_an_assertion_with_words() {
+        let told = expanded(quote!(
+            #[repr(C)]
+            struct Gap {
+                a: u8,
+                b: u32,
+            }
+        ));
+        assert!(told.contains("`Gap` has padding"), "{told}");
+        assert!(told.contains("`Reserved<N>` must be the last field of `Gap`"), "{told}");
+        assert!(told.contains(":: crosstie_shm :: ShmSafe"), "{told}");
+        let told = expanded(quote!(
+            #[repr(C)]
+            #[shm(crate = crosstie::shm)]
+            struct Elsewhere(u8);
+        ));
+        assert!(told.contains("crosstie :: shm :: ShmSafe") && !told.contains(":: crosstie_shm"), "{told}");
+    }
+}

@@ -12,6 +12,7 @@ compile_error!("the shared-memory plane needs a 64-bit, little-endian Linux");
 mod faults;
 mod latest;
 mod layout;
+mod lock;
 mod pool;
 mod ring;
 mod steps;
@@ -60,6 +61,11 @@ pub use crate::{
     housekeeping::{Outcome, Swept, remove, sweep},
     inspect::ParticipantInfo,
     latest::{Latest, Reader, Snapshot, Writer},
+    lock::{
+        Acquired, Fenced, HeldPart, LockError, LockHolder, LockKind, LockOutcome, LockStatus, LockWaiter, Mutex,
+        MutexGuard, Permit, ReadGuard, Recovery, Region, RegionGuard, RwLock, Semaphore, TxError, TxGuard, TxRegion,
+        WriteGuard,
+    },
     name::{NameError, SegmentName},
     participant::{Keeper, Life, Participant},
     pool::{Pool, PoolLoan, PoolSample, SizeClass, Token},

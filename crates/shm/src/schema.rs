@@ -23,6 +23,37 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 /// assert_eq!(Ledger::element().schema, "Ledger size=1088 align=8\naccounts [i64;128] @0 +1024\nmoved u64 @1024 +8\n");
 /// ```
 ///
+/// What is not fit is an error of the compiler: a field of no fixed width, a gap between fields, reserved space that is not at the end.
+///
+/// ```compile_fail,E0277
+/// # use crosstie_shm::ShmSafe;
+/// #[derive(Clone, Copy, ShmSafe)]
+/// #[repr(C)]
+/// struct Wide {
+///     index: usize,
+/// }
+/// ```
+///
+/// ```compile_fail,E0080
+/// # use crosstie_shm::ShmSafe;
+/// #[derive(Clone, Copy, ShmSafe)]
+/// #[repr(C)]
+/// struct Gap {
+///     flag: u8,
+///     number: u32,
+/// }
+/// ```
+///
+/// ```compile_fail,E0080
+/// # use crosstie_shm::{Reserved, ShmSafe};
+/// #[derive(Clone, Copy, ShmSafe)]
+/// #[repr(C)]
+/// struct Early {
+///     reserved: Reserved<8>,
+///     number: u64,
+/// }
+/// ```
+///
 /// # Safety
 ///
 /// The type is `repr(C)` or primitive, has no padding and no interior mutability, holds no address, and every pattern of its bytes is a

@@ -1,4 +1,5 @@
-//! Segments as a user meets them: made, opened, refused, joined, left.
+//! Segments as a user meets them: made, opened, joined, left. What the derive writes is fit for crates that forbid unsafe code.
+#![forbid(unsafe_code)]
 
 use std::os::unix::net::UnixStream;
 

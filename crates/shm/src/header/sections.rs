@@ -116,21 +116,25 @@ pub(super) fn decode(from: &mut Reader<'_>) -> Vec<SectionRow> {
 /// Every part lies within the segment, and those that this build knows have the rows that it will look for.
 pub(super) fn check(rows: &[SectionRow], len: u64, participants: u32, locks: u32) -> Result<(), Refusal> {
     let refuse = |what: String| Err(Refusal::Numbers(what));
-    for (at, row) in rows.iter().enumerate() {
-        let name =
-            SectionKind::from_number(row.kind).map_or_else(|| format!("part {}", row.kind), |kind| kind.to_string());
+    let name = |row: &SectionRow| {
+        SectionKind::from_number(row.kind).map_or_else(|| format!("part {}", row.kind), |kind| kind.to_string())
+    };
+    for row in rows {
         let end = row.offset.checked_add(row.len);
         if row.offset < PAGE || !row.offset.is_multiple_of(PAGE) || end.is_none_or(|end| end > len) {
-            return refuse(format!("`{name}` on a page within {len} bytes, came {} bytes at {}", row.len, row.offset));
+            let what =
+                format!("`{}` on a page within {len} bytes, came {} bytes at {}", name(row), row.len, row.offset);
+            return refuse(what);
         }
-        // The number of rows is small, and this is not done often.
+    }
+    for (at, row) in rows.iter().enumerate() {
+        // There are few rows, and this is not done often. The ends do not overflow: they are within the segment.
         for other in &rows[at + 1..] {
-            let is_apart = row.len == 0
-                || other.len == 0
-                || row.offset >= other.offset.saturating_add(other.len)
-                || other.offset >= row.offset + row.len;
+            let is_empty = row.len == 0 || other.len == 0;
+            let is_apart = is_empty || row.offset >= other.offset + other.len || other.offset >= row.offset + row.len;
             if other.kind == row.kind || !is_apart {
-                return refuse(format!("parts that are apart, came `{name}` and another at {}", other.offset));
+                let what = format!("parts that are apart, came `{}` and another at {}", name(row), other.offset);
+                return refuse(what);
             }
         }
     }

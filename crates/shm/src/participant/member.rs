@@ -1,6 +1,9 @@
 //! Joining a segment and leaving it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use crosstie_sys::process;
 
@@ -150,8 +153,29 @@ impl Participant {
         }
     }
 
+    /// A handle that does not keep this process in the segment.
+    pub(crate) fn downgrade(&self) -> WeakParticipant {
+        WeakParticipant(Arc::downgrade(&self.0))
+    }
+
     fn forked(&self) -> Error {
         Error::Forked { segment: self.segment().label().to_owned() }
+    }
+}
+
+/// A participant that may have left.
+#[derive(Clone)]
+pub(crate) struct WeakParticipant(Weak<Inner>);
+
+impl WeakParticipant {
+    /// The participant, if it has not left.
+    pub(crate) fn upgrade(&self) -> Option<Participant> {
+        self.0.upgrade().map(Participant)
+    }
+
+    /// True if both are of the same participant.
+    pub(crate) fn is(&self, participant: &Participant) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&participant.0))
     }
 }
 

@@ -5,4 +5,5 @@ mod reap;
 mod witness;
 
 pub use member::Participant;
+pub(crate) use member::WeakParticipant;
 pub use reap::{Keeper, Life};

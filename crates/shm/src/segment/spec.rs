@@ -55,6 +55,11 @@ impl Spec {
         self
     }
 
+    /// How many may take part.
+    pub(crate) const fn participants_planned(&self) -> u32 {
+        self.participants
+    }
+
     /// Its kind.
     pub const fn kind(&self) -> Kind {
         self.kind

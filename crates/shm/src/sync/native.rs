@@ -26,3 +26,22 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> Wake {
 pub fn futex_wake(word: &AtomicU32, count: u32) -> usize {
     futex::wake(word, count)
 }
+
+/// Sleeps while both words have their expected values, until one is woken or until `deadline`.
+///
+/// # Blocking
+///
+/// Always, unless a word has changed or the deadline has passed.
+pub fn futex_wait_two(one: (&AtomicU32, u32), two: (&AtomicU32, u32), deadline: Deadline) -> Wake {
+    let instant = deadline.instant().map(|instant| instant.as_nanos());
+    match futex::wait_any(&[one, two], instant) {
+        Ok(futex::Wait::Woken | futex::Wait::Interrupted) => Wake::Woken,
+        Ok(futex::Wait::Changed) => Wake::Changed,
+        Ok(futex::Wait::TimedOut) => Wake::TimedOut,
+        // A sandbox may forbid the call that kernels have since 5.16. Then the second word is looked at now and then.
+        Err(_) => {
+            let tick = crosstie_sys::monotonic_nanos() + 4_000_000;
+            futex_wait(one.0, one.1, deadline.earlier(Deadline::at(crosstie_core::Mono::from_nanos(tick))))
+        }
+    }
+}
