@@ -106,6 +106,8 @@ pub fn act_on_signals(left_behind: &'static AtomicU64) -> io::Result<()> {
     for act in [Act::Exit, Act::Fork, Act::Exec] {
         // SAFETY: all-zero is a valid `sigaction`: no flags, an empty mask.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        // Whoever is to fork goes on with what it is at until then.
+        action.sa_flags = libc::SA_RESTART;
         action.sa_sigaction = on_signal as extern "C" fn(libc::c_int) as usize;
         // SAFETY: the handler calls only what a signal handler may; the old action is not asked for.
         if unsafe { libc::sigaction(act.signal(), &action, ptr::null_mut()) } != 0 {

@@ -131,7 +131,7 @@ fn run(args: &Args, seed: u64) -> Result<Outcome, String> {
         if !is_chosen(structure.name()) || at % share.1 != share.0 % share.1 {
             continue;
         }
-        for kind in kinds.iter().filter(|kind| options(**kind).count > 0) {
+        for kind in kinds.iter().filter(|kind| options(**kind).count > 0 && (structure.is_stepped() || !kind.steps())) {
             let report = kind.run(structure.as_ref(), &options(*kind))?;
             println!("         {report}");
             judge(&report, *kind, args, &mut outcome);

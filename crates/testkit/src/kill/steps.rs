@@ -344,6 +344,7 @@ fn start(crew: &Crew<'_>, index: usize, start: Start, boundary: Boundary) -> Res
                     count()?;
                 }
                 Start::Joined => {
+                    victim.prepare()?;
                     board.set_stage(stage::READY);
                     while board.stage() != stage::GO {
                         std::thread::yield_now();

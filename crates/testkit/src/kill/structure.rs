@@ -17,6 +17,11 @@ pub trait Structure {
         Told::Never
     }
 
+    /// Whether it is worth while to step through its work: not if another structure's is the same.
+    fn is_stepped(&self) -> bool {
+        true
+    }
+
     /// Whether a death of one who holds it keeps all others from going on, so that recovery can be timed. Otherwise nobody may notice for long.
     fn blocks_all(&self) -> bool {
         true
@@ -63,6 +68,15 @@ pub trait Victim {
     ///
     /// What went wrong, in words. A wait that ran out is [`Fault::Stuck`](super::Fault::Stuck), reported through the seat.
     fn step(&mut self, seat: Seat, chance: &mut fastrand::Rng) -> Result<(), String>;
+
+    /// Starts what the process would start on its first wait: a thread must not begin while instructions are counted.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong, in words.
+    fn prepare(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Looks at what is left after a death at an instruction boundary. One of each part does, in their order; together they leave as much
     /// as the next one needs to do two steps without waiting.

@@ -7,7 +7,7 @@ use crosstie_core::Deadline;
 use crosstie_shm::{Acquired, LockError, LockOutcome, Mutex, Region, RwLock, ShmSafe, TxRegion, deadline_after};
 
 use super::super::{Fault, Seat, Structure, Tally, Told, Victim};
-use super::segment::{close, directory, name};
+use super::segment::{close, directory, name, start_watching};
 
 /// A ledger under one kind of lock. Who gets it looks whether it is whole, transfers, and commits for the most part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,10 @@ impl Structure for Books {
     fn told(&self) -> Told {
         // Threads that end are told too, and are no deaths on the board.
         if *self == Self::Forgotten { Told::Never } else { Told::Once }
+    }
+
+    fn is_stepped(&self) -> bool {
+        *self != Self::Forgotten
     }
 
     fn blocks_all(&self) -> bool {
@@ -129,6 +133,10 @@ struct Worker {
 }
 
 impl Victim for Worker {
+    fn prepare(&mut self) -> Result<(), String> {
+        start_watching()
+    }
+
     fn step(&mut self, seat: Seat, chance: &mut fastrand::Rng) -> Result<(), String> {
         if self.forgets && chance.u8(..16) == 0 {
             return self.forget(seat, chance.bool());

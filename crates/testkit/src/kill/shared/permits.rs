@@ -6,7 +6,7 @@ use std::time::Duration;
 use crosstie_shm::{LockError, LockOutcome, Semaphore, deadline_after};
 
 use super::super::{Fault, Seat, Structure, Tally, Told, Victim};
-use super::segment::{close, directory, name};
+use super::segment::{close, directory, name, start_watching};
 
 /// Three permits among four who take one or two.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +60,10 @@ fn open(place: &Path) -> Result<Semaphore, String> {
 struct Worker(Semaphore);
 
 impl Victim for Worker {
+    fn prepare(&mut self) -> Result<(), String> {
+        start_watching()
+    }
+
     fn step(&mut self, seat: Seat, chance: &mut fastrand::Rng) -> Result<(), String> {
         let permits = if chance.u8(..4) == 0 { 2 } else { 1 };
         let acquired = match self.0.acquire_many(permits, deadline_after(WAIT)) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crosstie_shm::{Directory, Error, Expect, Keeper, ParticipantState, Segment, SegmentName};
+use crosstie_shm::{Directory, Error, Expect, Keeper, Mutex, ParticipantState, Segment, SegmentName, deadline_after};
 
 use super::super::{Fault, Seat};
 
@@ -52,3 +52,19 @@ pub(super) fn when_seated<S>(take: impl Fn() -> Result<S, Error>) -> Result<S, S
 
 /// How long an inherited description may keep a seat.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Has this process wait for a lock that does not come, so that its watching thread is there afterwards.
+pub(super) fn start_watching() -> Result<(), String> {
+    let in_words = |error| format!("a lock to wait for: {error}");
+    let mutex = Mutex::anonymous(0_u64).map_err(in_words)?;
+    let held = mutex.lock(deadline_after(PATIENCE)).map_err(|error| format!("taking it: {error}"))?;
+    let came = std::thread::scope(|scope| scope.spawn(|| mutex.lock(deadline_after(NOTICED)).is_ok()).join());
+    drop(held);
+    match came {
+        Ok(false) => Ok(()),
+        _ => Err("expected a lock that is held to be waited for in vain".to_owned()),
+    }
+}
+
+/// Longer than a wait that needs to know nothing about the holder.
+const NOTICED: Duration = Duration::from_millis(5);
