@@ -43,6 +43,7 @@ const TESTS: &[(&str, fn())] = &[
     ("a_replacement_is_finished_by_the_next_who_opens", a_replacement_is_finished_by_the_next_who_opens),
     ("the_last_acts_of_a_killed_process_are_readable", the_last_acts_of_a_killed_process_are_readable),
     ("sweeping_after_all_are_killed_leaves_nothing", sweeping_after_all_are_killed_leaves_nothing),
+    ("memory_that_was_handed_over_tells_of_deaths_too", memory_that_was_handed_over_tells_of_deaths_too),
     ("joining_and_leaving_leave_no_descriptors", joining_and_leaving_leave_no_descriptors),
 ];
 
@@ -534,6 +535,28 @@ fn sweeping_after_all_are_killed_leaves_nothing() {
     // The name is free again, from the first generation on.
     let again = Segment::create(&directory, &name(), &spec(), |_| Ok(())).unwrap();
     assert_eq!(again.header().generation, 1);
+}
+
+fn memory_that_was_handed_over_tells_of_deaths_too() {
+    let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut child = fork(|| {
+        // Made after the fork: the parent gets it through the socket or not at all.
+        let made = Segment::anonymous("handed", &spec(), |_| Ok(())).unwrap();
+        let _member = Participant::join(&made, "maker").unwrap();
+        made.send(&there).unwrap();
+        loop {
+            std::thread::park();
+        }
+    })
+    .unwrap();
+    here.set_read_timeout(Some(PATIENCE)).unwrap();
+    let came = Segment::receive(&here, &spec().expectation()).unwrap();
+    let me = Participant::join(&came, "me").unwrap();
+    let maker = only_other(&came, &me);
+    assert_eq!((maker.life, maker.id.slot), (Life::Alive, 1));
+    child.kill().unwrap();
+    assert_eq!(me.life(maker.id).unwrap(), Life::Dead, "the description that was sent holds no lock");
+    assert_eq!(me.reap_dead().unwrap(), [maker.id]);
 }
 
 fn joining_and_leaving_leave_no_descriptors() {

@@ -4,13 +4,16 @@
 //! machine to machine and from run to run (boot, id, times, user, process) is set to fixed values in it. `cargo test -p crosstie-shm --test golden
 //! -- --ignored` writes the files anew, which is right for a new version and wrong for an old one.
 
-use std::{fmt::Write as _, fs, io::Write as _, path::PathBuf};
+#[path = "golden/text.rs"]
+mod text;
+
+use std::{fs, io::Write as _};
 
 use crosstie_core::Wall;
 use crosstie_shm::{
     Act, Expect, Keeper, Kind, Life, Participant, ParticipantState, Reserved, Segment, ShmSafe, Spec, State,
 };
-use xxhash_rust::xxh3::xxh3_64;
+use text::{CREATED, USER, file, fix_header, read, written};
 
 #[derive(Clone, Copy, ShmSafe)]
 #[repr(C)]
@@ -36,11 +39,6 @@ const KINDS: [(&str, Kind); 6] = [
     ("tx_region", Kind::TxRegion),
 ];
 
-const BOOT_AND_ID: std::ops::Range<usize> = 56..88;
-const CREATED_AND_USER: std::ops::Range<usize> = 128..140;
-const CHECKED: usize = 3896;
-const CREATED: u64 = 1_800_000_000_123_456_789;
-const USER: u32 = 1000;
 /// The first participant, and its first two acts.
 const SLOT: usize = 4096;
 const SLOT_PID: usize = SLOT + 8;
@@ -67,13 +65,7 @@ fn bytes_of(kind: Kind) -> Vec<u8> {
 
 /// Gives everything that differs from run to run a fixed value.
 fn fix(bytes: &mut [u8], events: usize) {
-    for (at, byte) in bytes[BOOT_AND_ID].iter_mut().enumerate() {
-        *byte = u8::try_from(at + 1).unwrap();
-    }
-    bytes[CREATED_AND_USER][..8].copy_from_slice(&CREATED.to_le_bytes());
-    bytes[CREATED_AND_USER][8..].copy_from_slice(&USER.to_le_bytes());
-    let sum = xxh3_64(&bytes[..CHECKED]);
-    bytes[CHECKED..CHECKED + 8].copy_from_slice(&sum.to_le_bytes());
+    fix_header(bytes);
     bytes[SLOT_PID..SLOT_PID + 4].copy_from_slice(&4321u32.to_le_bytes());
     for (word, value) in bytes[SLOT_NAMESPACE].chunks_mut(8).zip([4_026_531_836, 99, CREATED + 1]) {
         word.copy_from_slice(&u64::to_le_bytes(value));
@@ -82,33 +74,6 @@ fn fix(bytes: &mut [u8], events: usize) {
     bytes[events..events + 8].copy_from_slice(&1_000u64.to_le_bytes());
     bytes[events + 16..events + 24].copy_from_slice(&4321u64.to_le_bytes());
     bytes[events + 32..events + 40].copy_from_slice(&2_000u64.to_le_bytes());
-}
-
-fn file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/1.0-{name}.txt"))
-}
-
-fn written(bytes: &[u8]) -> String {
-    let mut text = format!("length {}\n", bytes.len());
-    for (line, chunk) in bytes.chunks(16).enumerate().filter(|(_, chunk)| chunk.iter().any(|byte| *byte != 0)) {
-        let hex: String = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(text, "{:08x} {hex}", line * 16).unwrap();
-    }
-    text
-}
-
-fn read(text: &str) -> Vec<u8> {
-    let mut lines = text.lines();
-    let len = lines.next().and_then(|first| first.strip_prefix("length ")).unwrap().parse().unwrap();
-    let mut bytes = vec![0; len];
-    for line in lines {
-        let (at, hex) = line.split_once(' ').unwrap();
-        let at = usize::from_str_radix(at, 16).unwrap();
-        for (index, byte) in bytes[at..at + 16].iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).unwrap();
-        }
-    }
-    bytes
 }
 
 #[test]
