@@ -207,31 +207,6 @@ fn a_child_of_fork_is_no_participant() {
     assert_eq!(other.life(me.id()).unwrap(), Life::Alive);
 }
 
-/// A process that joins, forks a child that stays, and is killed.
-fn parent_of_a_child_that_stays(act: impl Fn() -> u8, cells: &'static [AtomicU64]) -> Child {
-    let child = fork(|| {
-        let code = act();
-        match fork(|| {
-            // The grandchild dies with the test, not with its parent.
-            cells[1].store(1, Ordering::Release);
-            until("the test is over", || cells[2].load(Ordering::Acquire) != 0);
-            0
-        }) {
-            Ok(stays) => {
-                cells[0].store(u64::from(stays.pid().unsigned_abs()), Ordering::Release);
-                std::mem::forget(stays);
-                loop {
-                    std::thread::park();
-                }
-            }
-            Err(_) => code,
-        }
-    })
-    .unwrap();
-    until("the grandchild runs", || cells[0].load(Ordering::Acquire) != 0 && cells[1].load(Ordering::Acquire) != 0);
-    child
-}
-
 fn a_child_of_fork_does_not_keep_its_parent_alive() {
     let segment = segment();
     let me = Participant::join(&segment, "me").unwrap();
@@ -261,32 +236,28 @@ fn idle_and_forking(segment: &Segment) -> Child {
 }
 
 fn control_an_inherited_description_keeps_a_lock_alive() {
-    use crosstie_sys::range_lock;
+    use crosstie_sys::{range_lock, trial::take_away};
 
     let file = tempfile::tempfile().unwrap();
-    let reopened = || {
-        std::fs::File::options()
-            .read(true)
-            .write(true)
-            .open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file)))
-            .unwrap()
-    };
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    let reopened = || std::fs::File::options().read(true).write(true).open(&path).unwrap();
     let mine = reopened();
-    let cells = shared_cells(3).unwrap();
-    let mut child = parent_of_a_child_that_stays(
-        || {
-            // A plain descriptor: nothing closes it in the grandchild.
-            let plain = reopened();
-            assert!(range_lock::try_lock(&plain, 7).unwrap());
-            std::mem::forget(plain);
-            0
-        },
-        cells,
-    );
-    child.kill().unwrap();
-    let is_kept = range_lock::is_locked_elsewhere(&mine, 7).unwrap();
-    cells[2].store(1, Ordering::Release);
-    assert!(is_kept, "the grandchild has the description still");
+    let cells = shared_cells(1).unwrap();
+    let mut child = fork(|| {
+        crosstie_sys::trial::act_on_signals(&cells[0]).unwrap();
+        // A plain descriptor: nothing closes it in the grandchild.
+        let plain = reopened();
+        assert!(range_lock::try_lock(&plain, 7).unwrap());
+        loop {
+            std::thread::park();
+        }
+    })
+    .unwrap();
+    until("the child has the lock", || range_lock::is_locked_elsewhere(&mine, 7).unwrap());
+    child.signal(End::Fork.signal()).unwrap();
+    assert_eq!(child.wait_until(Instant::now() + PATIENCE).unwrap(), Some(Ended::Killed(9)));
+    assert!(range_lock::is_locked_elsewhere(&mine, 7).unwrap(), "the grandchild has the description still");
+    take_away(i32::try_from(cells[0].load(Ordering::Acquire)).unwrap()).unwrap();
     until("the grandchild has ended", || !range_lock::is_locked_elsewhere(&mine, 7).unwrap());
 }
 
