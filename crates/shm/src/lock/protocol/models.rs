@@ -452,10 +452,13 @@ fn a_snapshot_is_whole_and_of_its_version() {
     explore_deaths(2, |after, note| {
         let world = World::new(Undoes::Copies, 2);
         let writer = spawn_mortal(&world, 1, after, |actor| (0..3).for_each(|_| change_copies(actor)));
-        let mut value = [0; LENGTH];
-        if let Some(version) = world.copies().snapshot(&mut value) {
-            assert_eq!(value, [version; LENGTH], "the snapshot is torn");
-        }
+        let reader = spawn(&world, 2, |actor| {
+            let mut value = [0; LENGTH];
+            if let Some(version) = actor.world.copies().snapshot(&mut value) {
+                assert_eq!(value, [version; LENGTH], "the snapshot is torn");
+            }
+        });
+        reader.join().unwrap();
         note(writer.join().unwrap());
         world.close();
     });
