@@ -62,6 +62,14 @@ pub enum Error {
         /// Where.
         place: String,
     },
+    /// A buffer was not this process's to accept, or not to be given.
+    #[error("pool `{segment}`: expected {what}")]
+    Loan {
+        /// Its name.
+        segment: String,
+        /// What was expected, and what came.
+        what: String,
+    },
     /// A process that lives has this end already.
     #[error("the {seat} of segment `{segment}` is participant {by}, which lives; there is one at a time")]
     SeatTaken {

@@ -9,10 +9,11 @@
 #[cfg(not(all(target_os = "linux", target_endian = "little", target_pointer_width = "64")))]
 compile_error!("the shared-memory plane needs a 64-bit, little-endian Linux");
 
-#[allow(dead_code, reason = "pools and values are to come")]
 mod faults;
+mod latest;
 mod layout;
 mod lock;
+mod pool;
 mod ring;
 mod steps;
 pub mod sync;
@@ -59,6 +60,7 @@ pub use crate::{
     header::{FeatureClass, Features, Header, Kind, LAYOUT, Refusal, SectionKind, SectionRow, SegmentId, State},
     housekeeping::{Outcome, Swept, remove, sweep},
     inspect::ParticipantInfo,
+    latest::{Latest, Reader, Snapshot, Writer},
     lock::{
         Acquired, Fenced, HeldPart, LockError, LockHolder, LockKind, LockOutcome, LockStatus, LockWaiter, Mutex,
         MutexGuard, Permit, ReadGuard, Recovery, Region, RegionGuard, RwLock, Semaphore, TxError, TxGuard, TxRegion,
@@ -66,6 +68,7 @@ pub use crate::{
     },
     name::{NameError, SegmentName},
     participant::{Keeper, Life, Participant},
+    pool::{Pool, PoolLoan, PoolSample, SizeClass, Token},
     ring::{
         ByteReceiver, ByteRing, ByteSender, Frame, FrameLoan, Loan, ReceiveError, Receiver, Ring, Sample, SendError,
         Sender,

@@ -8,11 +8,11 @@
 //!
 //! It stands in a file that knows segments and words, never participants, because those know this list.
 
-use crate::{death::Death, error::Result};
+use crate::{death::Death, error::Result, latest, lock, pool};
 
 type Recoverer = fn(&Death<'_>) -> Result<()>;
 
-const ALL: &[Recoverer] = &[crate::lock::recover_locks, withdraw_waits];
+const ALL: &[Recoverer] = &[lock::recover_locks, latest::recover, pool::recover, withdraw_waits];
 
 /// Runs all of them.
 pub(crate) fn run(death: &Death<'_>) -> Result<()> {

@@ -19,10 +19,16 @@ impl Corrupt {
     }
 }
 
+impl Corrupt {
+    pub(crate) const fn of(what: &'static str, found: u64, other: u64) -> Self {
+        Self { what, found, other }
+    }
+}
+
 impl fmt::Display for Corrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, found, other } = self;
-        write!(f, "the ring is damaged: {what} reads {found} beside {other}; make the ring again")
+        write!(f, "{what} that can be, came {found} beside {other}; make it anew")
     }
 }
 

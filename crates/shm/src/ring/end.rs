@@ -24,7 +24,7 @@ use crate::{
 pub(super) const PARTICIPANTS: u32 = 8;
 
 /// What this process is called in the table of participants.
-pub(super) fn process_name() -> String {
+pub(crate) fn process_name() -> String {
     let program = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
     program.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -244,7 +244,7 @@ impl Drop for End {
 
 /// Damage, told with the segment's name. The segment is poisoned, so that everybody hears of it.
 #[cold]
-pub(super) fn damaged(participant: &Participant, what: Corrupt) -> Error {
+pub(crate) fn damaged(participant: &Participant, what: Corrupt) -> Error {
     let segment = participant.segment();
     segment.poison();
     segment.corrupt(what.to_string())

@@ -27,6 +27,18 @@ mod typed;
 #[cfg(not(loom))]
 mod words;
 
+#[cfg(all(test, loom))]
+pub(crate) use self::models::explore;
+pub(crate) use self::{
+    corrupt::Corrupt,
+    seat::{Seat, Taken},
+};
+#[cfg(not(loom))]
+pub(crate) use self::{
+    end::{damaged, process_name},
+    held::hold,
+    words::{address, load, store},
+};
 #[cfg(not(loom))]
 pub use self::{
     error::{ReceiveError, SendError},

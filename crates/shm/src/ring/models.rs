@@ -13,8 +13,8 @@ use crate::{
     wait::{Fence, Peer, WaitPolicy, Waiter},
 };
 
-/// Tries every interleaving of `model`.
-fn explore(model: impl Fn() + Send + Sync + 'static) {
+/// Tries every interleaving of `model`, with three preemptions unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+pub(crate) fn explore(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.check(model);

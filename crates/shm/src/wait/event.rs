@@ -49,6 +49,10 @@ pub(crate) struct EventCount(AtomicU32);
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<EventCount>() == 128);
 
+// SAFETY: an atomic, and padding that nobody looks at.
+#[cfg(not(loom))]
+unsafe impl crate::segment::Shared for EventCount {}
+
 /// What [`EventCount::announce`] made of the word; sleeping ends as soon as it is no longer so.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Announced(u32);
