@@ -6,6 +6,7 @@ mod contract;
 mod deny;
 mod failure;
 mod fuzz;
+mod models;
 mod readme;
 mod ring;
 mod root;
@@ -23,6 +24,8 @@ fn main() -> ExitCode {
         Chore::Tidy(args) => tidy::run(&args),
         Chore::Test(args) => ring::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
+        Chore::Models(args) => models::run(&args),
+        Chore::Mutants(args) => models::run_mutants(&args),
         Chore::Deny => deny::run(),
         Chore::Readme => readme::run(),
         Chore::Contract => contract::run(),
@@ -47,6 +50,10 @@ enum Chore {
     Test(ring::Args),
     /// Fuzz the parsers, guided by coverage, on the stable toolchain
     Fuzz(fuzz::Args),
+    /// Run the models of what processes share, under loom and shuttle
+    Models(models::Args),
+    /// Break the locks in one place after the other and look whether a model notices
+    Mutants(models::MutantArgs),
     /// Check the licences, sources and duplicates of what we depend on
     Deny,
     /// Run the commands that README.md shows
