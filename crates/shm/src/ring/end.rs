@@ -120,6 +120,12 @@ impl End {
         self.participant.check()
     }
 
+    /// Something was there without a wait.
+    #[inline]
+    pub(super) const fn flows(&mut self) {
+        self.waiter.flows();
+    }
+
     #[inline]
     pub(super) fn peer_has_left(&self) -> bool {
         seat(&self.control, other(self.role)).has_left()
