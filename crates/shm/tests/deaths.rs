@@ -24,15 +24,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const TESTS: &[(&str, fn())] = &[
     ("a_killed_process_is_dead_and_is_reaped_once", a_killed_process_is_dead_and_is_reaped_once),
+    ("control_whoever_is_not_reaped_stays_dead", control_whoever_is_not_reaped_stays_dead),
     ("a_stopped_process_is_alive", a_stopped_process_is_alive),
+    ("control_a_judge_by_silence_takes_the_stopped_for_dead", control_a_judge_by_silence_takes_the_stopped_for_dead),
     ("a_child_of_fork_is_no_participant", a_child_of_fork_is_no_participant),
     ("a_child_of_fork_does_not_keep_its_parent_alive", a_child_of_fork_does_not_keep_its_parent_alive),
     ("control_an_inherited_description_keeps_a_lock_alive", control_an_inherited_description_keeps_a_lock_alive),
     ("exec_ends_the_participation", exec_ends_the_participation),
     ("equal_process_ids_are_not_confused", equal_process_ids_are_not_confused),
+    ("control_a_judge_by_process_id_takes_the_dead_for_alive", control_a_judge_by_process_id_takes_the_dead_for_alive),
     ("whoever_dies_while_joining_or_reaping_is_reaped", whoever_dies_while_joining_or_reaping_is_reaped),
     ("whoever_dies_while_leaving_is_reaped", whoever_dies_while_leaving_is_reaped),
     ("a_segment_appears_whole_or_not_at_all", a_segment_appears_whole_or_not_at_all),
+    (
+        "control_a_file_that_is_filled_after_it_has_a_name_is_seen_half",
+        control_a_file_that_is_filled_after_it_has_a_name_is_seen_half,
+    ),
     ("a_replacement_is_finished_by_the_next_who_opens", a_replacement_is_finished_by_the_next_who_opens),
     ("the_last_acts_of_a_killed_process_are_readable", the_last_acts_of_a_killed_process_are_readable),
     ("sweeping_after_all_are_killed_leaves_nothing", sweeping_after_all_are_killed_leaves_nothing),
@@ -124,6 +131,38 @@ fn a_killed_process_is_dead_and_is_reaped_once() {
     assert_eq!(me.life(other.id).unwrap(), Life::Gone);
     let acts: Vec<_> = segment.events(me.id().slot).iter().map(|event| event.act).collect();
     assert_eq!(acts, [Act::Joined, Act::ReapBegan, Act::Reaped]);
+}
+
+fn control_whoever_is_not_reaped_stays_dead() {
+    let segment = segment();
+    let me = Participant::join(&segment, "me").unwrap();
+    let mut child = idle_member(&segment);
+    let other = only_other(&segment, &me);
+    child.kill().unwrap();
+    assert_eq!(only_other(&segment, &me).life, Life::Dead);
+    assert_eq!(only_other(&segment, &me).id, other.id, "nobody but who reaps changes the slot");
+}
+
+fn control_a_judge_by_silence_takes_the_stopped_for_dead() {
+    let beats = shared_cells(1).unwrap();
+    let child = fork(|| {
+        loop {
+            beats[0].fetch_add(1, Ordering::Relaxed);
+        }
+    })
+    .unwrap();
+    until("it is heard", || beats[0].load(Ordering::Relaxed) > 0);
+    child.signal(End::Stop.signal()).unwrap();
+    until("it stands still", || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.pid())).unwrap();
+        stat.rsplit(") ").next().unwrap().starts_with('T')
+    });
+    let before = beats[0].load(Ordering::Relaxed);
+    let limit = Instant::now() + Duration::from_millis(50);
+    until("its patience is at an end", || Instant::now() > limit);
+    assert_eq!(beats[0].load(Ordering::Relaxed), before, "silent for the whole time, and yet alive");
+    child.go_on().unwrap();
+    until("it is heard again", || beats[0].load(Ordering::Relaxed) > before);
 }
 
 fn a_stopped_process_is_alive() {
@@ -298,6 +337,28 @@ fn equal_process_ids_are_not_confused() {
     assert_eq!(others(Life::Alive), [both[1].clone()]);
 }
 
+fn control_a_judge_by_process_id_takes_the_dead_for_alive() {
+    let segment = segment();
+    let me = Participant::join(&segment, "me").unwrap();
+    let cells = shared_cells(1).unwrap();
+    let before = segment.membership().load(Ordering::Acquire);
+    let body = || {
+        let _member = Participant::join(&segment, "first of its namespace").unwrap();
+        loop {
+            std::thread::park();
+        }
+    };
+    let Ok(mut child) = fork_in_own_namespace(&cells[0], body) else {
+        println!("NOT RUN: PID namespaces are not allowed here");
+        return;
+    };
+    until("the child has joined", || segment.membership().load(Ordering::Acquire) != before);
+    child.kill().unwrap();
+    until("the kernel says that it is dead", || only_other(&segment, &me).life == Life::Dead);
+    let number = only_other(&segment, &me).pid;
+    assert!(std::path::Path::new(&format!("/proc/{number}")).exists(), "somebody here has the number {number}");
+}
+
 /// Runs `body` again and again in a child that dies at its first named point, at its second, and so on, until one gets through. `check` looks at
 /// what each of the dead left.
 fn at_every_point(mut body: impl FnMut(), mut check: impl FnMut(&str)) -> Vec<String> {
@@ -390,6 +451,24 @@ fn a_segment_appears_whole_or_not_at_all() {
         },
     );
     assert_eq!(points, ["segment.create.filled", "segment.create.linked"]);
+}
+
+fn control_a_file_that_is_filled_after_it_has_a_name_is_seen_half() {
+    use std::os::unix::fs::{FileExt, OpenOptionsExt};
+
+    let (_folder, directory) = place();
+    let mut child = fork(|| {
+        let mut options = std::fs::File::options();
+        let file = options.write(true).create_new(true).mode(0o600).open(directory.path().join("deaths@1")).unwrap();
+        file.write_all_at(b"XTIE-SEG", 0).unwrap();
+        file.set_len(16 * 4096).unwrap();
+        End::Kill.perform();
+        0
+    })
+    .unwrap();
+    assert_eq!(child.wait_until(Instant::now() + PATIENCE).unwrap(), Some(Ended::Killed(9)));
+    let seen = Segment::open(&directory, &name(), &spec().expectation());
+    assert!(matches!(seen, Err(Error::Refused { .. })), "{seen:?}");
 }
 
 fn a_replacement_is_finished_by_the_next_who_opens() {

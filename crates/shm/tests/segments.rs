@@ -126,3 +126,54 @@ fn another_layout_is_refused_and_shown() {
     let untyped = Segment::open(&directory, &name("ledger"), &Expect::any().element(element)).unwrap_err();
     assert!(untyped.to_string().contains("no schema"), "{untyped}");
 }
+
+#[test]
+fn a_thread_that_ends_leaves_its_process_in_the_segment() {
+    let segment = Segment::anonymous("threads", &spec(), |_| Ok(())).unwrap();
+    let me = Participant::join(&segment, "me").unwrap();
+    let watcher = Participant::join(&segment, "watcher").unwrap();
+    let clone = me.clone();
+    std::thread::spawn(move || clone.check().unwrap()).join().unwrap();
+    assert_eq!(watcher.life(me.id()).unwrap(), Life::Alive);
+    assert_eq!(watcher.reap_dead().unwrap(), []);
+    // The last handle is what counts, in whatever thread it is dropped.
+    let gone = me.id();
+    std::thread::spawn(move || drop(me)).join().unwrap();
+    assert_eq!(watcher.life(gone).unwrap(), Life::Gone);
+}
+
+#[test]
+fn of_several_who_enter_at_once_one_makes_the_segment_while_another_removes_it() {
+    let (_folder, directory) = place();
+    let spec = spec();
+    let enter = |who: &str| {
+        let filled = |segment: &Segment| {
+            segment.data().record::<std::sync::atomic::AtomicU64>(0)?.store(42, std::sync::atomic::Ordering::Relaxed);
+            Ok(())
+        };
+        Participant::enter(&directory, &name("ledger"), &spec.expectation(), &spec, filled, who).unwrap()
+    };
+    std::thread::scope(|scope| {
+        let members: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let member = enter("member");
+                        // Whoever is in cannot be swept away.
+                        member.check().unwrap();
+                        let word = member.segment().data().record::<std::sync::atomic::AtomicU64>(0).unwrap();
+                        assert_eq!(word.load(std::sync::atomic::Ordering::Relaxed), 42);
+                        member.check().unwrap();
+                    }
+                })
+            })
+            .collect();
+        while !members.iter().all(|member| member.is_finished()) {
+            for swept in crosstie_shm::sweep(&directory).unwrap() {
+                assert!(!matches!(swept.outcome, crosstie_shm::Outcome::Refused(_)), "{swept:?}");
+            }
+        }
+    });
+    crosstie_shm::sweep(&directory).unwrap();
+    assert_eq!(directory.list().unwrap(), []);
+}

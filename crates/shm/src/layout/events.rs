@@ -52,3 +52,38 @@ impl Event {
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Event>() == 32 && size_of::<EventRow>() == 8192);
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn event() -> Event {
+        Event { time: AtomicU64::new(0), stamp: AtomicU64::new(0), detail: [const { AtomicU64::new(0) }; 2] }
+    }
+
+    #[test]
+    fn an_event_is_read_as_it_was_written() {
+        let event = event();
+        assert_eq!(event.read(), None);
+        event.write(9, 0xffff, 0xfffe, u32::MAX, [1, u64::MAX]);
+        assert_eq!(event.read(), Some((9, 0xffff, 0xfffe, u32::MAX, [1, u64::MAX])));
+    }
+
+    #[test]
+    fn what_its_writer_died_in_is_left_out() {
+        let event = event();
+        event.write(9, 1, 2, 3, [4, 5]);
+        // The first store of a second write, and one of the next.
+        event.stamp.store(0, Ordering::Relaxed);
+        event.time.store(10, Ordering::Relaxed);
+        assert_eq!(event.read(), None);
+    }
+
+    #[test]
+    fn control_without_taking_the_stamp_away_first_a_mixture_is_read() {
+        let event = event();
+        event.write(9, 1, 2, 3, [4, 5]);
+        event.time.store(10, Ordering::Relaxed);
+        assert_eq!(event.read(), Some((10, 1, 2, 3, [4, 5])));
+    }
+}

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use crosstie_sys::process;
@@ -16,7 +17,8 @@ use crate::{
     error::{Error, Result},
     events::{self, Act},
     layout::{ParticipantId, ParticipantSlot, ParticipantState, store_text},
-    segment::Segment,
+    name::SegmentName,
+    segment::{Directory, Expect, Segment, Spec},
     sync::Ordering,
 };
 
@@ -45,25 +47,55 @@ impl Participant {
         if !segment.is_writable() {
             return Err(Error::Spec { what: "a segment opened for writing, came one to look at".to_owned() });
         }
-        segment.check()?;
         let witness = Witness::of(segment)?;
-        let slots = segment.header().participants;
-        for slot in 1..=slots {
-            if !witness.take(segment, slot)? {
-                continue;
-            }
-            let place = segment.participant(slot).expect("slots are counted from 1 to this");
-            reap::bury(segment, slot, place, slot_of_nobody())?;
-            let id = fill_in(place, slot, name);
-            crosstie_sys::crash_point!("participant.join.live");
-            segment.announce();
-            let joined = Self(Arc::new(Inner { segment: segment.clone(), witness, id }));
-            joined.record(Act::Joined, 0, [u64::from(std::process::id()), u64::from(id.generation)]);
-            // Who removes a segment takes all slots first and retires it then: either it saw us, or we see that.
+        let deadline = clock::deadline_after(PATIENCE);
+        let slot = loop {
             segment.check()?;
-            return Ok(joined);
+            let is_full = match take_any(segment, &witness)? {
+                Taken::Slot(slot) => break slot,
+                Taken::None { is_full } => is_full,
+            };
+            if is_full || deadline.expired(clock::now()) {
+                let slots = segment.header().participants;
+                return Err(Error::Full { segment: segment.label().to_owned(), slots });
+            }
+            // Somebody sweeps or reaps, which is over soon.
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        let place = segment.participant(slot).expect("it was taken because it is there");
+        let id = fill_in(place, slot, name);
+        crosstie_sys::crash_point!("participant.join.live");
+        segment.announce();
+        let joined = Self(Arc::new(Inner { segment: segment.clone(), witness, id }));
+        joined.record(Act::Joined, 0, [u64::from(std::process::id()), u64::from(id.generation)]);
+        // Who removes a segment takes all slots first and retires it then: either it saw us, or we see that.
+        segment.check()?;
+        Ok(joined)
+    }
+
+    /// Opens the segment of that name, or makes it, and joins it. A segment in which nobody takes part may be removed at any time, thus between
+    /// opening and joining, too; here it is opened or made anew then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::open_or_create`] and [`join`](Self::join) have them.
+    pub fn enter(
+        directory: &Directory,
+        name: &SegmentName,
+        expect: &Expect,
+        spec: &Spec,
+        fill: impl Fn(&Segment) -> Result<()>,
+        participant: &str,
+    ) -> Result<Self> {
+        let mut tries = 100;
+        loop {
+            let segment = Segment::open_or_create(directory, name, expect, spec, &fill)?;
+            tries -= 1;
+            match Self::join(&segment, participant) {
+                Err(Error::Removed { .. } | Error::Retired { .. }) if tries > 0 => {}
+                outcome => return outcome,
+            }
         }
-        Err(Error::Full { segment: segment.label().to_owned(), slots })
     }
 
     /// The segment.
@@ -204,9 +236,30 @@ impl Drop for Inner {
     }
 }
 
-/// Who joins has no slot yet while it reaps its predecessor.
-const fn slot_of_nobody() -> u32 {
-    0
+/// How long who joins waits for somebody who has slots for a moment only.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What came of an attempt to get a slot.
+enum Taken {
+    /// Its byte is locked, and it is free.
+    Slot(u32),
+    /// All are taken; full is it if by participants, and not by somebody who sweeps or reaps.
+    None { is_full: bool },
+}
+
+/// Takes the first slot that it can; one whose process has died is reaped first.
+fn take_any(segment: &Segment, witness: &Witness) -> Result<Taken> {
+    let mut is_full = true;
+    for slot in 1..=segment.header().participants {
+        let place = segment.participant(slot).expect("slots are counted from 1 to this");
+        if witness.take(segment, slot)? {
+            // Who joins has no slot yet while it reaps its predecessor.
+            reap::bury(segment, slot, place, 0)?;
+            return Ok(Taken::Slot(slot));
+        }
+        is_full &= place.state() == ParticipantState::Live;
+    }
+    Ok(Taken::None { is_full })
 }
 
 /// Makes the slot this process's. The caller has the lock of its byte, and it is free.

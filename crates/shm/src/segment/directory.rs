@@ -60,9 +60,11 @@ const GROUP: &str = "CROSSTIE_DIR_GROUP";
 const OF_SERVICE: &str = "RUNTIME_DIRECTORY";
 const OF_USER: &str = "XDG_RUNTIME_DIR";
 const IN_MEMORY: &str = "/dev/shm";
+/// Our directory within one that is for others, too.
+const OWN: &str = "crosstie";
 
 impl Directory {
-    /// This user's directory: `CROSSTIE_DIR`, else `RUNTIME_DIRECTORY` (which systemd sets for a service), else
+    /// This user's directory: `CROSSTIE_DIR`, else `RUNTIME_DIRECTORY/crosstie` (which systemd sets for a service), else
     /// `XDG_RUNTIME_DIR/crosstie`, else `/dev/shm/crosstie-UID`. It is made if it is not there. `CROSSTIE_DIR_GROUP`, the number of a
     /// group, opens that of `CROSSTIE_DIR` to a group.
     ///
@@ -85,10 +87,11 @@ impl Directory {
             // systemd lists several with colons between them.
             let bytes = list.as_os_str().as_bytes();
             let first = bytes.split(|byte| *byte == b':').next().unwrap_or(bytes);
-            return Self::at(OsStr::from_bytes(first));
+            // The directory itself is open to readers unless the service says otherwise.
+            return Self::at(Path::new(OsStr::from_bytes(first)).join(OWN));
         }
         if let Some(path) = variable(OF_USER) {
-            return Self::at(path.join("crosstie"));
+            return Self::at(path.join(OWN));
         }
         Self::at(Path::new(IN_MEMORY).join(format!("crosstie-{}", geteuid().as_raw())))
     }
@@ -327,5 +330,53 @@ fn check_owner(stat: &Stat, group: Option<u32>) -> Result<(), Refusal> {
             Err(Refusal::Owner { expected: format!("group {group}"), came: format!("group {}", stat.st_gid) })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The directory that is chosen with these variables set.
+    fn chosen(set: &[(&str, &Path)]) -> Result<Directory> {
+        Directory::chosen_by(|name| set.iter().find(|(set, _)| *set == name).map(|(_, value)| value.to_path_buf()))
+    }
+
+    #[test]
+    fn the_first_variable_that_is_set_says_where() {
+        let folder = tempfile::tempdir().unwrap();
+        let (named, service, user) = (folder.path().join("named"), folder.path().join("service"), folder.path());
+        std::fs::create_dir(&service).unwrap();
+        let all = [(CHOSEN, named.as_path()), (OF_SERVICE, &service), (OF_USER, user)];
+        assert_eq!(chosen(&all).unwrap().path(), named);
+        assert_eq!(chosen(&all[1..]).unwrap().path(), service.join("crosstie"));
+        assert_eq!(chosen(&all[2..]).unwrap().path(), user.join("crosstie"));
+        let several = PathBuf::from(format!("{}:/nowhere", service.display()));
+        assert_eq!(chosen(&[(OF_SERVICE, &several)]).unwrap().path(), service.join("crosstie"));
+        let last = chosen(&[]).unwrap();
+        assert_eq!(last.path(), Path::new(&format!("/dev/shm/crosstie-{}", geteuid().as_raw())));
+    }
+
+    #[test]
+    fn a_group_is_a_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shared");
+        let group = rustix::process::getegid().as_raw().to_string();
+        let shared = chosen(&[(CHOSEN, &path), (GROUP, Path::new(&group))]).unwrap();
+        assert_eq!(shared.0.group.map(|group| group.to_string()), Some(group));
+        let refused = chosen(&[(CHOSEN, &path), (GROUP, Path::new("staff"))]).unwrap_err().to_string();
+        assert!(refused.contains("expected the number of a group in CROSSTIE_DIR_GROUP, came `staff`"), "{refused}");
+    }
+
+    #[test]
+    fn where_there_are_no_unnamed_files_a_temporary_name_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::at(folder.path().join("segments")).unwrap();
+        let new = directory.temporary_file().unwrap();
+        assert!(directory.files().unwrap()[0].starts_with(TEMPORARY));
+        assert!(directory.publish(&new.file, "it@1").unwrap());
+        assert!(!directory.publish(&new.file, "it@1").unwrap(), "a name is given once");
+        drop(new);
+        assert_eq!(directory.files().unwrap(), ["it@1"]);
     }
 }
