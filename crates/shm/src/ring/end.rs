@@ -131,6 +131,16 @@ impl End {
         seat(&self.control, other(self.role)).has_left()
     }
 
+    /// What this end sleeps on.
+    pub(super) fn event(&self) -> &EventCount {
+        own_event(&self.control, self.role)
+    }
+
+    /// The fence that the other end uses before it looks for sleepers.
+    pub(super) fn peer_fence(&self) -> Fence {
+        seat(&self.control, other(self.role)).fence()
+    }
+
     /// Who sits or sat at the other end.
     pub(super) fn peer(&self) -> Option<ParticipantId> {
         match seat(&self.control, other(self.role)).taken() {

@@ -464,6 +464,10 @@ impl<T: ShmSafe> Receiver<T> {
         end.wait_to_receive(deadline, || consumer.peek().map(|found| found.is_some()))
     }
 
+    pub(super) const fn end_ref(&self) -> &End {
+        &self.end
+    }
+
     /// True if there is no message now.
     ///
     /// # Errors
