@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod contract;
 mod deny;
 mod failure;
 mod fuzz;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Deny => deny::run(),
         Chore::Readme => readme::run(),
+        Chore::Contract => contract::run(),
         Chore::Suites(args) => suites::run(&args),
         Chore::Tools(args) => tools::run(&args),
     };
@@ -51,6 +53,8 @@ enum Chore {
     Readme,
     /// Fetch the foreign programs and sources that checks need into target/tools
     Tools(tools::Args),
+    /// Try what our client promises against real nats-servers, old and new
+    Contract,
     /// Run other clients' tests and our raw-protocol corpus against our broker
     Suites(suites::Args),
 }

@@ -9,7 +9,8 @@ use std::{
 
 use crosstie_sys::processors;
 
-use crate::Failure;
+/// What went wrong, in words.
+pub(crate) type Failure = Box<dyn std::error::Error>;
 
 /// Which of the two processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

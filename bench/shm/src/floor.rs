@@ -5,10 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use crosstie_shm::{Element, Expect, Kind, Segment, SegmentName, Spec};
 use crosstie_sys::futex;
 
-use crate::{
-    Failure,
-    case::{Place, Rounds, Side, timed},
-};
+use crate::case::{Failure, Place, Rounds, Side, timed};
 
 /// A segment of words that both map.
 fn segment(place: &Place<'_>) -> Result<Segment, Failure> {

@@ -12,9 +12,7 @@ mod rings;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use case::{Case, Side, Unit};
-
-type Failure = Box<dyn std::error::Error>;
+use case::{Case, Failure, Side, Unit};
 
 fn cases() -> Vec<Case> {
     vec![

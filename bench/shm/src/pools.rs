@@ -4,8 +4,7 @@ use crosstie_core::Deadline;
 use crosstie_shm::{Directory, ParticipantId, ParticipantState, Pool, SegmentName, SizeClass, Token, WaitPolicy};
 
 use crate::{
-    Failure,
-    case::{Place, Rounds, Side, timed},
+    case::{Failure, Place, Rounds, Side, timed},
     rings::pair,
 };
 

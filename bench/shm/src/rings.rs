@@ -3,10 +3,7 @@
 use crosstie_core::Deadline;
 use crosstie_shm::{ByteRing, Directory, Receiver, Ring, SegmentName, Sender, WaitPolicy};
 
-use crate::{
-    Failure,
-    case::{Place, Rounds, Side, timed},
-};
+use crate::case::{Failure, Place, Rounds, Side, timed};
 
 const SLOTS: u32 = 1024;
 

@@ -294,15 +294,15 @@ fn a_wait_for_several_ends_with_the_first_that_has_something() {
     let [one, two, three] = &mut receivers[..] else { panic!("there are three") };
     assert_eq!(wait_any(&mut [&mut *one, &mut *two, &mut frames], at_once()).unwrap(), None);
     thread::scope(|scope| {
-        scope.spawn(move || {
+        let sending = scope.spawn(move || {
             for message in 0..300 {
                 senders[message % 3].send(message as u64, soon()).unwrap();
             }
             frame_sender.send(b"the end", soon()).unwrap();
-            drop((senders, frame_sender));
+            (senders, frame_sender)
         });
-        let (mut came, mut is_over) = (0, false);
-        while came < 300 || !is_over {
+        let (mut came, mut frames_came) = (0, 0);
+        while came < 300 || frames_came == 0 {
             let found = wait_any(&mut [&mut *one, &mut *two, &mut *three, &mut frames], soon()).unwrap();
             let receiver = match found.expect("somebody sends") {
                 0 => &mut *one,
@@ -310,17 +310,15 @@ fn a_wait_for_several_ends_with_the_first_that_has_something() {
                 2 => &mut *three,
                 _ => {
                     assert_eq!(&*frames.try_receive().unwrap(), b"the end");
-                    is_over = true;
-                    break;
+                    frames_came += 1;
+                    continue;
                 }
             };
-            match receiver.try_receive() {
-                Ok(_) => came += 1,
-                // Those that were closed first come first: what is left is in the others.
-                Err(ReceiveError::Closed) => break,
-                Err(error) => panic!("{error}"),
-            }
+            receiver.try_receive().unwrap();
+            came += 1;
         }
+        drop(sending.join().unwrap());
+        assert_eq!(wait_any(&mut [one, two, three], soon()).unwrap(), Some(0), "who closed is told");
     });
     assert!(matches!(wait_any(&mut [], soon()), Err(Error::Spec { .. })));
 }
