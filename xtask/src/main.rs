@@ -2,10 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+mod contract;
 mod deny;
 mod failure;
 mod fuzz;
 mod kill;
+mod models;
 mod readme;
 mod ring;
 mod root;
@@ -24,8 +26,11 @@ fn main() -> ExitCode {
         Chore::Test(args) => ring::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Kill(args) => kill::run(&args),
+        Chore::Models(args) => models::run(&args),
+        Chore::Mutants(args) => models::run_mutants(&args),
         Chore::Deny => deny::run(),
         Chore::Readme => readme::run(),
+        Chore::Contract => contract::run(),
         Chore::Suites(args) => suites::run(&args),
         Chore::Tools(args) => tools::run(&args),
     };
@@ -49,12 +54,18 @@ enum Chore {
     Fuzz(fuzz::Args),
     /// Kill processes over every shared structure, and look at what is left
     Kill(kill::Args),
+    /// Run the models of what processes share, under loom and shuttle
+    Models(models::Args),
+    /// Break the locks in one place after the other and look whether a model notices
+    Mutants(models::MutantArgs),
     /// Check the licences, sources and duplicates of what we depend on
     Deny,
     /// Run the commands that README.md shows
     Readme,
     /// Fetch the foreign programs and sources that checks need into target/tools
     Tools(tools::Args),
+    /// Try what our client promises against real nats-servers, old and new
+    Contract,
     /// Run other clients' tests and our raw-protocol corpus against our broker
     Suites(suites::Args),
 }

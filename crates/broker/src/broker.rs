@@ -10,11 +10,11 @@ use std::{
     time::Duration,
 };
 
-use crosstie_core::{Clock, Endpoint, Error, Kind, SystemClock, Target};
+use crosstie_core::{Clock, Endpoint, Error, Kind, Seeded, SystemClock, Target};
 use crosstie_net::SocketListener;
 
 use crate::{
-    core::Core,
+    core::{Core, Reloaded},
     options::Options,
     reactor::{Command, Mailbox, Reactor},
     snapshot::{ConnectionSnapshot, Snapshot},
@@ -94,6 +94,34 @@ impl Broker {
         Ok(())
     }
 
+    /// Puts other options in force while the broker runs. When it returns, they are.
+    ///
+    /// `server_name`, `advertise_host`, `reactors` and `spin` need a new start; everything else may change, and no connection ends but for
+    /// the reason given here:
+    ///
+    /// * Users, token, `no_auth_user`: whoever was let in by a name, password or token that is no longer there, is cut off
+    ///   with `Authorization Violation`. A password counts as changed when its text in the options has changed: a new hash of the
+    ///   same password is another text.
+    /// * Permissions: they hold at once for every publish. A subscription that is no longer allowed ends, and its client is told.
+    /// * Limits hold for what comes from now on. Connections and subscriptions beyond a lower limit stay.
+    /// * Times hold from the next time they are looked at: a `PING` that is due in a minute still comes in a minute.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::InvalidInput`] if an option has changed that needs a new start, named in the text, or if the broker could be reached
+    /// from other machines and nobody would have to authenticate any more. Nothing has changed then.
+    pub fn reload(&self, options: Options) -> Result<Reloaded, Error> {
+        refuse_open_door(&options, &self.shared.endpoints)?;
+        let core = &self.shared.core;
+        let mut worker = core.worker(Box::new(Seeded::new(fastrand::u64(..))));
+        core.reload(&mut worker, options, self.shared.clock.mono())
+    }
+
+    /// The options in force.
+    pub fn options(&self) -> Arc<Options> {
+        self.shared.core.options()
+    }
+
     /// The broker as a whole.
     pub fn snapshot(&self) -> Snapshot {
         self.shared.core.snapshot(self.shared.clock.mono())
@@ -137,10 +165,11 @@ impl Broker {
 
     fn close_gradually(&self) {
         let core = &self.shared.core;
-        thread::sleep(core.options().lame_duck_grace);
+        let options = core.options();
+        thread::sleep(options.lame_duck_grace);
         let peers = core.peers();
         let steps = u32::try_from(peers.len()).unwrap_or(u32::MAX).max(1);
-        let pause = (core.options().lame_duck_duration / steps).min(Duration::from_secs(1));
+        let pause = (options.lame_duck_duration / steps).min(Duration::from_secs(1));
         for peer in peers {
             core.disconnect(&peer);
             thread::sleep(pause);

@@ -12,7 +12,7 @@ mod snapshot;
 
 pub use crate::{
     broker::Broker,
-    core::NATS_VERSION,
+    core::{NATS_VERSION, Reloaded},
     options::{Auth, Limits, Options, Permissions, Responses, Rule, Rules, Secret, User},
     snapshot::{CacheSnapshot, ConnectionSnapshot, Snapshot, SubscriptionSnapshot},
 };

@@ -311,3 +311,19 @@ fn announced_payloads_that_never_end_do_not_fill_the_memory() {
     // The control: without the limit all of it is held.
     assert_eq!(cut_off_for_held_input(usize::MAX), 0);
 }
+
+#[test]
+fn a_reload_does_not_open_the_door_either() {
+    let target = Target::Tcp { host: HostPort { host: "0.0.0.0".into(), port: 0 } };
+    let mut options = Options::default();
+    options.auth.token = Some(Secret::new("secret"));
+    let broker = Broker::start(options.clone(), vec![SocketListener::bind(&target).unwrap()]).unwrap();
+    options.auth.token = None;
+    let error = broker.reload(options.clone()).unwrap_err();
+    assert!(error.to_string().contains("insecure"), "{error}");
+    assert!(broker.options().auth.is_required());
+    options.insecure = true;
+    broker.reload(options).unwrap();
+    assert!(!broker.options().auth.is_required());
+    broker.shutdown();
+}

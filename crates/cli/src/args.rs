@@ -1,13 +1,17 @@
 //! The command line, as clap reads it and the help shows it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands::{serve::ServeArgs, shm::ShmArgs},
+    commands::{
+        serve::ServeArgs,
+        shm::{ShmArgs, lock::LockArgs, locks::LocksArgs},
+    },
     demo::DemoArgs,
     exit::TABLE,
+    output::Colour,
 };
 
 const EXAMPLES: &str = "Examples:
@@ -17,18 +21,31 @@ const EXAMPLES: &str = "Examples:
   crosstie pub orders.new 'three crossties'       publish
   crosstie reply time --exec date                 answer requests
   crosstie request time                           ask
-  crosstie shm ls                                 shared memory, and who is in it";
+  crosstie shm ls                                 shared memory, and who is in it
+  crosstie locks                                  who holds its locks, and who waits";
 
 /// Every way for processes to talk, and the ties that keep them in step.
 #[derive(Parser)]
 #[command(name = "crosstie", version, after_help = format!("{EXAMPLES}\n\n{TABLE}"))]
 pub(crate) struct Cli {
     /// The broker: nats://host:port, nats+unix:/path
-    #[arg(long, short, global = true, env = "CROSSTIE_URL", default_value = "nats://127.0.0.1:4222")]
+    ///
+    /// A URL with a password is better given in CROSSTIE_URL: other users of the machine see the arguments of a command.
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "CROSSTIE_URL",
+        hide_env_values = true,
+        default_value = "nats://127.0.0.1:4222"
+    )]
     pub(crate) server: String,
     /// Print data as JSON Lines on standard output, errors as JSON on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// When to use colours; auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub(crate) color: Colour,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -38,11 +55,17 @@ pub(crate) enum Command {
     /// Run a broker with Crosstie's configuration
     Serve(ServeArgs),
     /// Run a broker with nats-server's command line and configuration
-    #[command(disable_help_flag = true)]
+    #[command(
+        disable_help_flag = true,
+        after_help = "Examples:
+  crosstie nats -p 4333 -m 8222
+  crosstie nats -c nats-server.conf
+  crosstie nats --signal ldm=1234"
+    )]
     Nats {
         /// What nats-server would be given; `crosstie nats -h` lists it
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
+        arguments: Vec<OsString>,
     },
     /// Check a configuration file without starting anything
     CheckConfig(CheckConfigArgs),
@@ -56,16 +79,25 @@ pub(crate) enum Command {
     Reply(ReplyArgs),
     /// Measure rate and latency through a broker
     Bench(BenchArgs),
+    /// Run a command while holding a mutex of this machine
+    Lock(LockArgs),
+    /// Show who holds locks in shared memory, and who waits for them
+    Locks(LocksArgs),
     /// Look at shared memory, and tidy up after the dead
     Shm(ShmArgs),
     /// Real processes that talk, and heal when you kill them
     Demo(DemoArgs),
     /// Print a completion script for a shell
+    #[command(after_help = "Examples:
+  crosstie completions bash > ~/.local/share/bash-completion/completions/crosstie
+  crosstie completions fish > ~/.config/fish/completions/crosstie.fish")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Write man pages into a directory
+    /// Write man pages into a directory, and print their names
+    #[command(after_help = "Examples:
+  crosstie man ~/.local/share/man/man1")]
     Man {
         /// Where to
         directory: PathBuf,
@@ -73,6 +105,9 @@ pub(crate) enum Command {
 }
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  crosstie check-config crosstie.toml
+  crosstie check-config crosstie.toml && systemctl reload crosstie")]
 pub(crate) struct CheckConfigArgs {
     /// The file, in TOML
     pub(crate) file: PathBuf,

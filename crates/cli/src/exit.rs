@@ -3,6 +3,7 @@
 use std::{fmt, io, process::ExitCode};
 
 use crosstie_core::{Error, Kind};
+use crosstie_server::ConfigError;
 
 /// What a shell sees. The numbers are part of the interface and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,12 @@ impl Failure {
             Kind::Timeout | Kind::Disconnected => Self::new(Code::Refused, error.kind().name(), error.to_string()),
             _ => error.into(),
         }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Code::Usage, "invalid_config", error.to_string())
     }
 }
 

@@ -26,22 +26,27 @@ fn main() -> ExitCode {
     if rest.first().is_some_and(|first| first == "nats") {
         return crosstie_server::main_nats(rest.into_iter().skip(1));
     }
-    let cli = Cli::parse();
-    let output = output::Output::new(cli.json);
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error, &rest),
+    };
+    let output = output::Output::new(cli.json, cli.color);
     let outcome = match cli.command {
-        Command::Serve(args) => commands::serve::run(&args),
-        // Taken above; clap lists it in the help.
-        Command::Nats { .. } => Ok(()),
+        Command::Serve(args) => commands::serve::run(&args, &output),
+        // Options stand before the command; otherwise it was taken above.
+        Command::Nats { arguments } => crosstie_server::run_nats(arguments.into_iter()).map_err(Into::into),
         Command::CheckConfig(args) => commands::check_config::run(&args, &output),
         Command::Pub(args) => commands::publish::run(&args, &cli.server, &output),
         Command::Sub(args) => commands::subscribe::run(&args, &cli.server, &output),
         Command::Request(args) => commands::request::run(&args, &cli.server, &output),
         Command::Reply(args) => commands::reply::run(&args, &cli.server, &output),
         Command::Bench(args) => commands::bench::run(&args, &cli.server, &output),
+        Command::Lock(args) => commands::shm::lock::run(&args, &output),
+        Command::Locks(args) => commands::shm::locks::run(&args, &output),
         Command::Shm(args) => commands::shm::run(&args, &output),
         Command::Demo(args) => demo::run(&args, &output),
         Command::Completions { shell } => commands::shell::completions(shell, &output),
-        Command::Man { directory } => commands::shell::man(&directory),
+        Command::Man { directory } => commands::shell::man(&directory, &output),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

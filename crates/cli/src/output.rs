@@ -1,6 +1,7 @@
 //! Where a command's data and messages go.
 
 use std::{
+    ffi::OsString,
     io::{self, IsTerminal, Write},
     process::ExitCode,
 };
@@ -8,19 +9,47 @@ use std::{
 use crosstie::Message;
 use serde_json::{Value, json};
 
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
 
 /// The version of every JSON document this command prints.
 const SCHEMA: u32 = 1;
 
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl Colour {
+    /// Whether a stream gets colours: `asked` tells what an environment variable holds.
+    fn applies(self, is_terminal: bool, asked: impl Fn(&str) -> Option<String>) -> bool {
+        let is_set = |name| asked(name).is_some_and(|value| !value.is_empty());
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            // The user's word against colours counts more than the word for them.
+            Self::Auto if is_set("NO_COLOR") => false,
+            Self::Auto if is_set("CLICOLOR_FORCE") && asked("CLICOLOR_FORCE").as_deref() != Some("0") => true,
+            Self::Auto => is_terminal && asked("TERM").as_deref() != Some("dumb"),
+        }
+    }
+}
+
 /// Standard output for data, as text or JSON Lines; standard error for people.
 pub(crate) struct Output {
     json: bool,
+    colour: Colour,
 }
 
 impl Output {
-    pub(crate) const fn new(json: bool) -> Self {
-        Self { json }
+    pub(crate) const fn new(json: bool, colour: Colour) -> Self {
+        Self { json, colour }
     }
 
     /// True if data is printed as JSON Lines.
@@ -35,8 +64,12 @@ impl Output {
 
     /// True if colours may be used on standard output.
     pub(crate) fn has_colour(&self) -> bool {
-        let asked = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        !self.json && !asked("NO_COLOR") && (asked("CLICOLOR_FORCE") || io::stdout().is_terminal())
+        !self.json && self.colour.applies(io::stdout().is_terminal(), |name| std::env::var(name).ok())
+    }
+
+    /// True if colours may be used on standard error, where progress is shown.
+    pub(crate) fn has_colour_for_messages(&self) -> bool {
+        !self.json && self.colour.applies(io::stderr().is_terminal(), |name| std::env::var(name).ok())
     }
 
     /// One piece of data: `text` for people and pipes, `value` as one line of JSON.
@@ -75,6 +108,23 @@ impl Output {
     }
 }
 
+/// What clap has to say: help and version as data, a wrong command line as an error, in JSON if the command line asks for that anywhere.
+pub(crate) fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    if !error.use_stderr() {
+        // Nobody to tell is no failure.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if !arguments.iter().any(|argument| argument == "--json") {
+        let _ = error.print();
+        return Code::Usage.into();
+    }
+    let text = error.to_string();
+    let message = text.split("\n\nUsage:").next().unwrap_or(&text).trim_start_matches("error: ");
+    let words: Vec<&str> = message.split_whitespace().collect();
+    Output::new(true, Colour::Never).fail(&Failure::usage(words.join(" ")))
+}
+
 /// A message as JSON. A payload that is not text is given in hexadecimal under `payload_hex`.
 pub(crate) fn message_json(message: &Message) -> Value {
     let headers: Vec<Value> = message.headers.iter().map(|(name, value)| json!([name, value])).collect();
@@ -102,6 +152,29 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_unless_asked_otherwise() {
+        let with =
+            |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then(|| value.to_owned());
+        for (colour, is_terminal, name, value, expected) in [
+            (Colour::Auto, true, "", "", true),
+            (Colour::Auto, false, "", "", false),
+            (Colour::Auto, true, "NO_COLOR", "1", false),
+            (Colour::Auto, true, "NO_COLOR", "", true),
+            (Colour::Auto, true, "TERM", "dumb", false),
+            (Colour::Auto, false, "CLICOLOR_FORCE", "1", true),
+            (Colour::Auto, false, "CLICOLOR_FORCE", "0", false),
+            (Colour::Always, false, "NO_COLOR", "1", true),
+            (Colour::Never, true, "CLICOLOR_FORCE", "1", false),
+        ] {
+            assert_eq!(
+                colour.applies(is_terminal, with(name, value)),
+                expected,
+                "{colour:?} {is_terminal} {name}={value}"
+            );
+        }
+    }
 
     #[test]
     fn a_payload_that_is_no_text_is_hexadecimal() {

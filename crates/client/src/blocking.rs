@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use crosstie_core::{Error, Kind, Message, Result, Subject, SubjectPattern};
+use crosstie_core::{Error, Headers, Kind, Message, Result, Subject, SubjectPattern};
 use crosstie_proto::nats::Info;
 
 pub use crate::{client::Events, options::ConnectOptions, request::Request};
@@ -60,7 +60,11 @@ impl Client {
     where
         S::Error: std::fmt::Display,
     {
-        self.publish_message(Message::new(subject(to)?, payload))
+        let (subject, payload, headers) = (subject(to)?, payload.into(), Headers::new());
+        while !self.shared().act(|session| session.publish_parts(&subject, None, &headers, &payload))? {
+            self.room()?;
+        }
+        Ok(())
     }
 
     /// Publishes a message with headers or a reply subject.
@@ -69,15 +73,19 @@ impl Client {
     ///
     /// As [`Client::publish`].
     pub fn publish_message(&self, message: Message) -> Result<()> {
-        loop {
-            if self.shared().act(|session| session.publish(&message))? {
-                return Ok(());
-            }
-            let room = self.shared().session().wait_for_room();
-            if room.take_blocking(Some(self.limit())) == Taken::TimedOut {
-                return Err(Error::new(Kind::Timeout, "the connection took nothing more in time: nothing was sent"));
-            }
+        while !self.shared().act(|session| session.publish(&message))? {
+            self.room()?;
         }
+        Ok(())
+    }
+
+    /// Blocks until there may be room for more.
+    fn room(&self) -> Result<()> {
+        let room = self.shared().session().wait_for_room();
+        if room.take_blocking(Some(self.limit())) == Taken::TimedOut {
+            return Err(Error::new(Kind::Timeout, "the connection took nothing more in time: nothing was sent"));
+        }
+        Ok(())
     }
 
     /// Subscribes.
@@ -180,9 +188,14 @@ impl Client {
         self.shared().session().new_inbox()
     }
 
+    /// What happens to the connection. There is one queue of events, bounded to 1024: the newest are dropped beyond it.
+    pub fn events(&self) -> Events {
+        Events::new(self.shared().session().events())
+    }
+
     /// Counts since the client was made.
     pub fn stats(&self) -> Stats {
-        self.shared().session().stats
+        self.shared().session().stats()
     }
 }
 

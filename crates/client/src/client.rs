@@ -6,13 +6,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use crosstie_core::{Error, Kind, Message, Result, Subject, SubjectPattern};
+use crosstie_core::{Error, Headers, Kind, Message, Result, Subject, SubjectPattern};
 use crosstie_proto::nats::Info;
 use tokio::sync::Notify;
 
 use crate::{
     driver::task,
-    mailbox::{Mailbox, Outlet, Taken},
+    feed::Outlet,
+    mailbox::{Mailbox, Taken},
     options::ConnectOptions,
     request::{IntoEndpoint, Replies, Request, ask, subject},
     session::{Event, Session, Stats},
@@ -60,7 +61,11 @@ impl Client {
     where
         S::Error: std::fmt::Display,
     {
-        self.publish_message(Message::new(subject(to)?, payload)).await
+        let (subject, payload, headers) = (subject(to)?, payload.into(), Headers::new());
+        while !self.shared().act(|session| session.publish_parts(&subject, None, &headers, &payload))? {
+            self.room().await;
+        }
+        Ok(())
     }
 
     /// Publishes a message with headers or a reply subject.
@@ -69,13 +74,16 @@ impl Client {
     ///
     /// As [`Client::publish`].
     pub async fn publish_message(&self, message: Message) -> Result<()> {
-        loop {
-            if self.shared().act(|session| session.publish(&message))? {
-                return Ok(());
-            }
-            let room = self.shared().session().wait_for_room();
-            room.take().await;
+        while !self.shared().act(|session| session.publish(&message))? {
+            self.room().await;
         }
+        Ok(())
+    }
+
+    /// Waits until there may be room for more.
+    async fn room(&self) {
+        let room = self.shared().session().wait_for_room();
+        room.take().await;
     }
 
     /// Subscribes. What is published from now on over this client is received.
@@ -180,12 +188,12 @@ impl Client {
 
     /// What happens to the connection. There is one queue of events, bounded to 1024: the newest are dropped beyond it.
     pub fn events(&self) -> Events {
-        Events { mailbox: self.shared().session().events() }
+        Events::new(self.shared().session().events())
     }
 
     /// Counts since the client was made.
     pub fn stats(&self) -> Stats {
-        self.shared().session().stats
+        self.shared().session().stats()
     }
 }
 
@@ -215,7 +223,7 @@ impl ConnectOptions {
 
 /// A stream of messages. Dropping it ends the subscription.
 pub struct Subscription {
-    outlet: Outlet<Message>,
+    outlet: Outlet,
     subscribed: Subscribed,
 }
 
@@ -237,9 +245,9 @@ impl Subscription {
             None => None,
         };
         let bytes = |text: &[u8]| Bytes::copy_from_slice(text);
-        let (sid, mailbox) = shared
+        let (sid, feed) = shared
             .act(|session| session.subscribe(bytes(pattern.as_bytes()), group.as_ref().map(|g| bytes(g.as_bytes()))))?;
-        Ok(Self { outlet: Outlet::new(mailbox), subscribed: Subscribed { shared: Arc::clone(shared), sid } })
+        Ok(Self { outlet: Outlet::new(feed), subscribed: Subscribed { shared: Arc::clone(shared), sid } })
     }
 
     /// The next message; `None` once the subscription has ended.
@@ -282,6 +290,10 @@ pub struct Events {
 }
 
 impl Events {
+    pub(crate) const fn new(mailbox: Arc<Mailbox<Event>>) -> Self {
+        Self { mailbox }
+    }
+
     /// The next event; `None` once the client is closed.
     pub async fn next(&mut self) -> Option<Event> {
         self.mailbox.take().await

@@ -14,10 +14,11 @@
 pub mod blocking;
 mod client;
 mod driver;
+mod feed;
 mod mailbox;
 mod options;
 mod request;
-mod session;
+pub mod session;
 mod shared;
 
 pub use crate::{

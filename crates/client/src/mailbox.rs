@@ -3,13 +3,13 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
-/// The queue. One side puts, one side takes.
-pub(crate) struct Mailbox<T> {
+/// A bounded queue: one side puts, one side takes.
+pub struct Mailbox<T> {
     state: Mutex<State<T>>,
     filled: Condvar,
 }
@@ -18,7 +18,6 @@ struct State<T> {
     queue: VecDeque<T>,
     capacity: usize,
     closed: bool,
-    dropped: u64,
     waker: Option<Waker>,
     /// Threads that wait. Waking costs a system call even where nobody sleeps, so it is done only for these.
     sleepers: usize,
@@ -36,7 +35,7 @@ pub(crate) enum Taken<T> {
 
 impl<T> Mailbox<T> {
     pub(crate) fn new(capacity: usize) -> Self {
-        let state = State { queue: VecDeque::new(), capacity, closed: false, dropped: 0, waker: None, sleepers: 0 };
+        let state = State { queue: VecDeque::new(), capacity, closed: false, waker: None, sleepers: 0 };
         Self { state: Mutex::new(state), filled: Condvar::new() }
     }
 
@@ -44,14 +43,13 @@ impl<T> Mailbox<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an item. False if it is full or closed; the item is dropped and counted then.
+    /// Adds an item. False if it is full or closed; the item is dropped then.
     pub(crate) fn put(&self, item: T) -> bool {
         let mut state = self.lock();
         if state.closed {
             return false;
         }
         if state.queue.len() >= state.capacity {
-            state.dropped += 1;
             return false;
         }
         state.queue.push_back(item);
@@ -59,27 +57,17 @@ impl<T> Mailbox<T> {
         true
     }
 
-    /// Adds all of `items` that fit, in order, with one wake-up for all. False if some did not fit; they are dropped and counted then.
-    pub(crate) fn put_all(&self, items: &mut Vec<T>) -> bool {
-        let mut state = self.lock();
-        if state.closed {
-            items.clear();
-            return true;
-        }
-        let fitting = items.len().min(state.capacity.saturating_sub(state.queue.len()));
-        let too_many = items.len() - fitting;
-        state.dropped += too_many as u64;
-        state.queue.extend(items.drain(..fitting));
-        items.clear();
-        self.wake(state);
-        too_many == 0
-    }
-
     /// Lets the user take what is there, and no more after that.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         self.wake(state);
+    }
+
+    /// True if nothing is there and nothing will come.
+    pub fn has_ended(&self) -> bool {
+        let state = self.lock();
+        state.closed && state.queue.is_empty()
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State<T>>) {
@@ -94,7 +82,8 @@ impl<T> Mailbox<T> {
         }
     }
 
-    pub(crate) fn try_take(&self) -> Option<T> {
+    /// An item that is there already.
+    pub fn try_take(&self) -> Option<T> {
         self.lock().queue.pop_front()
     }
 
@@ -151,81 +140,17 @@ impl<T> Mailbox<T> {
     }
 }
 
-impl<T> State<T> {
-    /// Moves some items into `batch`, which is empty. False if there are none.
-    fn move_some(&mut self, batch: &mut VecDeque<T>) -> bool {
-        if self.queue.len() <= BATCH {
-            std::mem::swap(&mut self.queue, batch);
-        } else {
-            batch.extend(self.queue.drain(..BATCH));
-        }
-        !batch.is_empty()
-    }
-}
-
-/// How many items a user takes at once. A mailbox and its user hold together at most this many more than its capacity.
-const BATCH: usize = 256;
-
-/// The user's end of a mailbox that is much used: it takes many items at once, so that the two sides seldom meet at the lock.
-pub(crate) struct Outlet<T> {
-    mailbox: Arc<Mailbox<T>>,
-    batch: VecDeque<T>,
-}
-
-impl<T> Outlet<T> {
-    pub(crate) const fn new(mailbox: Arc<Mailbox<T>>) -> Self {
-        Self { mailbox, batch: VecDeque::new() }
-    }
-
-    pub(crate) fn dropped(&self) -> u64 {
-        self.mailbox.lock().dropped
-    }
-
-    pub(crate) fn try_take(&mut self) -> Option<T> {
-        if self.batch.is_empty() {
-            self.mailbox.lock().move_some(&mut self.batch);
-        }
-        self.batch.pop_front()
-    }
-
-    pub(crate) async fn take(&mut self) -> Option<T> {
-        poll_fn(|cx| {
-            if self.batch.is_empty() {
-                let mut state = self.mailbox.lock();
-                if !state.move_some(&mut self.batch) && !state.closed {
-                    state.waker = Some(cx.waker().clone());
-                    return Poll::Pending;
-                }
-            }
-            Poll::Ready(self.batch.pop_front())
-        })
-        .await
-    }
-
-    pub(crate) fn take_blocking(&mut self, until: Option<Instant>) -> Taken<T> {
-        if self.batch.is_empty() {
-            let mut state = self.mailbox.lock();
-            while !state.move_some(&mut self.batch) {
-                state = match self.mailbox.sleep(state, until) {
-                    Ok(state) => state,
-                    Err(taken) => return taken,
-                };
-            }
-        }
-        self.batch.pop_front().map_or(Taken::Closed, Taken::Item)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_counted() {
-        let mailbox = Arc::new(Mailbox::new(1));
+    fn what_does_not_fit_is_dropped() {
+        let mailbox = Mailbox::new(1);
         assert!(mailbox.put(1) && !mailbox.put(2));
-        let mut outlet = Outlet::new(mailbox);
-        assert_eq!((outlet.dropped(), outlet.try_take(), outlet.try_take()), (1, Some(1), None));
+        assert_eq!((mailbox.try_take(), mailbox.try_take()), (Some(1), None));
     }
 
     #[test]
@@ -245,27 +170,15 @@ mod tests {
     }
 
     #[test]
-    fn many_are_put_and_taken_at_once_in_order() {
-        let mailbox = Arc::new(Mailbox::new(300));
-        let mut outlet = Outlet::new(Arc::clone(&mailbox));
-        assert!(mailbox.put_all(&mut (0..290).collect()));
-        assert!(!mailbox.put_all(&mut (290..310).collect()), "ten fit, ten do not");
-        mailbox.close();
-        let taken: Vec<_> = std::iter::from_fn(|| outlet.try_take()).collect();
-        assert_eq!((taken, outlet.dropped()), ((0..300).collect(), 10));
-        assert_eq!(outlet.take_blocking(None), Taken::Closed);
-    }
-
-    #[test]
     fn a_sleeping_thread_is_woken() {
         let mailbox = Arc::new(Mailbox::new(4));
-        let mut outlet = Outlet::new(Arc::clone(&mailbox));
+        let sleeping = Arc::clone(&mailbox);
         let limit = Instant::now() + Duration::from_secs(10);
-        let sleeper = std::thread::spawn(move || outlet.take_blocking(Some(limit)));
+        let sleeper = std::thread::spawn(move || sleeping.take_blocking(Some(limit)));
         while mailbox.lock().sleepers == 0 {
             std::thread::yield_now();
         }
-        mailbox.put_all(&mut vec![1]);
+        mailbox.put(1);
         assert_eq!(sleeper.join().unwrap(), Taken::Item(1));
     }
 }

@@ -20,6 +20,7 @@ pub struct ConnectOptions {
     pub(crate) max_reconnects: Option<u32>,
     pub(crate) backoff: (Duration, Duration),
     pub(crate) retry_initial: bool,
+    pub(crate) shuffle: bool,
 }
 
 impl Default for ConnectOptions {
@@ -38,6 +39,7 @@ impl Default for ConnectOptions {
             max_reconnects: None,
             backoff: (Duration::from_millis(50), Duration::from_secs(4)),
             retry_initial: false,
+            shuffle: true,
         }
     }
 }
@@ -132,6 +134,13 @@ impl ConnectOptions {
     #[must_use]
     pub const fn backoff(mut self, shortest: Duration, longest: Duration) -> Self {
         self.backoff = (shortest, longest);
+        self
+    }
+
+    /// Try the servers of the URL in its order. Default: in a random one, so that many clients spread over them.
+    #[must_use]
+    pub const fn keep_server_order(mut self) -> Self {
+        self.shuffle = false;
         self
     }
 

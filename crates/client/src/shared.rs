@@ -117,7 +117,7 @@ pub(crate) struct Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.shared.session().pending.forget(self.token);
+        self.shared.session().forget(self.token);
     }
 }
 

@@ -1,62 +1,68 @@
-//! Active connections over TCP and Unix sockets: for tokio, and for a thread of its own.
+//! Active connections of every kind: for tokio, and for a thread that does nothing else.
 
 use std::{
     io,
-    net::ToSocketAddrs,
-    os::{linux::net::SocketAddrExt, unix::net::SocketAddr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use crosstie_core::{Target, UnixAddress};
-use tokio::io::{AsyncRead, AsyncWrite};
+use crosstie_sys::{Poller, Waker, connect_unix_abstract};
 
-use crate::socket::{SocketTransport, tcp::TcpTransport, unix::UnixTransport};
+use crate::{
+    blocking::BlockingStream,
+    dial::{Dial, unsupported},
+    memory,
+    transport::{AsyncStream, Transport},
+};
 
-/// A two-way stream of bytes for tokio.
-pub trait AsyncStream: AsyncRead + AsyncWrite + Send + Unpin {}
+const BELL: u64 = 0;
+const SOCKET: u64 = 1;
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> AsyncStream for T {}
-
-fn unsupported(target: &Target) -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, format!("a stream connection needs tcp: or unix:, found '{target}'"))
-}
-
-/// Connects within `timeout` and returns a transport that never blocks. Blocks meanwhile.
+/// Connects within `timeout`. Blocks meanwhile. Each read and write of the stream waits that long at most, too, until
+/// [`BlockingStream::set_timeout`] says otherwise.
+///
+/// ```no_run
+/// use std::io::{Read, Write};
+///
+/// let endpoint: crosstie_core::Endpoint = "unix:/run/clock".parse()?;
+/// let mut stream = crosstie_net::connect(endpoint.target(), std::time::Duration::from_secs(1))?;
+/// stream.write_all(b"what time is it?\n")?;
+/// let mut answer = [0; 64];
+/// let length = stream.read(&mut answer)?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///
-/// The operating system's; `Unsupported` for a scheme that is neither `tcp:` nor `unix:`.
-pub fn connect(target: &Target, timeout: Duration) -> io::Result<Box<dyn SocketTransport>> {
-    match target {
-        Target::Tcp { host } => Ok(Box::new(TcpTransport::new(connect_tcp(&host.host, host.port, timeout)?)?)),
-        Target::Unix { address } => {
-            let stream = match address {
-                UnixAddress::Path(path) => std::os::unix::net::UnixStream::connect(path)?,
-                UnixAddress::Abstract(name) => {
-                    std::os::unix::net::UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?
-                }
-            };
-            Ok(Box::new(UnixTransport::new(stream)?))
-        }
-        other => Err(unsupported(other)),
-    }
+/// The operating system's; `TimedOut`; `Unsupported` for a scheme that is none of `tcp:`, `unix:` and `mem:`.
+pub fn connect(target: &Target, timeout: Duration) -> io::Result<BlockingStream> {
+    let transport: Box<dyn Transport> = match target {
+        Target::Mem { name } => Box::new(memory::connect(name)?),
+        _ => dial(target, timeout)?,
+    };
+    Ok(BlockingStream::new(transport, Some(timeout)))
 }
 
-/// Tries every address of the name within one time limit.
-fn connect_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<std::net::TcpStream> {
+fn dial(target: &Target, timeout: Duration) -> io::Result<Box<dyn Transport>> {
     let until = Instant::now() + timeout;
-    let mut last = io::Error::new(io::ErrorKind::NotFound, format!("the name '{host}' has no address"));
-    for address in (host, port).to_socket_addrs()? {
+    let poller = Poller::new()?;
+    let bell = Arc::new(Waker::new(&poller, BELL)?);
+    let ring = Arc::clone(&bell);
+    let mut dial = Dial::begin(target, move || ring.wake())?;
+    let mut events = Vec::new();
+    loop {
+        if let Some(transport) = dial.advance(&poller, SOCKET)? {
+            poller.remove(&*transport)?;
+            return Ok(transport);
+        }
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        match std::net::TcpStream::connect_timeout(&address, left) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
+        poller.wait(&mut events, Some(left))?;
+        bell.reset();
     }
-    Err(last)
 }
 
 /// Connects on the current tokio runtime. It has no time limit of its own: dropping the future gives up.
@@ -73,10 +79,9 @@ pub async fn connect_async(target: &Target) -> io::Result<Box<dyn AsyncStream>> 
         }
         Target::Unix { address: UnixAddress::Path(path) } => Ok(Box::new(tokio::net::UnixStream::connect(path).await?)),
         Target::Unix { address: UnixAddress::Abstract(name) } => {
-            let stream = std::os::unix::net::UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?;
-            stream.set_nonblocking(true)?;
-            Ok(Box::new(tokio::net::UnixStream::from_std(stream)?))
+            Ok(Box::new(tokio::net::UnixStream::from_std(connect_unix_abstract(name.as_bytes())?)?))
         }
+        Target::Mem { name } => Box::new(memory::connect(name)?).into_async(),
         other => Err(unsupported(other)),
     }
 }

@@ -1,18 +1,45 @@
-//! Transports: TCP and Unix sockets, and a pair in memory, behind the same traits.
+//! Transports: TCP, Unix sockets and memory behind one trait.
 //!
-//! | file | what it is for |
-//! | --- | --- |
-//! | `socket/` | listeners and connections that never block, for a reactor |
-//! | `connect` | active connections, for tokio and for a thread of its own |
-//! | `memory` | two ends in this process, for tests and simulations |
+//! | what | one file each | how it is used |
+//! | --- | --- | --- |
+//! | `tcp:` | `socket/tcp` | [`SocketListener`], [`connect`], [`connect_async`], [`Dial`] |
+//! | `unix:` | `socket/unix` | the same, and [`Peer::Local`] says who is there |
+//! | `mem:` | `memory` | [`MemoryListener`], [`memory_pair`], [`connect`], [`connect_async`] |
+//!
+//! Every connection is a [`Transport`]: bytes in and out that never block. From it come three faces: a descriptor for a reactor
+//! ([`SocketTransport`]), tokio's traits ([`Transport::into_async`]), and `Read` and `Write` for a thread ([`BlockingStream`]).
+//!
+//! ```
+//! use std::{io::{Read, Write}, time::Duration};
+//! use crosstie_net::{BlockingStream, MemoryListener, connect};
+//!
+//! let listener = MemoryListener::bind("greeting")?;
+//! let endpoint: crosstie_core::Endpoint = "mem:greeting".parse()?;
+//! let mut client = connect(endpoint.target(), Duration::from_secs(1))?;
+//! let mut server = BlockingStream::new(Box::new(listener.accept(Duration::from_secs(1))?), None);
+//! client.write_all(b"hello")?;
+//! client.shutdown();
+//! let mut text = String::new();
+//! server.read_to_string(&mut text)?;
+//! assert_eq!(text, "hello");
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
+mod blocking;
 mod connect;
+mod dial;
 mod memory;
 mod socket;
+mod transport;
+
+pub use crosstie_sys::PeerProcess;
 
 pub use crate::{
-    connect::{AsyncStream, connect, connect_async},
-    memory::{MemoryTransport, memory_pair},
-    socket::{Peer, SocketListener, SocketTransport},
+    blocking::BlockingStream,
+    connect::{connect, connect_async},
+    dial::Dial,
+    memory::{MemoryListener, MemoryTransport, memory_pair},
+    socket::SocketListener,
+    transport::{AsyncStream, Peer, SocketTransport, Transport},
 };

@@ -17,10 +17,10 @@ mod tree;
 pub use crosstie_broker::NATS_VERSION;
 
 pub use crate::{
-    config::{KEYS, Key, Layers, Loaded, Origin, check_config, commented, reference},
-    nats::main_nats,
+    config::{KEYS, Key, Layers, Loaded, Origin, check_config, commented, reference, values},
+    nats::{main_nats, run_nats},
     process::{SignalCommand, send_signal},
-    serve::{ServeRequest, Server, main_serve},
+    serve::{Server, main_serve},
     settings::{LogFormat, LogSettings, Settings},
     tree::ConfigError,
 };

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crosstie_broker::{Broker, NATS_VERSION};
-use crosstie_core::{Endpoint, Error, HostPort, Result, Target};
+use crosstie_core::{Endpoint, Error, HostPort, Kind, Result, Target};
 use crosstie_net::SocketListener;
 
 use crate::{
-    config::differing,
+    config::{Layers, differing},
     monitor::{About, Monitoring},
     process::{Log, PidFile, PortsFile, SignalCommand, Signals},
     settings::Settings,
@@ -36,7 +36,8 @@ impl Server {
     }
 
     fn around(broker: Broker, settings: &Settings) -> Result<Self> {
-        let about = About { options: settings.options.clone(), clients: broker.local_endpoints().iter().find_map(tcp) };
+        let clients = broker.local_endpoints().iter().find_map(tcp);
+        let about = About { insecure: settings.options.insecure, clients };
         let monitoring =
             settings.http.as_ref().map(|at| Monitoring::start(at, about, Arc::new(broker.clone()))).transpose()?;
         let pid_file = settings.pid_file.clone().map(PidFile::write).transpose()?;
@@ -95,13 +96,13 @@ pub(crate) fn serve_until_signalled(
         let mut current = settings.clone();
         Signals::listen(move |command| match command {
             SignalCommand::Reopen => reopen(&log),
-            SignalCommand::Reload => match reload() {
-                Ok(new) => {
-                    put_in_force(&log, &current, &new);
-                    current.log.level = new.log.level;
+            SignalCommand::Reload => {
+                let broker = server.lock().unwrap_or_else(PoisonError::into_inner).broker.clone();
+                match reload().and_then(|new| put_in_force(&log, broker.as_ref(), &current, new)) {
+                    Ok(new) => current = new,
+                    Err(error) => tracing::error!("Reload refused, nothing has changed: {error}"),
                 }
-                Err(error) => tracing::error!("Reload refused, nothing has changed: {error}"),
-            },
+            }
             SignalCommand::LameDuck => {
                 tracing::info!("Entering lame duck mode, stop accepting new clients");
                 let broker = server.lock().unwrap_or_else(PoisonError::into_inner).ask(command);
@@ -194,29 +195,34 @@ fn reopen(log: &Log) {
     }
 }
 
-/// Changes what can be changed while the server runs, and says what cannot.
-fn put_in_force(log: &Log, current: &Settings, new: &Settings) {
-    for key in differing(current, new) {
-        if key.reloads {
-            // The log level is the one key that can be changed so far.
-            match log.set_level(&new.log.level) {
-                Ok(()) => tracing::info!("Reloaded: {}", key.path),
-                Err(error) => tracing::error!("Cannot reload {}: {error}", key.path),
-            }
-        } else {
-            tracing::warn!("'{}' has changed, and takes effect with the next start", key.path);
-        }
+/// Changes what has changed from `current` to `new`, all of it or nothing, and returns what is in force then.
+fn put_in_force(log: &Log, broker: Option<&Broker>, current: &Settings, new: Settings) -> Result<Settings> {
+    let refused = |text: String| Err(Error::new(Kind::InvalidInput, text));
+    let Some(broker) = broker else {
+        return refused("the server is still starting, ask again once it is ready".to_owned());
+    };
+    let changed = differing(current, &new);
+    let fixed: Vec<_> = changed.iter().filter(|key| !key.reloads).map(|key| format!("'{}'", key.path)).collect();
+    if !fixed.is_empty() {
+        let text =
+            format!("{} cannot change while the server runs: start it anew, or leave what it was", fixed.join(", "));
+        return refused(text);
+    }
+    let done = broker.reload(new.options.clone())?;
+    // The level was read by the same rules that the log has.
+    log.set_level(&new.log.level)?;
+    for key in changed {
+        tracing::info!("Reloaded: {}", key.path);
+    }
+    if done.cut_off > 0 || done.subscriptions_ended > 0 {
+        tracing::info!(
+            "Cut off {} connections whose user, password or token is gone, and ended {} subscriptions that are no longer allowed",
+            done.cut_off,
+            done.subscriptions_ended
+        );
     }
     tracing::info!("Reloaded server configuration");
-}
-
-/// What `crosstie serve` was asked for.
-#[derive(Clone, Debug, Default)]
-pub struct ServeRequest {
-    /// The file, the environment and the flags.
-    pub layers: crate::config::Layers,
-    /// Print the configuration in force with the origin of each value, and end.
-    pub print_config: bool,
+    Ok(new)
 }
 
 /// Runs `crosstie serve`. Blocks until the server has ended.
@@ -224,11 +230,7 @@ pub struct ServeRequest {
 /// # Errors
 ///
 /// What is wrong with the configuration, or keeps the server from starting.
-pub fn main_serve(request: ServeRequest) -> Result<(), Error> {
-    let loaded = request.layers.load()?;
-    if request.print_config {
-        print!("{}", crate::config::commented(&loaded));
-        return Ok(());
-    }
-    serve_until_signalled(loaded.settings, move || Ok(request.layers.load()?.settings))
+pub fn main_serve(layers: Layers) -> Result<()> {
+    let loaded = layers.load()?;
+    serve_until_signalled(loaded.settings, move || Ok(layers.load()?.settings))
 }

@@ -165,8 +165,8 @@ fn a_harness_finds_everything_it_looks_for() {
     // The connection that read INFO may not have been forgotten yet.
     let probe = connz["connections"].as_array().unwrap().iter().find(|connection| connection["name"] == "probe");
     assert_eq!(probe.unwrap()["subscriptions_list_detail"][0]["qgroup"], "q", "{connz}");
-    assert_eq!(get(&monitoring, "/subsz?test=a.b")["total"], 1);
-    assert_eq!(get(&monitoring, "/subsz?test=b.b")["total"], 0);
+    assert_eq!(get(&monitoring, "/subsz?subs=1&test=a.b")["total"], 1);
+    assert_eq!(get(&monitoring, "/subsz?subs=1&test=b.b")["total"], 0);
 
     served.signal("quit");
     assert!(served.end().success());
@@ -183,28 +183,61 @@ fn get(address: &str, path: &str) -> serde_json::Value {
 }
 
 #[test]
-fn usr1_opens_the_log_anew_and_hup_says_what_has_to_wait() {
+fn usr1_opens_the_log_anew() {
     let folder = Folder::new();
-    let (log, config) = (folder.0.join("log"), folder.0.join("nats.conf"));
-    fs::write(&config, "port: -1\nmax_payload: 1KB").unwrap();
-    let mut served = Served::start(&log, &["-c", &config.display().to_string()]);
-    assert_eq!(info(&address(&log))["max_payload"], 1024);
-
-    let moved = folder.0.join("log.1");
-    fs::rename(&log, &moved).unwrap();
+    let log = folder.0.join("log");
+    let mut served = Served::start(&log, &["-p", "-1"]);
+    fs::rename(&log, folder.0.join("log.1")).unwrap();
     served.signal("reopen");
     wait_for("the new log", || read(&log).contains("re-opened").then_some(()));
+    served.signal("term");
+    assert!(served.end().success());
+}
 
-    fs::write(&config, "port: -1\nmax_payload: 2KB\ndebug: true").unwrap();
-    served.signal("reload");
-    wait_for("the reload", || read(&log).contains("Reloaded server configuration").then_some(()));
-    let text = read(&log);
-    assert!(text.contains("'limits.max_payload' has changed, and takes effect with the next start"), "{text}");
-    assert!(text.contains("Reloaded: log.level"), "{text}");
+#[test]
+fn hup_puts_in_force_what_can_change_or_says_what_cannot_and_changes_nothing() {
+    let folder = Folder::new();
+    let (log, config) = (folder.0.join("log"), folder.0.join("nats.conf"));
+    let first = "port: -1\nmax_payload: 1KB\nauthorization: { users: [{ user: ann, password: a }, { user: bob, password: b }] }\n";
+    fs::write(&config, first).unwrap();
+    let mut served = Served::start(&log, &["-c", &config.display().to_string()]);
+    let reload = |text: &str, answer: &str| {
+        fs::write(&config, text).unwrap();
+        let before = read(&log).len();
+        served.signal("reload");
+        wait_for("the answer to the reload", || {
+            read(&log)[before..].contains(answer).then(|| read(&log)[before..].to_owned())
+        })
+    };
+    let address = address(&log);
+    assert_eq!(info(&address)["max_payload"], 1024);
+    let [mut ann, mut bob] = [("ann", "a"), ("bob", "b")].map(|(user, password)| {
+        let mut client = TcpStream::connect(&address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(client, "CONNECT {{\"verbose\":false,\"user\":\"{user}\",\"pass\":\"{password}\"}}\r\nPING\r\n")
+            .unwrap();
+        let mut lines = BufReader::new(client.try_clone().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "PONG"));
+        (client, lines)
+    });
 
-    fs::write(&config, "port: -1\nmax_paylod: 2KB").unwrap();
-    served.signal("reload");
-    wait_for("the refusal", || read(&log).contains("nats.conf:2:1: unknown key 'max_paylod'").then_some(()));
+    let text =
+        reload(&first.replace("1KB", "2KB").replace("port: -1", "port: -1\nserver_name: x"), "nothing has changed");
+    assert!(text.contains("'server_name' cannot change while the server runs"), "{text}");
+    assert_eq!(info(&address)["max_payload"], 1024);
+    reload(&first.replace("max_payload", "max_paylod"), "nats.conf:2:1: unknown key 'max_paylod'");
+
+    let second = first.replace("1KB", "2KB").replace("password: b", "password: new") + "debug: true\n";
+    let text = reload(&second, "Reloaded server configuration");
+    for key in ["limits.max_payload", "auth.users", "log.level"] {
+        assert!(text.contains(&format!("Reloaded: {key}")), "{text}");
+    }
+    assert!(text.contains("Cut off 1 connections"), "{text}");
+    assert_eq!(info(&address)["max_payload"], 2048);
+    assert_eq!(bob.1.next().unwrap().unwrap(), "-ERR 'Authorization Violation'");
+    assert!(bob.1.next().is_none_or(|line| line.is_err()) && bob.0.take_error().is_ok(), "bob is cut off");
+    ann.0.write_all(b"PING\r\n").unwrap();
+    assert_eq!(ann.1.next().unwrap().unwrap(), "PONG", "ann stays");
     served.signal("term");
     assert!(served.end().success());
 }

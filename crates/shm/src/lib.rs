@@ -3,6 +3,13 @@
 //! A [`Segment`] is one stretch of shared memory; a [`Participant`] is this process's place in it. Everything else stands on
 //! these two. What a segment holds, byte by byte, is in `docs/segment-format.md`.
 //!
+//! # Unsafe code
+//!
+//! Three things are not for the compiler to see, and each has one keeper. That an address lies within the mapping and is aligned: `Section` and
+//! `Segment` check it against a header that was checked as a copy, and a handle keeps the memory mapped. That a reference to memory which others
+//! write is allowed: types behind one are made of atomics alone, which [`Shared`] says. That bytes which somebody else left are a value: that is
+//! what [`ShmSafe`] says, and the derive checks.
+//!
 //! Atomics come through [`sync`] alone, so that loom can take their place (`--cfg loom`).
 #![deny(clippy::undocumented_unsafe_blocks)]
 
@@ -13,11 +20,12 @@ mod faults;
 mod latest;
 mod layout;
 mod lock;
+#[cfg(all(test, loom))]
+mod models;
 mod pool;
 mod ring;
 mod steps;
 pub mod sync;
-#[allow(dead_code, reason = "waiting on descriptors is to come")]
 mod wait;
 
 #[cfg(not(loom))]
@@ -70,8 +78,8 @@ pub use crate::{
     participant::{Keeper, Life, Participant},
     pool::{Pool, PoolLoan, PoolSample, SizeClass, Token},
     ring::{
-        ByteReceiver, ByteRing, ByteSender, Frame, FrameLoan, Loan, ReceiveError, Receiver, Ring, Sample, SendError,
-        Sender,
+        Awaited, ByteReceiver, ByteRing, ByteSender, Frame, FrameLoan, Loan, ReceiveError, Receiver, Ring, Sample,
+        SendError, Sender, wait_any,
     },
     schema::{Element, Reserved, ShmSafe},
     segment::{Directory, Expect, Listed, Pinned, Section, Segment, Shared, Spec},

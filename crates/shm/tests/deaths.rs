@@ -43,6 +43,7 @@ const TESTS: &[(&str, fn())] = &[
     ("a_replacement_is_finished_by_the_next_who_opens", a_replacement_is_finished_by_the_next_who_opens),
     ("the_last_acts_of_a_killed_process_are_readable", the_last_acts_of_a_killed_process_are_readable),
     ("sweeping_after_all_are_killed_leaves_nothing", sweeping_after_all_are_killed_leaves_nothing),
+    ("memory_that_was_handed_over_tells_of_deaths_too", memory_that_was_handed_over_tells_of_deaths_too),
     ("joining_and_leaving_leave_no_descriptors", joining_and_leaving_leave_no_descriptors),
 ];
 
@@ -206,31 +207,6 @@ fn a_child_of_fork_is_no_participant() {
     assert_eq!(other.life(me.id()).unwrap(), Life::Alive);
 }
 
-/// A process that joins, forks a child that stays, and is killed.
-fn parent_of_a_child_that_stays(act: impl Fn() -> u8, cells: &'static [AtomicU64]) -> Child {
-    let child = fork(|| {
-        let code = act();
-        match fork(|| {
-            // The grandchild dies with the test, not with its parent.
-            cells[1].store(1, Ordering::Release);
-            until("the test is over", || cells[2].load(Ordering::Acquire) != 0);
-            0
-        }) {
-            Ok(stays) => {
-                cells[0].store(u64::from(stays.pid().unsigned_abs()), Ordering::Release);
-                std::mem::forget(stays);
-                loop {
-                    std::thread::park();
-                }
-            }
-            Err(_) => code,
-        }
-    })
-    .unwrap();
-    until("the grandchild runs", || cells[0].load(Ordering::Acquire) != 0 && cells[1].load(Ordering::Acquire) != 0);
-    child
-}
-
 fn a_child_of_fork_does_not_keep_its_parent_alive() {
     let segment = segment();
     let me = Participant::join(&segment, "me").unwrap();
@@ -260,32 +236,28 @@ fn idle_and_forking(segment: &Segment) -> Child {
 }
 
 fn control_an_inherited_description_keeps_a_lock_alive() {
-    use crosstie_sys::range_lock;
+    use crosstie_sys::{range_lock, trial::take_away};
 
     let file = tempfile::tempfile().unwrap();
-    let reopened = || {
-        std::fs::File::options()
-            .read(true)
-            .write(true)
-            .open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file)))
-            .unwrap()
-    };
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    let reopened = || std::fs::File::options().read(true).write(true).open(&path).unwrap();
     let mine = reopened();
-    let cells = shared_cells(3).unwrap();
-    let mut child = parent_of_a_child_that_stays(
-        || {
-            // A plain descriptor: nothing closes it in the grandchild.
-            let plain = reopened();
-            assert!(range_lock::try_lock(&plain, 7).unwrap());
-            std::mem::forget(plain);
-            0
-        },
-        cells,
-    );
-    child.kill().unwrap();
-    let is_kept = range_lock::is_locked_elsewhere(&mine, 7).unwrap();
-    cells[2].store(1, Ordering::Release);
-    assert!(is_kept, "the grandchild has the description still");
+    let cells = shared_cells(1).unwrap();
+    let mut child = fork(|| {
+        crosstie_sys::trial::act_on_signals(&cells[0]).unwrap();
+        // A plain descriptor: nothing closes it in the grandchild.
+        let plain = reopened();
+        assert!(range_lock::try_lock(&plain, 7).unwrap());
+        loop {
+            std::thread::park();
+        }
+    })
+    .unwrap();
+    until("the child has the lock", || range_lock::is_locked_elsewhere(&mine, 7).unwrap());
+    child.signal(End::Fork.signal()).unwrap();
+    assert_eq!(child.wait_until(Instant::now() + PATIENCE).unwrap(), Some(Ended::Killed(9)));
+    assert!(range_lock::is_locked_elsewhere(&mine, 7).unwrap(), "the grandchild has the description still");
+    take_away(i32::try_from(cells[0].load(Ordering::Acquire)).unwrap()).unwrap();
     until("the grandchild has ended", || !range_lock::is_locked_elsewhere(&mine, 7).unwrap());
 }
 
@@ -534,6 +506,28 @@ fn sweeping_after_all_are_killed_leaves_nothing() {
     // The name is free again, from the first generation on.
     let again = Segment::create(&directory, &name(), &spec(), |_| Ok(())).unwrap();
     assert_eq!(again.header().generation, 1);
+}
+
+fn memory_that_was_handed_over_tells_of_deaths_too() {
+    let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut child = fork(|| {
+        // Made after the fork: the parent gets it through the socket or not at all.
+        let made = Segment::anonymous("handed", &spec(), |_| Ok(())).unwrap();
+        let _member = Participant::join(&made, "maker").unwrap();
+        made.send(&there).unwrap();
+        loop {
+            std::thread::park();
+        }
+    })
+    .unwrap();
+    here.set_read_timeout(Some(PATIENCE)).unwrap();
+    let came = Segment::receive(&here, &spec().expectation()).unwrap();
+    let me = Participant::join(&came, "me").unwrap();
+    let maker = only_other(&came, &me);
+    assert_eq!((maker.life, maker.id.slot), (Life::Alive, 1));
+    child.kill().unwrap();
+    assert_eq!(me.life(maker.id).unwrap(), Life::Dead, "the description that was sent holds no lock");
+    assert_eq!(me.reap_dead().unwrap(), [maker.id]);
 }
 
 fn joining_and_leaving_leave_no_descriptors() {

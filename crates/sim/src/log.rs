@@ -4,20 +4,26 @@ use std::{collections::VecDeque, fmt};
 
 use crosstie_core::Mono;
 
-/// The most lines kept; the hash covers all.
+/// How many lines are kept unless told otherwise; the hash covers all.
 const KEPT: usize = 200;
 
 /// A log of one run. Equal seeds give equal hashes.
 #[derive(Debug)]
 pub struct Log {
     hash: u64,
+    most: usize,
     lines: VecDeque<String>,
 }
 
 impl Log {
     /// An empty log.
     pub const fn new() -> Self {
-        Self { hash: 0xcbf2_9ce4_8422_2325, lines: VecDeque::new() }
+        Self::keeping(KEPT)
+    }
+
+    /// An empty log that keeps the last `lines` lines.
+    pub const fn keeping(lines: usize) -> Self {
+        Self { hash: 0xcbf2_9ce4_8422_2325, most: lines, lines: VecDeque::new() }
     }
 
     /// Notes one line.
@@ -27,10 +33,10 @@ impl Log {
         for byte in line.bytes().chain([b'\n']) {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
-        if self.lines.len() == KEPT {
+        self.lines.push_back(line);
+        if self.lines.len() > self.most {
             self.lines.pop_front();
         }
-        self.lines.push_back(line);
     }
 
     /// The hash over all lines so far.
@@ -38,7 +44,7 @@ impl Log {
         self.hash
     }
 
-    /// The last lines, oldest first; 200 at most.
+    /// The last lines, oldest first; 200 at most unless told otherwise.
     pub fn tail(&self) -> impl Iterator<Item = &str> {
         self.lines.iter().map(String::as_str)
     }

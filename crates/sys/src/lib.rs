@@ -29,6 +29,7 @@ pub mod processors;
 mod publish;
 pub mod range_lock;
 mod signal;
+mod socket;
 #[cfg(feature = "trial")]
 pub mod trial;
 
@@ -46,4 +47,5 @@ pub use crate::{
     process_handle::ProcessHandle,
     publish::{publish, reserve, unnamed_file},
     signal::Signal,
+    socket::{PeerProcess, begin_tcp, connect_unix, connect_unix_abstract, connection_error, peer_process, wait_ready},
 };

@@ -3,6 +3,7 @@
 mod banned;
 mod circles;
 mod dead;
+mod dependencies;
 mod floors;
 mod guarantees;
 mod headers;
@@ -45,11 +46,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// Everything that breaks a rule, rule by rule.
 fn findings(tree: &Tree) -> Vec<Finding> {
-    const RULES: [fn(&Tree) -> Vec<Finding>; 8] = [
+    const RULES: [fn(&Tree) -> Vec<Finding>; 9] = [
         floors::check,
         circles::check,
         headers::check,
         dead::check,
+        dependencies::check,
         links::check,
         guarantees::check,
         banned::check,

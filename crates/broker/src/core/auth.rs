@@ -6,16 +6,23 @@ use crate::options::{Auth, Permissions, Secret, User};
 
 /// What to do about a `CONNECT`.
 pub(super) enum Verdict {
-    /// Let it in, as this user if there are users.
-    Admit(Admission),
+    /// Let it in by what it has shown.
+    Admit(Shown),
     /// A hashed password has to be checked first, which takes long: not on a reactor.
-    Check { check: PasswordCheck, then: Admission },
+    Check { check: PasswordCheck, then: Shown },
     /// Turn it away.
     Refuse,
 }
 
-/// How a client is let in.
+/// What a client has shown to be let in, as the options had it then. It holds as long as they still have it.
 #[derive(Clone)]
+pub(super) enum Shown {
+    Nothing,
+    Token(Secret),
+    Password { user: String, secret: Secret },
+}
+
+/// How a client is let in.
 pub(super) struct Admission {
     pub(super) user: Option<String>,
     pub(super) permissions: Option<Permissions>,
@@ -27,6 +34,23 @@ impl Admission {
     fn user(user: &User) -> Self {
         let all = user.permissions == Permissions::default();
         Self { user: Some(user.name.clone()), permissions: (!all).then(|| user.permissions.clone()) }
+    }
+}
+
+/// How a client is let in that has shown this; `None` if it is not, or no longer.
+pub(super) fn admission(auth: &Auth, shown: &Shown) -> Option<Admission> {
+    if auth.token.is_none() && auth.users.is_empty() {
+        return Some(Admission::ANYBODY);
+    }
+    match shown {
+        Shown::Nothing => {
+            let name = auth.no_auth_user.as_deref()?;
+            auth.users.iter().find(|user| user.name == name).map(Admission::user)
+        }
+        Shown::Token(token) => (auth.token.as_ref() == Some(token)).then_some(Admission::ANYBODY),
+        Shown::Password { user: name, secret } => {
+            auth.users.iter().find(|user| user.name == *name && user.password == *secret).map(Admission::user)
+        }
     }
 }
 
@@ -43,18 +67,9 @@ impl PasswordCheck {
     }
 }
 
-/// How a client is let in that has shown nothing, if there is a way.
-pub(super) fn without_credentials(auth: &Auth) -> Option<Admission> {
-    if auth.token.is_none() && auth.users.is_empty() {
-        return Some(Admission::ANYBODY);
-    }
-    let name = auth.no_auth_user.as_deref()?;
-    auth.users.iter().find(|user| user.name == name).map(Admission::user)
-}
-
 pub(super) fn judge(auth: &Auth, connect: &Connect) -> Verdict {
     if auth.token.is_none() && auth.users.is_empty() {
-        return Verdict::Admit(Admission::ANYBODY);
+        return Verdict::Admit(Shown::Nothing);
     }
     if let Some(name) = connect.user.as_deref().filter(|name| !name.is_empty()) {
         // A name that does not exist costs as much as a wrong password where hashes are used, so that names cannot be probed.
@@ -62,28 +77,25 @@ pub(super) fn judge(auth: &Auth, connect: &Connect) -> Verdict {
         let secret = user
             .map(|user| &user.password)
             .or_else(|| auth.users.iter().map(|user| &user.password).find(|s| s.is_hashed()));
-        let admission = user.map_or(Admission::ANYBODY, Admission::user);
         return secret.map_or(Verdict::Refuse, |secret| {
-            compare(secret, connect.pass.as_deref().unwrap_or_default(), admission, user.is_some())
+            let shown = Shown::Password { user: name.to_owned(), secret: secret.clone() };
+            compare(secret, connect.pass.as_deref().unwrap_or_default(), shown, user.is_some())
         });
     }
     if let (Some(token), Some(shown)) = (&auth.token, connect.auth_token.as_deref()) {
-        return compare(token, shown, Admission::ANYBODY, true);
+        return compare(token, shown, Shown::Token(token.clone()), true);
     }
-    match without_credentials(auth) {
-        Some(admission) if connect.auth_token.is_none() => Verdict::Admit(admission),
-        _ => Verdict::Refuse,
-    }
+    if connect.auth_token.is_none() { Verdict::Admit(Shown::Nothing) } else { Verdict::Refuse }
 }
 
-fn compare(secret: &Secret, shown: &str, admission: Admission, exists: bool) -> Verdict {
+fn compare(secret: &Secret, text: &str, shown: Shown, exists: bool) -> Verdict {
     if secret.is_hashed() {
         // Longer passwords than bcrypt looks at are refused, not cut; an absent user is checked against a hash nobody has.
-        let password = if exists && shown.len() <= 72 { shown.to_owned() } else { "\u{1}absent".to_owned() };
-        return Verdict::Check { check: PasswordCheck { password, hash: secret.clone() }, then: admission };
+        let password = if exists && text.len() <= 72 { text.to_owned() } else { "\u{1}absent".to_owned() };
+        return Verdict::Check { check: PasswordCheck { password, hash: secret.clone() }, then: shown };
     }
-    let same = exists & equal(secret.expose().as_bytes(), shown.as_bytes());
-    if same { Verdict::Admit(admission) } else { Verdict::Refuse }
+    let same = exists & equal(secret.expose().as_bytes(), text.as_bytes());
+    if same { Verdict::Admit(shown) } else { Verdict::Refuse }
 }
 
 /// Compares in a time that depends on the length of `shown` alone.
@@ -107,11 +119,12 @@ mod tests {
     }
 
     fn admitted(auth: &Auth, connect: Connect) -> Option<String> {
-        match judge(auth, &connect) {
-            Verdict::Admit(admission) => Some(admission.user.unwrap_or_default()),
-            Verdict::Check { check, then } => check.run().then(|| then.user.unwrap_or_default()),
+        let admission = match judge(auth, &connect) {
+            Verdict::Admit(shown) => admission(auth, &shown),
+            Verdict::Check { check, then } => check.run().then(|| admission(auth, &then)).flatten(),
             Verdict::Refuse => None,
-        }
+        };
+        admission.map(|admission| admission.user.unwrap_or_default())
     }
 
     fn password(user: &str, pass: &str) -> Connect {

@@ -13,8 +13,8 @@ use crosstie_proto::nats::{
 use memchr::memchr;
 
 use super::{
-    Core, MAX_UNFLUSHED,
-    auth::{Admission, PasswordCheck, Verdict, judge, without_credentials},
+    Core, MAX_TURN, MAX_UNFLUSHED,
+    auth::{PasswordCheck, Shown, Verdict, admission, judge},
     counters::count,
     lock::lock,
     peer::{Peer, Subscription},
@@ -30,6 +30,8 @@ const MAX_KEPT: usize = 1024;
 const SPARED_HELD: usize = 4096;
 /// How long after `CONNECT` the first `PING` goes out, to measure the round trip.
 const FIRST_PING: Duration = Duration::from_secs(2);
+/// After this long, whoever has had its turn has another: the others that wait come first.
+const NEXT_TURN: Duration = Duration::from_nanos(1);
 /// How long a client waits that writes to one who is far behind.
 pub const PAUSE: Duration = Duration::from_millis(2);
 
@@ -38,7 +40,8 @@ pub const PAUSE: Duration = Duration::from_millis(2);
 pub enum Next {
     /// Read on when there is something.
     Read,
-    /// Read on at this time, not before: those it writes to are far behind.
+    /// Read on at this time, not before: those it writes to are far behind, or it has had its turn. Then hand in nothing first, for
+    /// what it has sent already.
     Pause(Mono),
     /// Run the check off the reactor, hand its outcome to [`Core::checked`], and read nothing meanwhile.
     Check(PasswordCheck),
@@ -54,7 +57,7 @@ enum Phase {
     },
     /// Waits for the outcome of a password check.
     Checking {
-        then: Admission,
+        then: Shown,
     },
     Ready,
     Closing,
@@ -82,15 +85,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(peer: Arc<Peer>, core: &Core, now: Mono) -> Self {
-        let auth = &core.options.auth;
-        let admission = without_credentials(auth);
-        let must_show = admission.is_none();
-        if let Some(admission) = admission {
-            give_rights(&peer, admission);
-        }
-        let phase =
-            if must_show { Phase::Unauthenticated { until: now + auth.timeout, bytes: 0 } } else { Phase::Ready };
+    /// The peer must be among the core's by now, so that a reload finds it.
+    pub(super) fn new(peer: Arc<Peer>, core: &Core, worker: &Worker, now: Mono) -> Self {
+        let must_show = !core.give_rights(&peer, Shown::Nothing);
+        let until = now + worker.options.auth.timeout;
+        let phase = if must_show { Phase::Unauthenticated { until, bytes: 0 } } else { Phase::Ready };
         Self {
             peer,
             is_counted: must_show,
@@ -100,7 +99,7 @@ impl Connection {
             wanted: 0,
             connect: Box::default(),
             is_introduced: false,
-            next_ping: now + core.options.ping_interval,
+            next_ping: now + worker.options.ping_interval,
             ping_sent: None,
             pings_out: 0,
             last_input: now,
@@ -175,6 +174,7 @@ impl Connection {
 impl Core {
     /// Takes in what a client has sent and does what it asks. Call [`Core::flush`] afterwards, whatever the outcome.
     pub fn input(&self, connection: &mut Connection, worker: &mut Worker, bytes: &[u8], now: Mono) -> Next {
+        worker.heed(&self.in_force);
         if connection.is_closing() {
             return Next::Close;
         }
@@ -182,14 +182,15 @@ impl Core {
         lock(&connection.peer.about).last_activity = now;
         if let Phase::Unauthenticated { bytes: sent, .. } = &mut connection.phase {
             *sent += bytes.len();
-            if *sent > self.options.limits.max_unauthenticated_bytes {
+            if *sent > worker.options.limits.max_unauthenticated_bytes {
                 count(&self.counters.auth_errors, 1);
                 return connection.close_with(self, worker, "Authorization Violation");
             }
         }
+        worker.spent = 0;
         let mut next = connection.digest(self, worker, bytes, now);
         let total = connection.count_held(self);
-        if connection.held.capacity() > SPARED_HELD && total > self.options.limits.max_held_input_total as u64 {
+        if connection.held.capacity() > SPARED_HELD && total > worker.options.limits.max_held_input_total as u64 {
             next = connection.close_with(self, worker, "Maximum Held Input Exceeded");
         }
         if connection.is_closing() {
@@ -201,6 +202,7 @@ impl Core {
 
     /// Goes on with a client whose password has been checked.
     pub fn checked(&self, connection: &mut Connection, worker: &mut Worker, is_right: bool, now: Mono) -> Next {
+        worker.heed(&self.in_force);
         match std::mem::replace(&mut connection.phase, Phase::Closing) {
             Phase::Checking { then } if is_right => {
                 if let Some(next) = connection.admit(self, worker, then, now) {
@@ -215,6 +217,7 @@ impl Core {
 
     /// Does what is due at `now`, and says when something will be due next.
     pub fn tick(&self, connection: &mut Connection, worker: &mut Worker, now: Mono) -> (Next, Mono) {
+        worker.heed(&self.in_force);
         if let Phase::Unauthenticated { until, .. } = connection.phase {
             if now >= until {
                 count(&self.counters.auth_errors, 1);
@@ -223,7 +226,7 @@ impl Core {
             return (Next::Read, until);
         }
         let stuck = lock(&connection.peer.outbox).stuck_since();
-        let write_due = stuck.map_or(Mono::MAX, |since| since + self.options.write_deadline);
+        let write_due = stuck.map_or(Mono::MAX, |since| since + worker.options.write_deadline);
         if now >= write_due {
             self.cut_off(&connection.peer);
             return (connection.close(), Mono::MAX);
@@ -233,7 +236,7 @@ impl Core {
             return (connection.close_with(self, worker, "Stale Connection"), Mono::MAX);
         }
         // A client that becomes stuck later is found at the latest one write deadline after that.
-        let look_again = write_due.min(now + self.options.write_deadline);
+        let look_again = write_due.min(now + worker.options.write_deadline);
         (Next::Read, connection.next_ping.min(look_again))
     }
 }
@@ -241,14 +244,14 @@ impl Core {
 impl Connection {
     /// Sends a `PING`, unless the client was heard lately. False if too many are unanswered.
     fn ping(&mut self, core: &Core, worker: &mut Worker, now: Mono) -> bool {
-        let interval = core.options.ping_interval;
+        let interval = worker.options.ping_interval;
         let quiet_at = self.last_input + interval;
         let is_first = self.pings_out == 0 && lock(&self.peer.about).rtt.is_none();
         if !is_first && now < quiet_at {
             self.next_ping = quiet_at;
             return true;
         }
-        if self.pings_out >= core.options.max_pings_out {
+        if self.pings_out >= worker.options.max_pings_out {
             return false;
         }
         self.pings_out += 1;
@@ -294,6 +297,9 @@ impl Connection {
             if used == 0 || next.is_some() {
                 return (at, next);
             }
+            if worker.spent > MAX_TURN {
+                return (at, Some(Next::Pause(now + NEXT_TURN)));
+            }
             if worker.unflushed > MAX_UNFLUSHED && core.flush(worker, now) {
                 return (at, Some(Next::Pause(now + PAUSE)));
             }
@@ -325,7 +331,7 @@ impl Connection {
             count(&core.counters.auth_errors, 1);
             return (0, Some(self.close_with(core, worker, "Authorization Violation")));
         }
-        match parse(input, &core.limits) {
+        match parse(input, &worker.options.client_limits) {
             Parsed::Op { op, len } => (len, self.execute(core, worker, op, now)),
             Parsed::NeedMore { total } => {
                 self.wanted = total;
@@ -370,7 +376,8 @@ impl Connection {
     fn connect(&mut self, core: &Core, worker: &mut Worker, json: &[u8], now: Mono) -> Option<Next> {
         let Ok(connect) = self.connect.amended(json) else { return Some(self.close()) };
         if std::mem::replace(&mut self.is_introduced, true) {
-            self.forget_subscriptions(core);
+            // A second introduction starts over.
+            core.forget_subscriptions(&self.peer);
         }
         *self.connect = connect;
         let (peer, connect) = (&self.peer, &self.connect);
@@ -383,8 +390,8 @@ impl Connection {
         if connect.account.as_deref().is_some_and(|account| !account.is_empty()) {
             return Some(self.refuse(core, worker));
         }
-        match judge(&core.options.auth, connect) {
-            Verdict::Admit(admission) => self.admit(core, worker, admission, now),
+        match judge(&worker.options.auth, connect) {
+            Verdict::Admit(shown) => self.admit(core, worker, shown, now),
             Verdict::Check { check, then } => {
                 self.phase = Phase::Checking { then };
                 Some(Next::Check(check))
@@ -393,15 +400,10 @@ impl Connection {
         }
     }
 
-    /// A second introduction starts over.
-    fn forget_subscriptions(&self, core: &Core) {
-        let subscriptions = std::mem::take(&mut *lock(&self.peer.subscriptions));
-        for subscription in subscriptions.into_values() {
-            core.directory.remove(&subscription);
+    fn admit(&mut self, core: &Core, worker: &mut Worker, shown: Shown, now: Mono) -> Option<Next> {
+        if !core.give_rights(&self.peer, shown) {
+            return Some(self.refuse(core, worker));
         }
-    }
-
-    fn admit(&mut self, core: &Core, worker: &mut Worker, admission: Admission, now: Mono) -> Option<Next> {
         if !(0..=1).contains(&self.connect.protocol) {
             return Some(self.close_with(core, worker, "invalid client protocol"));
         }
@@ -410,7 +412,6 @@ impl Connection {
         }
         self.phase = Phase::Ready;
         self.leave_crowd(core);
-        give_rights(&self.peer, admission);
         self.confirm(core, worker);
         self.next_ping = self.next_ping.min(now + FIRST_PING);
         None
@@ -429,12 +430,10 @@ impl Connection {
         if self.connect.pedantic && !is_valid_subject(publish.subject) {
             self.complain(core, worker, "Invalid Publish Subject");
         }
-        // Relaxed adds by the only writer: a plain store would do as well.
-        self.peer.in_msgs.fetch_add(1, Ordering::Relaxed);
-        self.peer.in_bytes.fetch_add(publish.body.len() as u64, Ordering::Relaxed);
+        self.peer.count_in(publish.body.len());
         worker.tally.in_msgs += 1;
         worker.tally.in_bytes += publish.body.len() as u64;
-        if lock(&self.peer.rights).as_mut().is_some_and(|rights| !rights.may_publish(publish.subject, now)) {
+        if !self.may_publish(publish.subject, now) {
             count(&core.counters.permission_violations, 1);
             self.complain(core, worker, &format!("Permissions Violation for Publish to {}", quoted(publish.subject)));
             return None;
@@ -447,9 +446,15 @@ impl Connection {
         None
     }
 
+    fn may_publish(&self, subject: &[u8], now: Mono) -> bool {
+        // Acquire pairs with the Release of whoever gave the rights. The lock is spared those who have all of them.
+        !self.peer.is_restricted.load(Ordering::Acquire)
+            || lock(&self.peer.standing).rights.as_mut().is_none_or(|rights| rights.may_publish(subject, now))
+    }
+
     fn subscribe(&mut self, core: &Core, worker: &mut Worker, subject: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
-        let rights = lock(&self.peer.rights).as_ref().map(|rights| rights.may_subscribe(subject, queue));
-        let hidden = match rights {
+        let standing = lock(&self.peer.standing);
+        let hidden = match standing.rights.as_ref().map(|rights| rights.may_subscribe(subject, queue)) {
             None => Vec::new(),
             Some(Subscribe::Allowed { hidden }) => hidden,
             Some(Subscribe::Denied) => {
@@ -461,7 +466,7 @@ impl Connection {
         };
         let subscription = {
             let mut subscriptions = lock(&self.peer.subscriptions);
-            let max = core.options.limits.max_subscriptions;
+            let max = worker.options.limits.max_subscriptions;
             if max > 0 && subscriptions.len() >= max {
                 drop(subscriptions);
                 return self.complain(core, worker, "maximum subscriptions exceeded");
@@ -479,6 +484,7 @@ impl Connection {
             subscription
         };
         core.directory.insert(&subscription);
+        drop(standing);
         self.confirm(core, worker);
     }
 
@@ -497,10 +503,17 @@ impl Connection {
     }
 }
 
-/// Notes who a client is and what it may do.
-fn give_rights(peer: &Peer, admission: Admission) {
-    lock(&peer.about).user = admission.user;
-    let rights = admission.permissions.map(Rights::new);
-    peer.notes_replies.store(rights.as_ref().is_some_and(Rights::notes_replies), Ordering::Relaxed);
-    *lock(&peer.rights) = rights;
+impl Core {
+    /// Notes who a client is and what it may do, by the options in force now. False if it is not let in, or no longer.
+    fn give_rights(&self, peer: &Peer, shown: Shown) -> bool {
+        let mut standing = lock(&peer.standing);
+        // Read under the lock: a later reload waits for it and finds this client, an earlier one is seen here.
+        let Some(admission) = admission(&self.in_force.view().auth, &shown) else { return false };
+        lock(&peer.about).user = admission.user;
+        let rights = admission.permissions.map(Rights::new);
+        peer.notes_replies.store(rights.as_ref().is_some_and(Rights::notes_replies), Ordering::Relaxed);
+        peer.is_restricted.store(rights.is_some(), Ordering::Release);
+        (standing.shown, standing.rights) = (Some(shown), rights);
+        true
+    }
 }

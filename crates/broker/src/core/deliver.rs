@@ -7,10 +7,9 @@ use crosstie_core::Mono;
 use crosstie_proto::nats::{client_op::Pub, write::push_decimal};
 
 use super::{
-    Core,
-    index::Matched,
+    Core, DELIVERY,
+    index::{Matched, Target},
     lock::lock,
-    outbox::Appended,
     peer::{Peer, Subscription},
     subscription::Claim,
     worker::Worker,
@@ -24,6 +23,8 @@ struct Delivery<'a> {
     publish: &'a Pub<'a>,
     from: &'a Arc<Peer>,
     shared: Option<Bytes>,
+    /// The end of the frame from the size on, if that is the same for all and lies in one piece.
+    ready: Option<&'a [u8]>,
     now: Mono,
 }
 
@@ -34,13 +35,17 @@ impl Core {
         if matched.plain.is_empty() && matched.groups.is_empty() {
             return 0;
         }
-        worker.prepare(publish);
         let many = publish.body.len() >= SHARE_FROM && receivers(&matched) > 1;
         let shared = many.then(|| Bytes::copy_from_slice(publish.body));
-        let delivery = Delivery { publish, from, shared, now };
+        let is_plain = publish.reply.is_none() && publish.header_len.is_none() && shared.is_none();
+        let ready = publish.sized.filter(|_| is_plain);
+        if ready.is_none() {
+            worker.write_tail(publish, publish.header_len, publish.body.len());
+        }
+        let delivery = Delivery { publish, from, shared, ready, now };
         let mut delivered = 0;
-        for subscription in &matched.plain {
-            delivered += usize::from(self.hand(worker, subscription, &delivery));
+        for target in &matched.plain {
+            delivered += usize::from(self.hand(worker, target, &delivery));
         }
         for group in &matched.groups {
             delivered += usize::from(self.hand_to_one(worker, group, &delivery));
@@ -49,7 +54,7 @@ impl Core {
     }
 
     /// Gives it to exactly one member: from a random one on, the first who takes it.
-    fn hand_to_one(&self, worker: &mut Worker, group: &[Arc<Subscription>], delivery: &Delivery<'_>) -> bool {
+    fn hand_to_one(&self, worker: &mut Worker, group: &[Target], delivery: &Delivery<'_>) -> bool {
         let members = group.len();
         let start = if members > 1 { worker.random.below(members as u64) as usize } else { 0 };
         (0..members).any(|i| {
@@ -58,15 +63,19 @@ impl Core {
         })
     }
 
-    /// Appends it to a subscription's outbox, if that takes it.
+    /// Puts it on the stage of a subscription's client, if that takes it.
     #[inline]
-    fn hand(&self, worker: &mut Worker, subscription: &Arc<Subscription>, delivery: &Delivery<'_>) -> bool {
+    fn hand(&self, worker: &mut Worker, target: &Target, delivery: &Delivery<'_>) -> bool {
+        let subscription = &target.subscription;
         let peer = &subscription.peer;
         let publish = delivery.publish;
+        if peer.is_closed.load(Ordering::Relaxed) {
+            return false;
+        }
         if Arc::ptr_eq(peer, delivery.from) && !peer.echo.load(Ordering::Relaxed) {
             return false;
         }
-        if !subscription.hidden.is_empty() && subscription.hides(publish.subject) {
+        if subscription.hides(publish.subject) {
             return false;
         }
         match subscription.claim() {
@@ -75,42 +84,35 @@ impl Core {
             Claim::Refused => return false,
         }
         if let (Some(reply), true) = (publish.reply, peer.notes_replies.load(Ordering::Relaxed))
-            && let Some(rights) = lock(&peer.rights).as_mut()
+            && let Some(rights) = lock(&peer.standing).rights.as_mut()
         {
             rights.note_reply(reply, delivery.now);
         }
-        let strip = publish.header_len.filter(|_| !peer.takes_headers.load(Ordering::Relaxed));
-        let body = &publish.body[strip.unwrap_or(0)..];
-        let limit = self.options.limits.max_pending;
-        let size = worker.head.len() + subscription.sid.len() + worker.tail.len() + body.len() + 8;
-        let mut outbox = lock(&peer.outbox);
-        let (head, tail) = (&worker.head, &worker.tail);
-        let appended = outbox.append(limit, &mut worker.spares, size, |out| {
-            if strip.is_some() {
-                push_plain_head(out, publish, &subscription.sid, body.len());
-            } else {
-                out.extend_from_slice(head);
-                out.extend_from_slice(&subscription.sid);
-                out.extend_from_slice(tail);
-            }
-            if delivery.shared.is_none() {
-                out.extend_from_slice(body);
-                out.extend_from_slice(b"\r\n");
-            }
-        });
-        if matches!(appended, Appended::Flush | Appended::Queued) {
-            if let Some(shared) = &delivery.shared {
-                outbox.append_shared(&shared.slice(strip.unwrap_or(0)..));
-                outbox.append_ending();
-            }
-            outbox.count(body.len());
+        let strip = publish.header_len.filter(|_| !peer.takes_headers.load(Ordering::Relaxed)).unwrap_or(0);
+        let payload = publish.body.len() - strip;
+        if worker.stages.waiting(target.stage) + payload > worker.options.limits.max_pending {
+            self.make_room(worker, target.stage, delivery.now);
         }
-        drop(outbox);
+        let size = match delivery.ready {
+            Some(ready) if !target.head.is_empty() => {
+                let load = worker.stages.fill(target.stage, &mut worker.spares);
+                load.add(&[&target.head, ready], None, payload)
+            }
+            _ => worker.add_in_parts(target, delivery, strip),
+        };
         worker.unflushed += size;
+        worker.spent += size + DELIVERY;
         worker.tally.out_msgs += 1;
-        worker.tally.out_bytes += body.len() as u64;
-        self.appended(worker, peer, appended);
-        !matches!(appended, Appended::Closed)
+        worker.tally.out_bytes += payload as u64;
+        true
+    }
+
+    /// Writes what waits on a stage, which is as much as its client may have waiting at all.
+    #[cold]
+    fn make_room(&self, worker: &mut Worker, stage: u32, now: Mono) {
+        if let Some(peer) = self.unload_one(worker, stage) {
+            peer.flush(&mut worker.spares, false, now, &self.counters.pending_bytes);
+        }
     }
 
     /// Ends a subscription that has just had its last message; its id is free from now on.
@@ -122,9 +124,13 @@ impl Core {
     /// Tells a requester that nobody listens, where it waits for the answer.
     pub(super) fn answer_no_responders(&self, worker: &mut Worker, peer: &Arc<Peer>, subject: &[u8], reply: &[u8]) {
         let matched = worker.lookup(&self.directory, reply);
-        let own = matched.plain.iter().find(|subscription| Arc::ptr_eq(&subscription.peer, peer));
+        let own = matched.plain.iter().find(|target| Arc::ptr_eq(&target.subscription.peer, peer));
         // It does not count towards the subscription's maximum.
-        let Some(subscription) = own.filter(|subscription| !subscription.has_ended()) else { return };
+        let Some(subscription) =
+            own.map(|target| &target.subscription).filter(|subscription| !subscription.has_ended())
+        else {
+            return;
+        };
         let headers = [b"NATS/1.0 503\r\nNats-Subject: ", subject, b"\r\n\r\n"].concat();
         let mut frame = [b"HMSG ", reply, b" ", &subscription.sid, b" "].concat();
         push_decimal(&mut frame, headers.len());
@@ -137,40 +143,53 @@ impl Core {
     }
 }
 
-fn receivers(matched: &Matched) -> usize {
-    matched.plain.len() + matched.groups.len()
-}
-
 impl Worker {
-    /// Writes the parts of the frame around the subscription's id.
-    #[inline]
-    fn prepare(&mut self, publish: &Pub<'_>) {
-        self.head.clear();
-        self.head.extend_from_slice(if publish.header_len.is_some() { b"HMSG " } else { b"MSG " });
-        self.head.extend_from_slice(publish.subject);
-        self.head.push(b' ');
+    /// Puts a frame on a stage for which not all is ready; says how many bytes that were. `strip` bytes of headers are left out.
+    fn add_in_parts(&mut self, target: &Target, delivery: &Delivery<'_>, strip: usize) -> usize {
+        let publish = delivery.publish;
+        if target.head.is_empty() {
+            self.head.clear();
+            for part in [b"MSG ", publish.subject, b" ", &target.subscription.sid, b" "] {
+                self.head.extend_from_slice(part);
+            }
+        }
+        if strip > 0 {
+            self.write_tail(publish, None, publish.body.len() - strip);
+        }
+        let shared = delivery.shared.as_ref().map(|shared| shared.slice(strip..));
+        let head = if target.head.is_empty() { &self.head } else { &*target.head };
+        let body = if shared.is_some() { b"" } else { &publish.ended[strip..] };
+        let load = self.stages.fill(target.stage, &mut self.spares);
+        let size = match delivery.ready {
+            Some(ready) => load.add(&[head, ready], None, publish.body.len()),
+            None => {
+                let verb = if publish.header_len.is_some() && strip == 0 { &b"H"[..] } else { b"" };
+                load.add(&[verb, head, &self.tail, body], shared, publish.body.len() - strip)
+            }
+        };
+        if strip > 0 {
+            // The next receiver may take headers.
+            self.write_tail(publish, publish.header_len, publish.body.len());
+        }
+        size
+    }
+
+    /// Writes what stands between the subscription's id and the body.
+    fn write_tail(&mut self, publish: &Pub<'_>, header_len: Option<usize>, len: usize) {
         self.tail.clear();
-        self.tail.push(b' ');
         if let Some(reply) = publish.reply {
             self.tail.extend_from_slice(reply);
             self.tail.push(b' ');
         }
-        if let Some(header_len) = publish.header_len {
+        if let Some(header_len) = header_len {
             push_decimal(&mut self.tail, header_len);
             self.tail.push(b' ');
         }
-        push_decimal(&mut self.tail, publish.body.len());
+        push_decimal(&mut self.tail, len);
         self.tail.extend_from_slice(b"\r\n");
     }
 }
 
-/// The frame head for a client that takes no headers.
-fn push_plain_head(out: &mut Vec<u8>, publish: &Pub<'_>, sid: &[u8], len: usize) {
-    out.extend_from_slice(b"MSG ");
-    for word in [Some(publish.subject), Some(sid), publish.reply].into_iter().flatten() {
-        out.extend_from_slice(word);
-        out.push(b' ');
-    }
-    push_decimal(out, len);
-    out.extend_from_slice(b"\r\n");
+fn receivers(matched: &Matched) -> usize {
+    matched.plain.len() + matched.groups.len()
 }

@@ -19,17 +19,20 @@ mod connection;
 mod counters;
 mod deliver;
 mod directory;
+mod in_force;
 mod index;
 mod lock;
 mod outbox;
 mod peer;
 mod permissions;
 mod quote;
+mod reload;
+mod stage;
 mod subscription;
 mod worker;
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -38,18 +41,20 @@ use std::{
     time::Duration,
 };
 
-use crosstie_core::{Mono, Wall};
-use crosstie_proto::nats::{Info, client_op::ClientLimits};
+use crosstie_core::{Mono, Randomness, Wall};
+use crosstie_proto::nats::Info;
 
 pub use self::{
     auth::PasswordCheck,
     connection::{Connection, Next, PAUSE},
     peer::{Link, Peer},
+    reload::Reloaded,
     worker::Worker,
 };
 use self::{
     counters::{Counters, count},
     directory::Directory,
+    in_force::InForce,
     lock::lock,
     outbox::Appended,
     peer::Subscription,
@@ -66,15 +71,22 @@ pub const NATS_VERSION: &str = "2.9.25";
 /// fan-out can pile up.
 const MAX_UNFLUSHED: usize = 4 * 1024 * 1024;
 
+/// What one client's input may earn others before those who wait get their turn: a byte counts one, a delivery [`DELIVERY`] more.
+/// This much takes about two milliseconds.
+const MAX_TURN: usize = 8 * 1024 * 1024;
+/// What a delivery costs besides its bytes, as so many bytes.
+const DELIVERY: usize = 64;
+
 /// What all connections share.
 pub struct Core {
-    options: Options,
+    in_force: InForce,
+    /// What does not change of `INFO`.
     info: Info,
     started: Mono,
     started_wall: Wall,
-    limits: ClientLimits,
     directory: Directory,
-    peers: Mutex<HashMap<u64, Arc<Peer>, foldhash::fast::RandomState>>,
+    /// By number, so that whatever is done to all of them is done in an order that a seed replays.
+    peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
     next_id: AtomicU64,
     unauthenticated: AtomicUsize,
     lame_duck: AtomicBool,
@@ -93,18 +105,13 @@ impl Core {
             host,
             port,
             headers: true,
-            auth_required: options.auth.is_required(),
-            max_payload: options.limits.max_payload,
             ..Info::default()
         };
-        let limits =
-            ClientLimits { max_control_line: options.limits.max_control_line, max_payload: options.limits.max_payload };
         Self {
-            options,
+            in_force: InForce::new(options),
             info,
             started: now,
             started_wall: wall,
-            limits,
             directory: Directory::new(),
             peers: Mutex::default(),
             next_id: AtomicU64::new(1),
@@ -112,6 +119,11 @@ impl Core {
             lame_duck: AtomicBool::new(false),
             counters: Counters::default(),
         }
+    }
+
+    /// A worker for one reactor, which chooses queue-group members by `random`.
+    pub fn worker(&self, random: Box<dyn Randomness>) -> Worker {
+        Worker::new(self.in_force.view(), random)
     }
 
     /// Takes in a connection and greets it. Write to it by [`Core::flush`] afterwards.
@@ -125,22 +137,23 @@ impl Core {
         now: Mono,
         wall: Wall,
     ) -> Connection {
+        worker.heed(&self.in_force);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let peer = Arc::new(Peer::new(id, link, address, now, wall));
-        let mut connection = Connection::new(Arc::clone(&peer), self, now);
         let full = {
             let mut peers = lock(&self.peers);
-            let full = peers.len() >= self.options.limits.max_connections;
+            let full = peers.len() >= worker.options.limits.max_connections;
             if !full {
                 peers.insert(id, Arc::clone(&peer));
             }
             full
         };
+        let mut connection = Connection::new(Arc::clone(&peer), self, worker, now);
         let crowd = connection.is_unauthenticated()
-            && self.unauthenticated.fetch_add(1, Ordering::Relaxed) >= self.options.limits.max_unauthenticated;
+            && self.unauthenticated.fetch_add(1, Ordering::Relaxed) >= worker.options.limits.max_unauthenticated;
         count(&self.counters.total_connections, 1);
-        let info =
-            Info { client_id: Some(id), client_ip: address.map(|address| address.ip().to_string()), ..self.info_now() };
+        let client_ip = address.map(|address| address.ip().to_string());
+        let info = Info { client_id: Some(id), client_ip, ..self.info_now(&worker.options) };
         self.append(worker, &peer, format!("INFO {} \r\n", info.to_json()).as_bytes());
         if full || crowd {
             count(&self.counters.refused_connections, 1);
@@ -149,18 +162,30 @@ impl Core {
         connection
     }
 
-    fn info_now(&self) -> Info {
-        Info { ldm: self.lame_duck.load(Ordering::Relaxed), ..self.info.clone() }
+    fn info_now(&self, options: &Options) -> Info {
+        Info {
+            auth_required: options.auth.is_required(),
+            max_payload: options.limits.max_payload,
+            ldm: self.lame_duck.load(Ordering::Relaxed),
+            ..self.info.clone()
+        }
+    }
+
+    /// Tells every client that understands it what `INFO` says now.
+    fn tell_info(&self, worker: &mut Worker) {
+        let line = format!("INFO {} \r\n", self.info_now(&worker.options).to_json());
+        for peer in self.peers() {
+            if peer.takes_info.load(Ordering::Relaxed) {
+                self.append(worker, &peer, line.as_bytes());
+            }
+        }
     }
 
     /// Forgets a connection whose transport has ended.
     pub fn close(&self, connection: Connection, worker: &mut Worker) {
         let peer = connection.into_peer(self);
-        let subscriptions = std::mem::take(&mut *lock(&peer.subscriptions));
-        for subscription in subscriptions.into_values() {
-            self.directory.remove(&subscription);
-        }
-        lock(&peer.outbox).close();
+        self.forget_subscriptions(&peer);
+        peer.close();
         peer.report(&self.counters.pending_bytes);
         peer.link.shutdown();
         lock(&self.peers).remove(&peer.id);
@@ -171,15 +196,17 @@ impl Core {
     /// Writes what waits for everybody this worker has appended to. True if one of them is far behind: the driver does well
     /// to let the writer rest for [`PAUSE`].
     pub fn flush(&self, worker: &mut Worker, now: Mono) -> bool {
+        worker.heed(&self.in_force);
         let mut crowded = false;
         worker.unflushed = 0;
+        self.unload(worker);
         let mut touched = std::mem::take(&mut worker.touched);
         for peer in touched.drain(..) {
             peer.flush(&mut worker.spares, false, now, &self.counters.pending_bytes);
-            crowded |= self.is_crowded(&peer, now);
+            crowded |= is_crowded(&worker.options, &peer, now);
         }
         worker.touched = touched;
-        self.relieve();
+        self.relieve(&worker.options);
         crowded
     }
 
@@ -201,30 +228,32 @@ impl Core {
 
     /// Enters lame duck mode: clients that understand it are told to look for another server.
     pub fn lame_duck(&self, worker: &mut Worker) {
+        worker.heed(&self.in_force);
         self.lame_duck.store(true, Ordering::Relaxed);
-        let line = format!("INFO {} \r\n", self.info_now().to_json());
-        for peer in self.peers() {
-            if peer.takes_info.load(Ordering::Relaxed) {
-                self.append(worker, &peer, line.as_bytes());
-            }
+        self.tell_info(worker);
+    }
+
+    fn forget_subscriptions(&self, peer: &Peer) {
+        for subscription in peer.take_subscriptions() {
+            self.directory.remove(&subscription);
         }
     }
 
-    /// Every connection there is now.
+    /// Every connection there is now, by number.
     pub fn peers(&self) -> Vec<Arc<Peer>> {
         lock(&self.peers).values().cloned().collect()
     }
 
     /// Ends a connection from any thread; its reactor sees its transport end.
     pub fn disconnect(&self, peer: &Peer) {
-        lock(&peer.outbox).close();
+        peer.close();
         peer.report(&self.counters.pending_bytes);
         peer.link.shutdown();
     }
 
-    /// The options it was started with.
-    pub const fn options(&self) -> &Options {
-        &self.options
+    /// The options in force.
+    pub fn options(&self) -> Arc<Options> {
+        Arc::clone(self.in_force.view().options())
     }
 
     /// The unique id of this run.
@@ -234,10 +263,29 @@ impl Core {
 
     /// Appends protocol text for `peer`.
     fn append(&self, worker: &mut Worker, peer: &Arc<Peer>, text: &[u8]) {
-        let limit = self.options.limits.max_pending;
-        let appended =
-            lock(&peer.outbox).append(limit, &mut worker.spares, text.len(), |out| out.extend_from_slice(text));
+        // What was delivered before is written before it, to whomever: a PONG says that it has been.
+        self.unload(worker);
+        let limit = worker.options.limits.max_pending;
+        let appended = lock(&peer.outbox).append(limit, &mut worker.spares, text);
         self.appended(worker, peer, appended);
+    }
+
+    /// Moves what was delivered to the outboxes.
+    fn unload(&self, worker: &mut Worker) {
+        let mut filled = worker.stages.take_filled();
+        for stage in filled.drain(..) {
+            self.unload_one(worker, stage);
+        }
+        worker.stages.reuse(filled);
+    }
+
+    /// Moves what is on one stage, and says whose it is.
+    fn unload_one(&self, worker: &mut Worker, stage: u32) -> Option<Arc<Peer>> {
+        let (peer, load) = worker.stages.empty(stage)?;
+        let limit = worker.options.limits.max_pending;
+        let appended = lock(&peer.outbox).accept(limit, &mut worker.spares, load);
+        self.appended(worker, &peer, appended);
+        Some(peer)
     }
 
     /// Sees to what an append asks for.
@@ -251,29 +299,16 @@ impl Core {
 
     /// Ends a client that does not keep up, and counts what is lost with it.
     fn cut_off(&self, peer: &Peer) {
-        let mut outbox = lock(&peer.outbox);
-        let lost = outbox.queued_msgs();
-        if !outbox.close() {
-            return;
-        }
-        drop(outbox);
+        let Some(lost) = peer.close() else { return };
         count(&self.counters.slow_consumers, 1);
         count(&self.counters.slow_consumer_msgs, lost);
         peer.report(&self.counters.pending_bytes);
         peer.link.shutdown();
     }
 
-    /// True if a client is far behind but taking what it gets: whoever writes to it does well to pause.
-    fn is_crowded(&self, peer: &Peer, now: Mono) -> bool {
-        const STILL_TAKING: Duration = Duration::from_millis(100);
-        let outbox = lock(&peer.outbox);
-        outbox.held() > self.options.limits.max_pending / 4
-            && outbox.stuck_since().is_some_and(|since| now.since(since) < STILL_TAKING)
-    }
-
     /// Cuts off the client with the most waiting if all together have too much.
-    fn relieve(&self) {
-        while self.counters.pending_bytes.load(Ordering::Relaxed) > self.options.limits.max_pending_total as u64 {
+    fn relieve(&self, options: &Options) {
+        while self.counters.pending_bytes.load(Ordering::Relaxed) > options.limits.max_pending_total as u64 {
             let peers = self.peers();
             let Some(largest) = peers.iter().max_by_key(|peer| peer.reported.load(Ordering::Relaxed)) else {
                 return;
@@ -319,10 +354,16 @@ impl Core {
 
     /// Every connection at `now`, by number.
     pub fn connections(&self, with_subscriptions: bool, now: Mono, wall: Wall) -> Vec<ConnectionSnapshot> {
-        let mut peers = self.peers();
-        peers.sort_by_key(|peer| peer.id);
-        peers.iter().map(|peer| connection_snapshot(peer, with_subscriptions, now, wall)).collect()
+        self.peers().iter().map(|peer| connection_snapshot(peer, with_subscriptions, now, wall)).collect()
     }
+}
+
+/// True if a client is far behind but taking what it gets: whoever writes to it does well to pause.
+fn is_crowded(options: &Options, peer: &Peer, now: Mono) -> bool {
+    const STILL_TAKING: Duration = Duration::from_millis(100);
+    let outbox = lock(&peer.outbox);
+    outbox.held() > options.limits.max_pending / 4
+        && outbox.stuck_since().is_some_and(|since| now.since(since) < STILL_TAKING)
 }
 
 fn connection_snapshot(peer: &Peer, with_subscriptions: bool, now: Mono, wall: Wall) -> ConnectionSnapshot {

@@ -95,6 +95,14 @@ impl Batch {
         (total, Ok(()))
     }
 
+    /// Puts `other`, nothing of which is written, behind what is there; gives back what was its buffer.
+    fn append(&mut self, mut other: Self) -> Self {
+        let start = self.copied.len();
+        self.copied.extend_from_slice(&other.copied);
+        self.shared.extend(other.shared.drain(..).map(|(cut, payload)| (start + cut, payload)));
+        other
+    }
+
     fn recycle(mut self) -> Option<Vec<u8>> {
         self.copied.clear();
         (self.copied.capacity() <= MAX_SPARE && self.copied.capacity() > 0).then_some(self.copied)
@@ -116,6 +124,45 @@ impl Spares {
 
     fn take(&mut self) -> Vec<u8> {
         self.0.pop().unwrap_or_default()
+    }
+}
+
+/// Frames that one reactor has for one client, in order.
+#[derive(Default)]
+pub(super) struct Load {
+    batch: Batch,
+    pub(super) size: usize,
+    /// Messages among the frames, and their payload bytes.
+    msgs: u64,
+    bytes: u64,
+}
+
+impl Load {
+    /// Takes a buffer for the frames to come.
+    pub(super) fn begin(&mut self, spares: &mut Spares) {
+        if self.batch.copied.capacity() == 0 {
+            self.batch.copied = spares.take();
+        }
+    }
+
+    /// Adds one message, and says how many bytes its frame has: those of `parts`, then, if there is one, `shared` and CRLF.
+    #[inline]
+    pub(super) fn add<const N: usize>(&mut self, parts: &[&[u8]; N], shared: Option<Bytes>, payload: usize) -> usize {
+        let copied = &mut self.batch.copied;
+        let before = copied.len();
+        for part in parts {
+            copied.extend_from_slice(part);
+        }
+        let mut size = copied.len() - before;
+        if let Some(shared) = shared {
+            size += shared.len() + 2;
+            self.batch.shared.push((copied.len(), shared));
+            copied.extend_from_slice(b"\r\n");
+        }
+        self.size += size;
+        self.msgs += 1;
+        self.bytes += payload as u64;
+        size
     }
 }
 
@@ -166,40 +213,48 @@ pub(super) enum Flushed {
 }
 
 impl Outbox {
-    /// Appends one frame: what `write` puts behind the bytes, then `payload` shared, then CRLF if there is a payload.
-    pub(super) fn append(
-        &mut self,
-        limit: usize,
-        spares: &mut Spares,
-        size: usize,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) -> Appended {
+    /// Appends protocol text.
+    pub(super) fn append(&mut self, limit: usize, spares: &mut Spares, text: &[u8]) -> Appended {
         if self.closed {
             return Appended::Closed;
         }
-        if self.held + size > limit {
+        if self.held + text.len() > limit {
             return Appended::Overflow;
         }
         let buffer = &mut self.pending.copied;
         if buffer.capacity() == 0 {
             *buffer = spares.take();
         }
-        let before = buffer.len();
-        write(buffer);
-        self.held += buffer.len() - before;
+        buffer.extend_from_slice(text);
+        self.held += text.len();
         self.mark()
     }
 
-    /// Puts a shared payload behind the frame head that was appended last.
-    pub(super) fn append_shared(&mut self, payload: &Bytes) {
-        self.held += payload.len();
-        self.pending.shared.push((self.pending.copied.len(), payload.clone()));
-    }
-
-    /// Puts the CRLF behind a shared payload.
-    pub(super) fn append_ending(&mut self) {
-        self.held += 2;
-        self.pending.copied.extend_from_slice(b"\r\n");
+    /// Appends messages: all of them, or none.
+    pub(super) fn accept(&mut self, limit: usize, spares: &mut Spares, load: Load) -> Appended {
+        let appended = if self.closed {
+            Appended::Closed
+        } else if self.held + load.size > limit {
+            // Nobody will send them, but they are among what is lost.
+            self.queued_msgs += load.msgs;
+            Appended::Overflow
+        } else {
+            self.held += load.size;
+            self.msgs += load.msgs;
+            self.bytes += load.bytes;
+            if self.blocked {
+                self.queued_msgs += load.msgs;
+            }
+            self.mark()
+        };
+        if matches!(appended, Appended::Closed | Appended::Overflow) {
+            spares.give(load.batch);
+        } else if self.pending.is_empty() {
+            spares.give(std::mem::replace(&mut self.pending, load.batch));
+        } else {
+            spares.give(self.pending.append(load.batch));
+        }
+        appended
     }
 
     fn mark(&mut self) -> Appended {
@@ -208,15 +263,6 @@ impl Outbox {
         }
         self.dirty = true;
         Appended::Flush
-    }
-
-    /// Counts a message of `bytes` bytes as sent.
-    pub(super) fn count(&mut self, bytes: usize) {
-        self.msgs += 1;
-        self.bytes += bytes as u64;
-        if self.blocked {
-            self.queued_msgs += 1;
-        }
     }
 
     pub(super) const fn held(&self) -> usize {
@@ -341,11 +387,18 @@ mod tests {
 
     fn filled() -> Outbox {
         let (mut outbox, mut spares) = (Outbox::default(), Spares::default());
-        for (head, payload) in [("a", "SHARED"), ("bc", "other"), ("", "x")] {
-            outbox.append(1000, &mut spares, head.len(), |out| out.extend_from_slice(head.as_bytes()));
-            outbox.append_shared(&Bytes::copy_from_slice(payload.as_bytes()));
-        }
-        outbox.append(1000, &mut spares, 3, |out| out.extend_from_slice(b"end"));
+        let shared = |text: &'static str| Some(Bytes::from_static(text.as_bytes()));
+        let mut first = Load::default();
+        first.begin(&mut spares);
+        first.add(&[b"a"], shared("SHARED"), 6);
+        first.add(&[b"b", b"c"], shared("other"), 5);
+        let mut second = Load::default();
+        second.add(&[b"d"], None, 1);
+        second.add(&[], shared("x"), 1);
+        outbox.append(1000, &mut spares, b"begin");
+        outbox.accept(1000, &mut spares, first);
+        outbox.accept(1000, &mut spares, second);
+        outbox.append(1000, &mut spares, b"end");
         outbox
     }
 
@@ -360,7 +413,7 @@ mod tests {
                 *transport.room.lock().unwrap() = step;
                 writable = true;
             }
-            assert_eq!(*transport.got.lock().unwrap(), b"aSHAREDbcotherxend", "step {step}");
+            assert_eq!(*transport.got.lock().unwrap(), b"beginaSHARED\r\nbcother\r\ndx\r\nend", "step {step}");
             assert_eq!(outbox.lock().unwrap().held(), 0);
         }
     }
@@ -368,10 +421,25 @@ mod tests {
     #[test]
     fn a_frame_beyond_the_limit_is_refused_whole() {
         let (mut outbox, mut spares) = (Outbox::default(), Spares::default());
-        assert_eq!(outbox.append(4, &mut spares, 4, |out| out.extend_from_slice(b"full")), Appended::Flush);
-        assert_eq!(outbox.append(4, &mut spares, 1, |out| out.push(b'x')), Appended::Overflow);
+        assert_eq!(outbox.append(4, &mut spares, b"full"), Appended::Flush);
+        assert_eq!(outbox.append(4, &mut spares, b"x"), Appended::Overflow);
         assert_eq!(outbox.held(), 4);
         outbox.close();
-        assert_eq!(outbox.append(4, &mut spares, 1, |out| out.push(b'x')), Appended::Closed);
+        assert_eq!(outbox.append(4, &mut spares, b"x"), Appended::Closed);
+    }
+
+    #[test]
+    fn a_load_beyond_the_limit_is_refused_whole_and_counted() {
+        let load = || {
+            let mut load = Load::default();
+            assert_eq!(load.add(&[b"ab"], None, 1) + load.add(&[b"c"], None, 1), 3);
+            load
+        };
+        let (mut outbox, mut spares) = (Outbox::default(), Spares::default());
+        assert_eq!(outbox.accept(5, &mut spares, load()), Appended::Flush);
+        assert_eq!(outbox.accept(5, &mut spares, load()), Appended::Overflow);
+        assert_eq!((outbox.held(), outbox.msgs, outbox.bytes, outbox.queued_msgs()), (3, 2, 2, 2));
+        assert_eq!(outbox.accept(6, &mut spares, load()), Appended::Queued);
+        assert_eq!((outbox.held(), outbox.msgs), (6, 4));
     }
 }

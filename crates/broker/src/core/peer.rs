@@ -12,6 +12,7 @@ use std::{
 use crosstie_core::{ByteTransport, Mono, Wall};
 
 use super::{
+    auth::Shown,
     lock::lock,
     outbox::{Flushed, Outbox, Spares, flush},
     permissions::Rights,
@@ -35,6 +36,16 @@ pub(super) struct About {
     pub(super) last_activity: Mono,
 }
 
+/// What let a client in, and what it may do since. Whoever gives rights, or makes a subscription by them, holds its lock all the
+/// while: a reload then finds either neither or both.
+#[derive(Default)]
+pub(super) struct Standing {
+    /// `None` until it is let in.
+    pub(super) shown: Option<Shown>,
+    /// Present if it has fewer than all rights.
+    pub(super) rights: Option<Rights>,
+}
+
 /// A subscription of a peer.
 pub(super) type Subscription = subscription::Subscription<Peer>;
 
@@ -50,15 +61,18 @@ pub struct Peer {
     pub(super) link: Arc<dyn Link>,
     pub(super) outbox: Mutex<Outbox>,
     pub(super) subscriptions: Mutex<Subscriptions>,
-    /// Present if it has fewer than all rights.
-    pub(super) rights: Mutex<Option<Rights>>,
+    pub(super) standing: Mutex<Standing>,
     pub(super) about: Mutex<About>,
     /// Takes headers; else they are cut off before it gets a message.
     pub(super) takes_headers: AtomicBool,
+    /// Takes nothing more, so that a message for one of a queue group goes to another.
+    pub(super) is_closed: AtomicBool,
     /// Gets its own messages, too.
     pub(super) echo: AtomicBool,
     /// The reply subjects of what it receives have to be noted.
     pub(super) notes_replies: AtomicBool,
+    /// Has fewer than all rights: they have to be looked at.
+    pub(super) is_restricted: AtomicBool,
     /// Knows what to do with a second `INFO`.
     pub(super) takes_info: AtomicBool,
     pub(super) in_msgs: AtomicU64,
@@ -77,11 +91,13 @@ impl Peer {
             link,
             outbox: Mutex::default(),
             subscriptions: Mutex::default(),
-            rights: Mutex::default(),
+            standing: Mutex::default(),
             about: Mutex::new(About { last_activity: now, ..About::default() }),
             takes_headers: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             echo: AtomicBool::new(true),
             notes_replies: AtomicBool::new(false),
+            is_restricted: AtomicBool::new(false),
             takes_info: AtomicBool::new(false),
             in_msgs: AtomicU64::new(0),
             in_bytes: AtomicU64::new(0),
@@ -94,18 +110,44 @@ impl Peer {
         self.id
     }
 
+    /// Takes all its subscriptions, by id: the order in which they leave the index decides what the index looks like afterwards, and a map's
+    /// own order would differ from run to run.
+    pub(super) fn take_subscriptions(&self) -> Vec<Arc<Subscription>> {
+        let mut taken: Vec<_> = std::mem::take(&mut *lock(&self.subscriptions)).into_values().collect();
+        taken.sort_unstable_by(|one, other| one.sid.cmp(&other.sid));
+        taken
+    }
+
     /// Writes what waits. `total` is the sum over all clients, kept true within one flush of each.
     pub(super) fn flush(&self, spares: &mut Spares, writable: bool, now: Mono, total: &AtomicU64) -> Flushed {
         let flushed = flush(&self.outbox, &*self.link, spares, writable, now);
         match flushed {
             Flushed::Blocked => self.link.watch_writable(),
-            Flushed::Failed => self.link.shutdown(),
+            Flushed::Failed => {
+                self.close();
+                self.link.shutdown();
+            }
             Flushed::Done => {}
         }
         if flushed != Flushed::Done || self.reported.load(Ordering::Relaxed) != 0 {
             self.report(total);
         }
         flushed
+    }
+
+    /// Takes nothing more and forgets what waits. How many messages that were, if it was open.
+    pub(super) fn close(&self) -> Option<u64> {
+        self.is_closed.store(true, Ordering::Relaxed);
+        let mut outbox = lock(&self.outbox);
+        let lost = outbox.queued_msgs();
+        outbox.close().then_some(lost)
+    }
+
+    /// Counts a message it has published. Only its own reactor does, so nothing is lost between reading and writing.
+    pub(super) fn count_in(&self, bytes: usize) {
+        let add = |counter: &AtomicU64, by| counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
+        add(&self.in_msgs, 1);
+        add(&self.in_bytes, bytes as u64);
     }
 
     // Relaxed is enough: the sum is a bound on memory, not a signal.

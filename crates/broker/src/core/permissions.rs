@@ -37,6 +37,20 @@ impl Rights {
         Self { rules, checked: HashMap::default(), replies: HashMap::default() }
     }
 
+    /// What the rights come from.
+    pub(super) const fn rules(&self) -> &Permissions {
+        &self.rules
+    }
+
+    /// Other rules from now on. Answers that were earned may still be given, unless answering has changed.
+    pub(super) fn change(&mut self, rules: Permissions) {
+        if rules.responses != self.rules.responses {
+            self.replies.clear();
+        }
+        self.checked.clear();
+        self.rules = rules;
+    }
+
     /// True if the client may publish to `subject` at `now`. Counts the use of a reply subject.
     pub(super) fn may_publish(&mut self, subject: &[u8], now: Mono) -> bool {
         let by_rule = match self.checked.get(subject) {

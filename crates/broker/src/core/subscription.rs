@@ -1,11 +1,13 @@
 //! One client's wish to receive a subject.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use crosstie_core::{SubjectPattern, matches};
+
+use super::lock::lock;
 
 /// What was subscribed, by which `P`, and how far it has got. Shared by the index, the match caches and its client.
 pub(super) struct Subscription<P> {
@@ -13,8 +15,9 @@ pub(super) struct Subscription<P> {
     pub(super) subject: Box<[u8]>,
     pub(super) queue: Option<Box<[u8]>>,
     pub(super) sid: Box<[u8]>,
-    /// Subjects inside the pattern that its client may not see.
-    pub(super) hidden: Vec<SubjectPattern>,
+    /// Subjects inside the pattern that its client may not see. A reload may change them.
+    hidden: Mutex<Vec<SubjectPattern>>,
+    hides_some: AtomicBool,
     /// Its place in the index's list.
     pub(super) slot: AtomicUsize,
     delivered: AtomicU64,
@@ -47,7 +50,8 @@ impl<P> Subscription<P> {
             subject: subject.into(),
             queue: queue.map(Into::into),
             sid: sid.into(),
-            hidden,
+            hides_some: AtomicBool::new(!hidden.is_empty()),
+            hidden: Mutex::new(hidden),
             slot: AtomicUsize::new(0),
             delivered: AtomicU64::new(0),
             max: AtomicU64::new(0),
@@ -57,7 +61,16 @@ impl<P> Subscription<P> {
 
     /// True if its client may not see `subject`, although the pattern matches.
     pub(super) fn hides(&self, subject: &[u8]) -> bool {
-        self.hidden.iter().any(|pattern| matches(pattern.as_bytes(), subject))
+        // Relaxed is enough: the lock orders the patterns, and a change is seen soon.
+        self.hides_some.load(Ordering::Relaxed)
+            && lock(&self.hidden).iter().any(|pattern| matches(pattern.as_bytes(), subject))
+    }
+
+    /// From now on its client may not see `hidden`, and nothing else is hidden.
+    pub(super) fn hide(&self, hidden: Vec<SubjectPattern>) {
+        let mut patterns = lock(&self.hidden);
+        self.hides_some.store(!hidden.is_empty(), Ordering::Relaxed);
+        *patterns = hidden;
     }
 
     /// Counts one delivery, unless the subscription has ended.

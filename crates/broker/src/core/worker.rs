@@ -4,7 +4,15 @@ use std::{collections::HashMap, sync::Arc};
 
 use crosstie_core::Randomness;
 
-use super::{counters::Tally, directory::Directory, index::Matched, outbox::Spares, peer::Peer};
+use super::{
+    counters::Tally,
+    directory::Directory,
+    in_force::{InForce, View},
+    index::Matched,
+    outbox::Spares,
+    peer::Peer,
+    stage::Stages,
+};
 
 /// One reactor's own part of the broker. Nothing in it is shared, so nothing in it is locked.
 pub struct Worker {
@@ -12,13 +20,19 @@ pub struct Worker {
     /// The subject looked up last: a stream of messages mostly has one.
     last: Option<(Box<[u8]>, Arc<Matched>)>,
     generation: u64,
+    /// The options in force, as of the last look.
+    pub(super) options: View,
     pub(super) random: Box<dyn Randomness>,
     pub(super) spares: Spares,
+    /// What was delivered since the last flush.
+    pub(super) stages: Stages,
     /// Clients that have something to be written.
     pub(super) touched: Vec<Arc<Peer>>,
     /// Bytes appended since the last flush.
     pub(super) unflushed: usize,
-    /// The frame being delivered: up to the subscription's id, and what follows it.
+    /// What the input of this turn has earned others, measured as `MAX_TURN` is.
+    pub(super) spent: usize,
+    /// The frame being delivered, where its parts are not found ready: up to the subscription's id, and what follows up to the body.
     pub(super) head: Vec<u8>,
     pub(super) tail: Vec<u8>,
     pub(super) tally: Tally,
@@ -27,20 +41,31 @@ pub struct Worker {
 impl Worker {
     /// How many subjects are remembered; beyond it all are forgotten.
     const MAX_MATCHES: usize = 4096;
+    /// How many bytes of ready-made heads are kept for one subject; those beyond are put together for each message.
+    const MAX_HEADS: usize = 16 * 1024;
 
-    /// A worker that chooses queue-group members by `random`.
-    pub fn new(random: Box<dyn Randomness>) -> Self {
+    pub(super) fn new(options: View, random: Box<dyn Randomness>) -> Self {
         Self {
             matches: HashMap::default(),
             last: None,
             generation: 0,
+            options,
             random,
             spares: Spares::default(),
+            stages: Stages::default(),
             touched: Vec::new(),
             unflushed: 0,
+            spent: 0,
             head: Vec::with_capacity(256),
-            tail: Vec::with_capacity(4096),
+            tail: Vec::with_capacity(256),
             tally: Tally::default(),
+        }
+    }
+
+    /// Takes up the options in force, if they have changed.
+    pub(super) fn heed(&mut self, in_force: &InForce) {
+        if !in_force.is_current(&self.options) {
+            self.options = in_force.view();
         }
     }
 
@@ -60,8 +85,11 @@ impl Worker {
                 self.tally.misses += 1;
                 if self.matches.len() >= Self::MAX_MATCHES {
                     self.matches.clear();
+                    self.stages.forget();
                 }
-                let matched = Arc::new(directory.matches(subject));
+                let mut matched = directory.matches(subject);
+                self.make_ready(&mut matched, subject);
+                let matched = Arc::new(matched);
                 self.matches.insert(subject.into(), Arc::clone(&matched));
                 matched
             }
@@ -70,12 +98,28 @@ impl Worker {
         matched
     }
 
+    /// Notes the stages of those who want `subject`, and how their frames begin.
+    fn make_ready(&mut self, matched: &mut Matched, subject: &[u8]) {
+        let mut room = Self::MAX_HEADS;
+        for target in matched.targets() {
+            target.stage = self.stages.number(&target.subscription.peer);
+            let head = [b"MSG ", subject, b" ", &target.subscription.sid, b" "];
+            let len: usize = head.iter().map(|part| part.len()).sum();
+            if len <= room {
+                room -= len;
+                target.head = head.concat().into();
+            }
+        }
+    }
+
     /// Forgets every look-up that is out of date, and with them the connections they keep alive.
     pub(super) fn forget_if_changed(&mut self, directory: &Directory) {
         let generation = directory.generation();
         if generation != self.generation {
             self.matches.clear();
             self.last = None;
+            // Only the look-ups know the stages by their numbers.
+            self.stages.forget();
             self.generation = generation;
         }
     }

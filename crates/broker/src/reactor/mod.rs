@@ -8,6 +8,7 @@ mod link;
 mod mailbox;
 mod password;
 mod slots;
+mod spin;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -16,11 +17,11 @@ use crosstie_net::{Peer, SocketListener, SocketTransport};
 use crosstie_sys::{Event, Interest};
 
 pub(crate) use self::mailbox::{Command, Mailbox};
-use self::{link::SocketLink, mailbox::WAKE, password::PasswordChecker, slots::Slots};
+use self::{link::SocketLink, mailbox::WAKE, password::PasswordChecker, slots::Slots, spin::Spin};
 use crate::core::{Connection, Core, Next, PAUSE, Worker};
 
 /// What is read from a connection at most before others get their turn. `docs/decisions/0002-reactor.md` has the measurement.
-const READ_BUFFER: usize = 256 * 1024;
+const READ_BUFFER: usize = 512 * 1024;
 /// How many connections are accepted in a row.
 const MAX_ACCEPTS: usize = 64;
 /// The longest a reactor sleeps while it has connections: a bound on how late anything due is noticed.
@@ -53,6 +54,7 @@ pub(crate) struct Reactor<C> {
     worker: Worker,
     slots: Slots<Entry>,
     passwords: PasswordChecker,
+    spin: Spin,
     buffer: Vec<u8>,
     next_due: Mono,
 }
@@ -68,6 +70,8 @@ impl<C: Clock> Reactor<C> {
     ) -> Self {
         let mailbox = Arc::clone(&all[index]);
         let passwords = PasswordChecker::new(Arc::clone(&mailbox));
+        let spin = Spin::new(core.options().spin);
+        let worker = core.worker(Box::new(Seeded::new(seed)));
         Self {
             core,
             clock,
@@ -76,9 +80,10 @@ impl<C: Clock> Reactor<C> {
             next: index,
             listeners,
             listening_again: None,
-            worker: Worker::new(Box::new(Seeded::new(seed))),
+            worker,
             slots: Slots::default(),
             passwords,
+            spin,
             buffer: vec![0; READ_BUFFER],
             next_due: Mono::MAX,
         }
@@ -91,7 +96,8 @@ impl<C: Clock> Reactor<C> {
         }
         let mut events: Vec<Event> = Vec::new();
         loop {
-            self.mailbox.poller.wait(&mut events, self.patience())?;
+            let patience = self.patience();
+            self.spin.wait(&self.mailbox.poller, &*self.clock, &mut events, patience)?;
             let now = self.clock.mono();
             for event in &events {
                 match event.token {

@@ -17,7 +17,11 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::input::connect;
-use crate::{args::BenchArgs, exit::Failure, output::Output};
+use crate::{
+    args::BenchArgs,
+    exit::{Code, Failure},
+    output::Output,
+};
 
 /// How many messages may be under way without a fixed rate, so that the broker is measured and not its buffers.
 const WINDOW: u64 = 8192;
@@ -55,6 +59,8 @@ pub(crate) fn run(args: &BenchArgs, server: &str, output: &Output) -> Result<(),
     if output.is_watched() {
         output.note(&format!("measuring for {} s …", args.seconds));
     }
+    // Before it begins: the load is that of others.
+    let host = host();
     let started = Instant::now();
     let publishers: Vec<_> = (0..args.pubs)
         .map(|_| {
@@ -66,19 +72,24 @@ pub(crate) fn run(args: &BenchArgs, server: &str, output: &Output) -> Result<(),
     thread::sleep(Duration::from_secs_f64(args.seconds));
     run.stop.store(true, Ordering::Relaxed);
     for publisher in publishers {
-        publisher.join().map_err(|_| Failure::usage("a publisher has panicked"))??;
+        publisher.join().map_err(|_| broken("a publisher has panicked"))??;
     }
     let elapsed = started.elapsed();
     let published = run.published.load(Ordering::Relaxed);
-    let mut latency = Histogram::<u64>::new(3).map_err(|error| Failure::usage(error.to_string()))?;
+    let mut latency = Histogram::<u64>::new(3).map_err(broken)?;
     let (mut received, mut dropped) = (0, 0);
     for subscriber in subscribers {
-        let seen = subscriber.join().map_err(|_| Failure::usage("a subscriber has panicked"))??;
+        let seen = subscriber.join().map_err(|_| broken("a subscriber has panicked"))??;
         received += seen.count;
         dropped += seen.dropped;
-        latency.add(&seen.latency).map_err(|error| Failure::usage(error.to_string()))?;
+        latency.add(&seen.latency).map_err(broken)?;
     }
-    report(args, output, elapsed, [published, received, dropped], &latency)
+    report(args, output, &host, elapsed, [published, received, dropped], &latency)
+}
+
+/// A measurement that cannot be trusted.
+fn broken(what: impl ToString) -> Failure {
+    Failure::new(Code::Failure, "bench", what.to_string())
 }
 
 struct Seen {
@@ -88,7 +99,7 @@ struct Seen {
 }
 
 fn publish(client: &Client, subject: &str, run: &Run, size: usize, rate: Option<u64>) -> Result<(), Failure> {
-    let subject: crosstie::Subject = subject.parse().map_err(|_| Failure::usage("the subject is one"))?;
+    let subject: crosstie::Subject = subject.parse().map_err(|_| broken("the subject is one"))?;
     let begun = Instant::now();
     let mut sent = 0u64;
     while !run.stop.load(Ordering::Relaxed) {
@@ -125,7 +136,7 @@ fn subscribe(client: &Client, subject: &str, run: &Run, index: usize, ready: &Ba
     let subscribed = client.subscribe(subject).and_then(|subscription| client.flush().map(|()| subscription));
     ready.wait();
     let mut subscription = subscribed?;
-    let mut latency = Histogram::new(3).map_err(|error| Failure::usage(error.to_string()))?;
+    let mut latency = Histogram::new(3).map_err(broken)?;
     let mut count = 0;
     loop {
         match subscription.next_timeout(Duration::from_millis(300)) {
@@ -135,7 +146,7 @@ fn subscribe(client: &Client, subject: &str, run: &Run, index: usize, ready: &Ba
                 if let Some(sent) = message.payload.first_chunk::<8>() {
                     let now = u64::try_from(run.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
                     let waited = now.saturating_sub(u64::from_le_bytes(*sent)).max(1);
-                    latency.record(waited).map_err(|error| Failure::usage(error.to_string()))?;
+                    latency.record(waited).map_err(broken)?;
                 }
             }
             Ok(None) => break,
@@ -150,6 +161,7 @@ fn subscribe(client: &Client, subject: &str, run: &Run, index: usize, ready: &Ba
 fn report(
     args: &BenchArgs,
     output: &Output,
+    host: &Value,
     elapsed: Duration,
     counts: [u64; 3],
     latency: &Histogram<u64>,
@@ -157,7 +169,6 @@ fn report(
     let [published, received, dropped] = counts;
     let expected = published * args.subs as u64;
     let rate = |count: u64| (count as f64 / elapsed.as_secs_f64()) as u64;
-    let host = host();
     let percentiles = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
     let at = |q: f64| latency.value_at_percentile(q);
     let mut value = json!({
@@ -178,7 +189,9 @@ fn report(
             rate(published),
             rate(received),
             expected.saturating_sub(received),
-            ["cpu", "cores", "kernel"].map(|key| host[key].to_string().replace('"', "")).join(", "),
+            ["cpu", "cores", "kernel", "load"]
+                .map(|key| format!("{key} {}", host[key].to_string().replace('"', "")))
+                .join(", "),
         )
         .into_bytes()
     })
@@ -196,5 +209,6 @@ fn host() -> Value {
         "cpu": cpu,
         "cores": thread::available_parallelism().map_or(0, usize::from),
         "kernel": read("/proc/sys/kernel/osrelease").trim(),
+        "load": read("/proc/loadavg").split(' ').next(),
     })
 }

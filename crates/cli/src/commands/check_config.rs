@@ -2,15 +2,10 @@
 
 use serde_json::json;
 
-use crate::{
-    args::CheckConfigArgs,
-    exit::{Code, Failure},
-    output::Output,
-};
+use crate::{args::CheckConfigArgs, exit::Failure, output::Output};
 
 pub(crate) fn run(args: &CheckConfigArgs, output: &Output) -> Result<(), Failure> {
-    crosstie_server::check_config(&args.file)
-        .map_err(|error| Failure::new(Code::Usage, "invalid_config", error.to_string()))?;
+    crosstie_server::check_config(&args.file)?;
     let file = args.file.display().to_string();
     output.data(&json!({ "file": file, "valid": true }), || format!("{file}: valid\n").into_bytes())
 }

@@ -5,9 +5,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crosstie::{ConnectOptions, Headers, blocking::Client};
+use crosstie::{ConnectOptions, Event, Headers, SubjectPattern, blocking::Client};
 
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
 
 /// The most bytes read from standard input: the largest payload any server takes.
 const MAX_INPUT: u64 = 64 * 1024 * 1024;
@@ -16,6 +16,30 @@ const MAX_INPUT: u64 = 64 * 1024 * 1024;
 pub(super) fn connect(server: &str) -> Result<Client, Failure> {
     let options = ConnectOptions::new().name(format!("crosstie {}", std::process::id()));
     options.connect_blocking(server).map_err(Failure::before_sending)
+}
+
+/// What to subscribe to, checked before anything is connected.
+pub(super) fn pattern(text: &str) -> Result<SubjectPattern, Failure> {
+    text.parse().map_err(|error| Failure::usage(format!("PATTERN: {error}")))
+}
+
+/// Waits until the server has read what was sent, and tells if a permission was missing for it.
+pub(super) fn flush(client: &Client) -> Result<(), Failure> {
+    client.flush()?;
+    check_permissions(client)
+}
+
+/// Tells if the server has said by now that a permission is missing.
+pub(super) fn check_permissions(client: &Client) -> Result<(), Failure> {
+    let mut events = client.events();
+    while let Some(event) = events.try_next() {
+        if let Event::ServerError(text) = event
+            && text.to_ascii_lowercase().starts_with("permissions violation")
+        {
+            return Err(Failure::new(Code::Denied, "denied", format!("the server refused it: {text}")));
+        }
+    }
+    Ok(())
 }
 
 /// The payload: the text itself, or standard input for `-`.

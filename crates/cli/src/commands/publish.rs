@@ -5,7 +5,7 @@ use std::time::Instant;
 use crosstie::{Message, Subject};
 use serde_json::json;
 
-use super::input::{connect, fill, headers, payload};
+use super::input::{connect, fill, flush, headers, payload};
 use crate::{args::PubArgs, exit::Failure, output::Output};
 
 pub(crate) fn run(args: &PubArgs, server: &str, output: &Output) -> Result<(), Failure> {
@@ -21,12 +21,12 @@ pub(crate) fn run(args: &PubArgs, server: &str, output: &Output) -> Result<(), F
         message.reply.clone_from(&reply);
         client.publish_message(message)?;
         if let (Some(every), true) = (args.every, number < args.count) {
-            client.flush()?;
+            flush(&client)?;
             // On time by the clock, not by the sum of the pauses.
             let due = begun + every * u32::try_from(number).unwrap_or(u32::MAX);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
     }
-    client.flush()?;
+    flush(&client)?;
     output.data(&json!({ "published": args.count, "subject": subject.as_str() }), Vec::new)
 }

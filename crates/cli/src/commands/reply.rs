@@ -10,16 +10,17 @@ use std::{
 use crosstie::Message;
 use serde_json::json;
 
-use super::input::{connect, fill};
+use super::input::{connect, fill, flush, pattern};
 use crate::{args::ReplyArgs, exit::Failure, output::Output};
 
 /// The most bytes a command's answer may have.
 const MAX_ANSWER: u64 = 1024 * 1024;
 
 pub(crate) fn run(args: &ReplyArgs, server: &str, output: &Output) -> Result<(), Failure> {
+    let wanted = pattern(&args.pattern)?;
     let client = connect(server)?;
-    let mut requests = client.queue_subscribe(args.pattern.as_str(), &args.queue)?;
-    client.flush()?;
+    let mut requests = client.queue_subscribe(wanted, &args.queue)?;
+    flush(&client)?;
     output.note(&format!("answering '{}'", args.pattern));
     let mut count = 0;
     while args.count.is_none_or(|max| count < max) {
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &ReplyArgs, server: &str, output: &Output) -> Result<(),
             }
         }
         client.publish_message(answer)?;
-        client.flush()?;
+        flush(&client)?;
     }
     output.data(&json!({ "answered": count }), Vec::new)
 }

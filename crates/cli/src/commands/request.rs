@@ -3,7 +3,7 @@
 use crosstie::Subject;
 
 use super::{
-    input::{connect, headers, payload},
+    input::{check_permissions, connect, headers, payload},
     subscribe::show,
 };
 use crate::{
@@ -17,7 +17,10 @@ pub(crate) fn run(args: &RequestArgs, server: &str, output: &Output) -> Result<(
     let (headers, payload) = (headers(&args.header)?, payload(&args.payload)?);
     let client = connect(server)?;
     if args.replies == 1 {
-        let answer = client.request(subject, payload).headers(headers).timeout(args.timeout).send()?;
+        let answer = client.request(subject, payload).headers(headers).timeout(args.timeout).send();
+        // A request that was refused has no answer: say why, not that the time is up.
+        check_permissions(&client)?;
+        let answer = answer?;
         show(&answer, args.raw, output)?;
         return told_error(&answer);
     }
@@ -28,6 +31,7 @@ pub(crate) fn run(args: &RequestArgs, server: &str, output: &Output) -> Result<(
         count += 1;
     }
     if count < args.replies {
+        check_permissions(&client)?;
         let text = format!("{count} of {} answers came within {:?}", args.replies, args.timeout);
         return Err(Failure::new(Code::Deadline, "timeout", text));
     }

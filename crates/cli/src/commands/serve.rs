@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
-use crosstie_server::{KEYS, Layers, ServeRequest, main_serve};
+use crosstie_server::{KEYS, Layers, Loaded, commented, main_serve, values};
+use serde_json::{Value, json};
 
-use crate::exit::{Code, Failure};
+use crate::{exit::Failure, output::Output};
 
 const EXAMPLES: &str = "Examples:
   crosstie serve
@@ -60,8 +61,24 @@ impl FromArgMatches for ServeArgs {
     }
 }
 
-pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let layers = Layers { file: args.config.clone(), flags: args.flags.clone(), ..Layers::from_environment() };
-    main_serve(ServeRequest { layers, print_config: args.print_config })
-        .map_err(|error| Failure::new(Code::Failure, "serve", error.to_string()))
+pub(crate) fn run(args: &ServeArgs, output: &Output) -> Result<(), Failure> {
+    let mut flags = args.flags.clone();
+    if output.is_json() && flags.iter().all(|(key, _)| key != "log.format") {
+        // The log is what a server has to say.
+        flags.push(("log.format".to_owned(), "json".to_owned()));
+    }
+    let layers = Layers { file: args.config.clone(), flags, ..Layers::from_environment() };
+    if args.print_config {
+        let loaded = layers.load()?;
+        return output.data(&described(&loaded), || commented(&loaded).into_bytes());
+    }
+    Ok(main_serve(layers)?)
+}
+
+fn described(loaded: &Loaded) -> Value {
+    let keys: Vec<Value> = values(loaded)
+        .into_iter()
+        .map(|(key, value, origin)| json!({ "key": key, "value": value, "origin": value.as_ref().map(|_| origin) }))
+        .collect();
+    json!({ "keys": keys })
 }

@@ -2,7 +2,7 @@
 
 use crosstie::Message;
 
-use super::input::connect;
+use super::input::{connect, flush, pattern};
 use crate::{
     args::SubArgs,
     exit::{Code, Failure},
@@ -10,15 +10,16 @@ use crate::{
 };
 
 pub(crate) fn run(args: &SubArgs, server: &str, output: &Output) -> Result<(), Failure> {
+    let wanted = pattern(&args.pattern)?;
     let client = connect(server)?;
     let mut subscription = match &args.queue {
-        Some(group) => client.queue_subscribe(args.pattern.as_str(), group)?,
-        None => client.subscribe(args.pattern.as_str())?,
+        Some(group) => client.queue_subscribe(wanted, group)?,
+        None => client.subscribe(wanted)?,
     };
     if let Some(count) = args.count {
         subscription.unsubscribe_after(count);
     }
-    client.flush()?;
+    flush(&client)?;
     output.note(&format!("listening on '{}'", args.pattern));
     loop {
         let message = match args.timeout {

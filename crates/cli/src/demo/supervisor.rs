@@ -107,7 +107,7 @@ pub(super) fn run(seconds: Option<f64>, chaos: bool, output: &Output) -> Result<
         if output.is_watched() && drawn.elapsed() >= DRAW_EVERY {
             drawn = Instant::now();
             let footer = format!("{:.0} s; the books are checked at the end", begun.elapsed().as_secs_f64());
-            table.draw(&demo.rows(), &statuses, &footer, output.has_colour());
+            table.draw(&demo.rows(), &statuses, &footer, output.has_colour_for_messages());
         }
         thread::sleep(LOOK_EVERY);
     }

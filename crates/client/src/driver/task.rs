@@ -36,16 +36,22 @@ pub(crate) async fn run(shared: Arc<Shared>, bell: Arc<Notify>) {
                 wire = None;
                 shared.lost(no_answer());
             }
-            Act::Dial(target) => match timeout(connect_timeout, connect_async(&target)).await {
-                Ok(Ok(stream)) => {
-                    let (reader, writer) = tokio::io::split(stream);
-                    wire = Some(Wire { reader, writer, input: BytesMut::new(), output: Vec::new(), written: 0 });
-                    let now = shared.now();
-                    shared.session().dialed(now);
+            Act::Dial(target) => {
+                let connected = tokio::select! {
+                    connected = timeout(connect_timeout, connect_async(&target)) => connected,
+                    () = closed(&shared, &bell) => continue,
+                };
+                match connected {
+                    Ok(Ok(stream)) => {
+                        let (reader, writer) = tokio::io::split(stream);
+                        wire = Some(Wire { reader, writer, input: BytesMut::new(), output: Vec::new(), written: 0 });
+                        let now = shared.now();
+                        shared.session().dialed(now);
+                    }
+                    Ok(Err(error)) => shared.lost(unreachable(&target, error)),
+                    Err(_) => shared.lost(unreachable(&target, std::io::ErrorKind::TimedOut.into())),
                 }
-                Ok(Err(error)) => shared.lost(unreachable(&target, error)),
-                Err(_) => shared.lost(unreachable(&target, std::io::ErrorKind::TimedOut.into())),
-            },
+            }
             Act::Wait(until) => {
                 let left = until.since(shared.now()).min(Duration::from_secs(3600));
                 let Some(connected) = &mut wire else {
@@ -61,6 +67,17 @@ pub(crate) async fn run(shared: Arc<Shared>, bell: Arc<Notify>) {
                 }
             }
         }
+    }
+}
+
+/// Waits until the session is closed; whatever else a user does has to wait for the connection anyway.
+async fn closed(shared: &Shared, bell: &Notify) {
+    loop {
+        shared.silence();
+        if shared.session().is_closed() {
+            return;
+        }
+        bell.notified().await;
     }
 }
 

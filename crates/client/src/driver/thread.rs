@@ -7,8 +7,8 @@ use std::{
 };
 
 use bytes::BytesMut;
-use crosstie_core::Result;
-use crosstie_net::{SocketTransport, connect};
+use crosstie_core::{Mono, Result, Target};
+use crosstie_net::{Dial, SocketTransport};
 use crosstie_sys::{Interest, Poller, Waker};
 
 use super::{READ_BUFFER, ended, no_answer, unreachable};
@@ -44,10 +44,43 @@ struct Wire {
     watches_room: bool,
 }
 
+/// A connection that is being made.
+struct Dialing {
+    target: Target,
+    dial: Dial,
+    until: Mono,
+}
+
+impl Dialing {
+    fn begin(shared: &Shared, bell: &Arc<Bell>, target: Target) -> Result<Self> {
+        let ring = Arc::clone(bell);
+        let until = shared.now() + shared.session().options().connect_timeout;
+        match Dial::begin(&target, move || ring.ring()) {
+            Ok(dial) => Ok(Self { target, dial, until }),
+            Err(error) => Err(unreachable(&target, error)),
+        }
+    }
+
+    /// Goes on as far as it can; a connection once it is there.
+    fn advance(&mut self, shared: &Shared, bell: &Bell) -> Result<Option<Wire>> {
+        let advanced = self.dial.advance(&bell.poller, SOCKET).and_then(|transport| {
+            let Some(transport) = transport else { return Ok(None) };
+            bell.poller.modify(&*transport, SOCKET, Interest::Read)?;
+            Ok(Some(Wire::new(transport)))
+        });
+        let error = match advanced {
+            Ok(None) if shared.now() >= self.until => io::ErrorKind::TimedOut.into(),
+            Ok(wire) => return Ok(wire),
+            Err(error) => error,
+        };
+        Err(unreachable(&self.target, error))
+    }
+}
+
 /// Runs until the session ends.
 pub(crate) fn run(shared: &Shared, bell: &Arc<Bell>) {
-    let connect_timeout = shared.session().options().connect_timeout;
     let mut wire: Option<Wire> = None;
+    let mut dialing: Option<Dialing> = None;
     let mut events = Vec::new();
     loop {
         shared.silence();
@@ -57,29 +90,26 @@ pub(crate) fn run(shared: &Shared, bell: &Arc<Bell>) {
                 wire = None;
                 shared.lost(no_answer());
             }
-            Act::Dial(target) => {
-                let connected = connect(&target, connect_timeout).and_then(|transport| {
-                    bell.poller.add(&*transport, SOCKET, Interest::Read)?;
-                    Ok(transport)
-                });
-                match connected {
-                    Ok(transport) => {
-                        let (input, buffer) = (BytesMut::new(), vec![0; READ_BUFFER]);
-                        wire = Some(Wire {
-                            transport,
-                            input,
-                            buffer,
-                            output: Vec::new(),
-                            written: 0,
-                            watches_room: false,
-                        });
+            Act::Dial(target) => match Dialing::begin(shared, bell, target) {
+                Ok(begun) => dialing = Some(begun),
+                Err(error) => shared.lost(error),
+            },
+            Act::Wait(until) => {
+                let until = match dialing.as_mut().map(|dialing| dialing.advance(shared, bell)) {
+                    None => until,
+                    Some(Ok(None)) => dialing.as_ref().map_or(until, |dialing| dialing.until.min(until)),
+                    Some(Ok(Some(connected))) => {
+                        (wire, dialing) = (Some(connected), None);
                         let now = shared.now();
                         shared.session().dialed(now);
+                        continue;
                     }
-                    Err(error) => shared.lost(unreachable(&target, error)),
-                }
-            }
-            Act::Wait(until) => {
+                    Some(Err(error)) => {
+                        dialing = None;
+                        shared.lost(error);
+                        continue;
+                    }
+                };
                 if let Some(Err(error)) = wire.as_mut().map(|wire| wire.write(shared, bell)) {
                     wire = None;
                     shared.lost(error);
@@ -105,6 +135,11 @@ pub(crate) fn run(shared: &Shared, bell: &Arc<Bell>) {
 }
 
 impl Wire {
+    fn new(transport: Box<dyn SocketTransport>) -> Self {
+        let (input, buffer) = (BytesMut::new(), vec![0; READ_BUFFER]);
+        Self { transport, input, buffer, output: Vec::new(), written: 0, watches_room: false }
+    }
+
     fn read(&mut self, shared: &Shared) -> Result<()> {
         match self.transport.try_read(&mut self.buffer) {
             Ok(0) => Err(ended()),

@@ -1,4 +1,8 @@
-//! The pure client: what the user asks and what the server says go in, bytes and deliveries come out.
+//! The pure client, for who brings a driver of their own: what the user asks and what the server says go in, bytes and deliveries come out.
+//!
+//! Programs use [`Client`](crate::Client) or [`blocking::Client`](crate::blocking::Client), which are this session with a driver. A
+//! simulation drives it itself: that is why it is public, plainly and without a feature, as the broker's `core` is. A feature would be
+//! on or off for the whole build at once, so it could hide nothing from anybody.
 //!
 //! A driver owns the connection and the clock. It asks [`Session::poll`] what to do, dials, hands in what was read
 //! ([`Session::received`]) and writes what [`Session::take_output`] gives. After every call of any method it polls again.
@@ -18,14 +22,15 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use crosstie_core::{Credentials, Error, Headers, Kind, Message, Mono, Randomness, Result, Subject, Target};
 use crosstie_proto::nats::{
-    Connect, Info, decode_headers,
+    Connect, Familiar, Info, decode_headers,
     server_op::{Msg, Parsed, ServerOp, parse},
     write,
 };
 
-pub(crate) use self::pending::{Answer, Pending};
-use self::servers::Servers;
-use crate::{mailbox::Mailbox, options::ConnectOptions};
+pub use self::pending::Answer;
+use self::{pending::Pending, servers::Servers};
+pub use crate::{feed::Feed, mailbox::Mailbox};
+use crate::{feed::Parcel, options::ConnectOptions};
 
 /// What happened to the connection, told to whoever listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +54,7 @@ pub enum Event {
 
 /// What a driver does next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Act {
+pub enum Act {
     /// Connect to this address, then call `dialed` or `lost`.
     Dial(Target),
     /// Read, write, and poll again at this time at the latest.
@@ -91,14 +96,14 @@ enum AfterPong {
 struct Wish {
     pattern: Bytes,
     queue: Option<Bytes>,
-    mailbox: Arc<Mailbox<Message>>,
+    feed: Arc<Feed>,
     delivered: u64,
     /// Delivered before the current connection, which the server does not know of.
     before: u64,
     max: Option<u64>,
     last_subject: Option<Subject>,
-    /// Received, but not yet in the mailbox: it goes there with others in one step.
-    staged: Vec<Message>,
+    /// Received, but not yet in the feed: it goes there with others in one step.
+    staged: Parcel,
     slow: bool,
 }
 
@@ -107,7 +112,7 @@ impl Wish {
         if self.staged.is_empty() {
             return;
         }
-        let was_slow = std::mem::replace(&mut self.slow, !self.mailbox.put_all(&mut self.staged));
+        let was_slow = std::mem::replace(&mut self.slow, !self.feed.put(std::mem::take(&mut self.staged)));
         if self.slow && !was_slow {
             events.put(Event::SlowSubscription(String::from_utf8_lossy(&self.pattern).into_owned()));
         }
@@ -131,7 +136,7 @@ pub struct Stats {
 }
 
 /// The state of one client.
-pub(crate) struct Session {
+pub struct Session {
     options: ConnectOptions,
     servers: Servers,
     random: Box<dyn Randomness>,
@@ -145,8 +150,11 @@ pub(crate) struct Session {
     wishes: HashMap<u64, Wish, foldhash::fast::RandomState>,
     /// Those with something staged.
     touched: Vec<u64>,
+    /// How the last plain message began, to read those like it faster; and for whom it was.
+    familiar: Familiar,
+    familiar_to: Option<(u64, Subject)>,
     next_sid: u64,
-    pub(crate) pending: Pending,
+    pending: Pending,
     pongs: VecDeque<AfterPong>,
     next_ping: Mono,
     pings_out: u32,
@@ -154,9 +162,8 @@ pub(crate) struct Session {
     ready: Arc<Mailbox<Result<()>>>,
     ready_told: bool,
     events: Arc<Mailbox<Event>>,
-    hang_up: bool,
     draining: bool,
-    pub(crate) stats: Stats,
+    stats: Stats,
 }
 
 impl Session {
@@ -164,11 +171,17 @@ impl Session {
     /// while the rest of a large read is still being parsed.
     const MAX_STAGED: usize = 64;
 
-    pub(crate) fn new(servers: Vec<Target>, options: ConnectOptions, mut random: Box<dyn Randomness>) -> Self {
+    /// A client of these servers that has not dialed yet. `random` names its inboxes and spreads its attempts.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled, if `servers` is empty.
+    pub fn new(servers: Vec<Target>, options: ConnectOptions, mut random: Box<dyn Randomness>) -> Self {
         let pending = Pending::new(&mut *random);
+        let servers = Servers::new(servers, options.shuffle.then_some(&mut *random));
         Self {
             options,
-            servers: Servers::new(servers),
+            servers,
             random,
             link: Link::Away { retry_at: Mono::ZERO },
             info: Info::default(),
@@ -177,6 +190,8 @@ impl Session {
             kept: Vec::new(),
             wishes: HashMap::default(),
             touched: Vec::new(),
+            familiar: Familiar::default(),
+            familiar_to: None,
             next_sid: 1,
             pending,
             pongs: VecDeque::new(),
@@ -186,47 +201,52 @@ impl Session {
             ready: Arc::new(Mailbox::new(1)),
             ready_told: false,
             events: Arc::new(Mailbox::new(1024)),
-            hang_up: false,
             draining: false,
             stats: Stats::default(),
         }
     }
 
-    pub(crate) fn ready(&self) -> Arc<Mailbox<Result<()>>> {
+    /// Told once how the first attempt to connect went.
+    pub fn ready(&self) -> Arc<Mailbox<Result<()>>> {
         Arc::clone(&self.ready)
     }
 
-    pub(crate) fn events(&self) -> Arc<Mailbox<Event>> {
+    /// What happens to the connection: the newest events are dropped beyond 1024.
+    pub fn events(&self) -> Arc<Mailbox<Event>> {
         Arc::clone(&self.events)
     }
 
-    pub(crate) const fn info(&self) -> &Info {
+    /// What the server last said of itself.
+    pub const fn info(&self) -> &Info {
         &self.info
     }
 
-    pub(crate) const fn options(&self) -> &ConnectOptions {
+    /// What the client was told before it connected.
+    pub const fn options(&self) -> &ConnectOptions {
         &self.options
     }
 
-    pub(crate) fn is_connected(&self) -> bool {
+    /// True while the server lets it in.
+    pub fn is_connected(&self) -> bool {
         self.link == Link::Connected
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
+    /// True once it will not connect again.
+    pub fn is_closed(&self) -> bool {
         self.link == Link::Closed
     }
 
-    pub(crate) fn has_output(&self) -> bool {
+    /// True if [`Session::take_output`] has something to give.
+    pub fn has_output(&self) -> bool {
         !self.out.is_empty()
     }
 
     // ── what the driver does ────────────────────────────────────────────────────────────────────────────────
 
     /// What to do now. Call it again after every other call, and at the time it names.
-    pub(crate) fn poll(&mut self, now: Mono) -> Act {
+    pub fn poll(&mut self, now: Mono) -> Act {
         match self.link {
             Link::Closed => Act::End,
-            _ if self.hang_up => Act::HangUp,
             Link::Away { retry_at } if now >= retry_at => {
                 self.link = Link::Dialing;
                 Act::Dial(self.servers.next())
@@ -249,15 +269,14 @@ impl Session {
     }
 
     /// The connection is there; the server's greeting is expected.
-    pub(crate) fn dialed(&mut self, now: Mono) {
+    pub fn dialed(&mut self, now: Mono) {
         if self.link == Link::Dialing {
             self.link = Link::Greeting { until: now + self.options.connect_timeout };
         }
     }
 
     /// The connection is gone, or could not be made.
-    pub(crate) fn lost(&mut self, now: Mono, reason: Error) {
-        self.hang_up = false;
+    pub fn lost(&mut self, now: Mono, reason: Error) {
         if self.link == Link::Closed {
             return;
         }
@@ -267,7 +286,10 @@ impl Session {
         // What is left in `out` is lost, as is what the connection had taken: see the module's text.
         self.out.clear();
         let text = format!("the connection to the server was lost ({})", reason.message());
-        self.pending.fail_all(|| Error::new(Kind::Disconnected, text.clone()));
+        if was_connected {
+            // Without a connection, every request is still kept here: it goes out with the next one.
+            self.pending.fail_all(|| Error::new(Kind::Disconnected, text.clone()));
+        }
         for pong in std::mem::take(&mut self.pongs) {
             match pong {
                 AfterPong::Flushed(mailbox) | AfterPong::Drained(mailbox) => {
@@ -301,7 +323,7 @@ impl Session {
     /// # Errors
     ///
     /// The server broke the protocol or refused us: hang up, and hand the error to [`Session::lost`].
-    pub(crate) fn received(&mut self, input: &mut BytesMut, now: Mono) -> Result<()> {
+    pub fn received(&mut self, input: &mut BytesMut, now: Mono) -> Result<()> {
         let result = self.read(input, now);
         self.hand_over();
         result
@@ -314,7 +336,11 @@ impl Session {
         self.wanted = 0;
         let chunk = input.split().freeze();
         let mut at = 0;
-        while at < chunk.len() {
+        loop {
+            at += self.take_alike(&chunk, at);
+            if at == chunk.len() {
+                return Ok(());
+            }
             match parse(&chunk[at..]) {
                 Parsed::Op { op, len } => {
                     at += len;
@@ -330,11 +356,35 @@ impl Session {
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Takes as many plain messages as follow at `start` with a head like the last one's; says how many bytes they took up.
+    fn take_alike(&mut self, chunk: &Bytes, start: usize) -> usize {
+        let mut at = start;
+        let Some((sid, subject)) = &self.familiar_to else { return 0 };
+        // Where a maximum has to be counted up to, each message is looked at on its own.
+        let Some(wish) = self.wishes.get_mut(sid).filter(|wish| wish.max.is_none()) else { return 0 };
+        while let Some(found) = self.familiar.recognize(&chunk[at..]) {
+            if wish.staged.is_empty() {
+                self.touched.push(*sid);
+            }
+            if !wish.staged.takes(subject, chunk, Self::MAX_STAGED) {
+                break;
+            }
+            wish.staged.note(at + found.body.start..at + found.body.end);
+            wish.delivered += 1;
+            self.stats.in_msgs += 1;
+            self.stats.in_bytes += found.body.len() as u64;
+            at += found.len;
+            if wish.staged.len() >= Self::MAX_STAGED {
+                wish.hand_over(&self.events);
+            }
+        }
+        at - start
     }
 
     /// Moves what is to be written into `buffer`, which is empty.
-    pub(crate) fn take_output(&mut self, buffer: &mut Vec<u8>) {
+    pub fn take_output(&mut self, buffer: &mut Vec<u8>) {
         std::mem::swap(&mut self.out, buffer);
         self.make_room();
     }
@@ -356,7 +406,7 @@ impl Session {
     fn greeted(&mut self, json: &[u8]) -> Result<()> {
         self.info = serde_json::from_slice(json)
             .map_err(|error| Error::new(Kind::Protocol, "the server's greeting cannot be read").because(error))?;
-        self.servers.learn(&self.info.connect_urls);
+        self.servers.learn(&self.info.connect_urls, self.options.shuffle.then_some(&mut *self.random));
         if self.info.ldm {
             self.events.put(Event::LameDuck);
         }
@@ -434,9 +484,7 @@ impl Session {
         self.link = Link::Connected;
         self.next_ping = now + self.options.ping_interval;
         self.servers.succeeded();
-        let mut sids: Vec<u64> = self.wishes.keys().copied().collect();
-        sids.sort_unstable();
-        for sid in sids {
+        for sid in self.sids() {
             let Some(wish) = self.wishes.get_mut(&sid) else {
                 continue;
             };
@@ -477,7 +525,11 @@ impl Session {
         if wish.staged.is_empty() {
             self.touched.push(msg.sid);
         }
-        wish.staged.push(message);
+        if msg.reply.is_none() && msg.header_len.is_none() && wish.max.is_none() {
+            self.familiar.learn(msg);
+            self.familiar_to = Some((msg.sid, message.subject.clone()));
+        }
+        wish.staged.add(message);
         if is_last {
             self.close_wishes(&[msg.sid]);
         } else if wish.staged.len() >= Self::MAX_STAGED {
@@ -501,9 +553,20 @@ impl Session {
     /// # Errors
     ///
     /// `Closed`, `TooLarge`, or `Full` if the server is away and what is kept for it has reached its limit.
-    pub(crate) fn publish(&mut self, message: &Message) -> Result<bool> {
+    pub fn publish(&mut self, message: &Message) -> Result<bool> {
+        self.publish_parts(&message.subject, message.reply.as_ref(), &message.headers, &message.payload)
+    }
+
+    /// As [`Session::publish`], where there is no message to begin with.
+    pub(crate) fn publish_parts(
+        &mut self,
+        subject: &Subject,
+        reply: Option<&Subject>,
+        headers: &Headers,
+        payload: &[u8],
+    ) -> Result<bool> {
         self.check_open()?;
-        let size = message.payload.len() + headers_len(&message.headers);
+        let size = payload.len() + headers_len(headers);
         if self.info.max_payload > 0 && size > self.info.max_payload {
             let text = format!(
                 "payload and headers have {size} bytes, the server accepts {}: split the message",
@@ -511,24 +574,30 @@ impl Session {
             );
             return Err(Error::new(Kind::TooLarge, text));
         }
-        if self.is_connected() {
-            if !self.has_room() {
-                return Ok(false);
-            }
-        } else if self.kept.len() + size > self.options.reconnect_buffer {
-            let text = format!("the server is away, and {} bytes wait for it already", self.kept.len());
-            return Err(Error::new(Kind::Full, text));
+        if self.is_connected() && !self.has_room() {
+            return Ok(false);
         }
-        let out = if self.link == Link::Connected { &mut self.out } else { &mut self.kept };
-        let reply = message.reply.as_ref().map(Subject::as_bytes);
-        write::publish(out, message.subject.as_bytes(), reply, &message.headers, &message.payload);
+        let full = |kept: usize| {
+            Error::new(Kind::Full, format!("the server is away, and {kept} bytes wait for it already: try again later"))
+        };
+        let (is_away, kept) = (!self.is_connected(), self.kept.len());
+        if is_away && kept + size > self.options.reconnect_buffer {
+            return Err(full(kept));
+        }
+        let out = if is_away { &mut self.kept } else { &mut self.out };
+        write::publish(out, subject.as_bytes(), reply.map(Subject::as_bytes), headers, payload);
+        if is_away && self.kept.len() > self.options.reconnect_buffer {
+            // The line around the payload counts as well.
+            self.kept.truncate(kept);
+            return Err(full(kept));
+        }
         self.stats.out_msgs += 1;
-        self.stats.out_bytes += message.payload.len() as u64;
+        self.stats.out_bytes += payload.len() as u64;
         Ok(true)
     }
 
     /// Something to wait on until there is room for more output.
-    pub(crate) fn wait_for_room(&mut self) -> Arc<Mailbox<()>> {
+    pub fn wait_for_room(&mut self) -> Arc<Mailbox<()>> {
         let mailbox = Arc::new(Mailbox::new(1));
         if self.has_room() {
             // The driver was faster than whoever asks: nobody would tell it later.
@@ -549,9 +618,14 @@ impl Session {
         }
     }
 
-    pub(crate) fn subscribe(&mut self, pattern: Bytes, queue: Option<Bytes>) -> Result<(u64, Arc<Mailbox<Message>>)> {
+    /// Subscribes; on every connection to come as well. Gives the id to end it by, and where its messages come to.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`.
+    pub fn subscribe(&mut self, pattern: Bytes, queue: Option<Bytes>) -> Result<(u64, Arc<Feed>)> {
         self.check_open()?;
-        let mailbox = Arc::new(Mailbox::new(self.options.subscription_capacity));
+        let feed = Arc::new(Feed::new(self.options.subscription_capacity));
         let sid = self.next_sid;
         self.next_sid += 1;
         if self.is_connected() {
@@ -560,20 +634,20 @@ impl Session {
         let wish = Wish {
             pattern,
             queue,
-            mailbox: Arc::clone(&mailbox),
+            feed: Arc::clone(&feed),
             delivered: 0,
             before: 0,
             max: None,
             last_subject: None,
-            staged: Vec::new(),
+            staged: Parcel::default(),
             slow: false,
         };
         self.wishes.insert(sid, wish);
-        Ok((sid, mailbox))
+        Ok((sid, feed))
     }
 
     /// Ends a subscription: now, or after `max` messages in all.
-    pub(crate) fn unsubscribe(&mut self, sid: u64, max: Option<u64>) {
+    pub fn unsubscribe(&mut self, sid: u64, max: Option<u64>) {
         let connected = self.is_connected();
         let Some(wish) = self.wishes.get_mut(&sid) else { return };
         let max = max.filter(|max| *max > wish.delivered);
@@ -587,7 +661,7 @@ impl Session {
     }
 
     /// Ends a subscription, but delivers what is under way first.
-    pub(crate) fn drain_subscription(&mut self, sid: u64) {
+    pub fn drain_subscription(&mut self, sid: u64) {
         if !self.is_connected() {
             self.close_wishes(&[sid]);
             return;
@@ -596,8 +670,13 @@ impl Session {
         self.ping(AfterPong::Ended(vec![sid]));
     }
 
-    /// Sends a request; its answers come to the mailbox. `Ok(None)` as with `publish`.
-    pub(crate) fn request(&mut self, mut message: Message, max: u64) -> Result<Option<Answer>> {
+    /// Sends a request; its answers come to the mailbox. `Ok(None)` where `publish` gives `Ok(false)`. Call [`Session::forget`] when nobody
+    /// waits for them any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::publish`], and `Limit` if too many requests wait already.
+    pub fn request(&mut self, mut message: Message, max: u64) -> Result<Option<Answer>> {
         self.check_open()?;
         if !self.pending.has_inbox() {
             let (sid, _) = self.subscribe(self.pending.pattern(), None)?;
@@ -618,13 +697,32 @@ impl Session {
         }
     }
 
+    /// Expects no more answers to a request.
+    pub fn forget(&mut self, token: u64) {
+        self.pending.forget(token);
+    }
+
+    /// Bytes that wait: to be written now, and to be published once the server is back.
+    pub const fn waiting(&self) -> (usize, usize) {
+        (self.out.len(), self.kept.len())
+    }
+
+    /// Counts since the client was made.
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+
     /// A subject nobody else uses.
-    pub(crate) fn new_inbox(&mut self) -> Subject {
+    pub fn new_inbox(&mut self) -> Subject {
         pending::inbox_subject(&mut *self.random)
     }
 
     /// Something to wait on until the server has read all that was written so far.
-    pub(crate) fn flush(&mut self) -> Result<Arc<Mailbox<Result<()>>>> {
+    ///
+    /// # Errors
+    ///
+    /// `Disconnected` if the server is away, `Closed`.
+    pub fn flush(&mut self) -> Result<Arc<Mailbox<Result<()>>>> {
         self.check_open()?;
         if !self.is_connected() {
             return Err(Error::new(Kind::Disconnected, "the server is away: nothing can be flushed to it now"));
@@ -635,7 +733,11 @@ impl Session {
     }
 
     /// Ends all subscriptions, delivers and writes what is under way, then closes.
-    pub(crate) fn drain(&mut self) -> Result<Arc<Mailbox<Result<()>>>> {
+    ///
+    /// # Errors
+    ///
+    /// `Closed`.
+    pub fn drain(&mut self) -> Result<Arc<Mailbox<Result<()>>>> {
         self.check_open()?;
         let mailbox = Arc::new(Mailbox::new(1));
         if !self.is_connected() {
@@ -644,7 +746,7 @@ impl Session {
             return Ok(mailbox);
         }
         self.draining = true;
-        let sids: Vec<u64> = self.wishes.keys().copied().collect();
+        let sids = self.sids();
         for sid in &sids {
             write::unsubscribe(&mut self.out, *sid, None);
         }
@@ -654,7 +756,7 @@ impl Session {
     }
 
     /// Closes at once.
-    pub(crate) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.end();
     }
 
@@ -670,11 +772,18 @@ impl Session {
         self.pongs.push_back(then);
     }
 
+    /// Every subscription, in the order they were made: a map's own order would differ from run to run.
+    fn sids(&self) -> Vec<u64> {
+        let mut sids: Vec<u64> = self.wishes.keys().copied().collect();
+        sids.sort_unstable();
+        sids
+    }
+
     fn close_wishes(&mut self, sids: &[u64]) {
         for sid in sids {
             if let Some(mut wish) = self.wishes.remove(sid) {
                 wish.hand_over(&self.events);
-                wish.mailbox.close();
+                wish.feed.close();
             }
         }
     }
@@ -690,7 +799,7 @@ impl Session {
             return;
         }
         self.link = Link::Closed;
-        let sids: Vec<u64> = self.wishes.keys().copied().collect();
+        let sids = self.sids();
         self.close_wishes(&sids);
         let closed = || Error::new(Kind::Closed, "the client was closed meanwhile");
         self.pending.fail_all(closed);

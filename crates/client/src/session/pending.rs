@@ -7,10 +7,12 @@ use crosstie_core::{Error, Kind, Message, Randomness, Result, Status, Subject};
 
 use crate::mailbox::Mailbox;
 
-/// The mailbox of one request.
-pub(crate) struct Answer {
-    pub(crate) token: u64,
-    pub(crate) mailbox: Arc<Mailbox<Result<Message>>>,
+/// Where the answers to one request come to.
+pub struct Answer {
+    /// Names the request to [`Session::forget`](super::Session::forget).
+    pub token: u64,
+    /// The answers, or why there is none.
+    pub mailbox: Arc<Mailbox<Result<Message>>>,
 }
 
 struct Expected {
@@ -19,7 +21,7 @@ struct Expected {
 }
 
 /// Every request under way, by the last token of its reply subject.
-pub(crate) struct Pending {
+pub(super) struct Pending {
     prefix: String,
     sid: Option<u64>,
     expected: HashMap<u64, Expected>,
@@ -89,14 +91,17 @@ impl Pending {
     }
 
     /// Expects no more answers to a request.
-    pub(crate) fn forget(&mut self, token: u64) {
+    pub(super) fn forget(&mut self, token: u64) {
         if let Some(expected) = self.expected.remove(&token) {
             expected.mailbox.close();
         }
     }
 
     pub(super) fn fail_all(&mut self, error: impl Fn() -> Error) {
-        for (_, expected) in self.expected.drain() {
+        let mut expected: Vec<_> = self.expected.drain().collect();
+        // In the order they were asked: a map's own order would differ from run to run.
+        expected.sort_unstable_by_key(|(token, _)| *token);
+        for (_, expected) in expected {
             expected.mailbox.put(Err(error()));
             expected.mailbox.close();
         }

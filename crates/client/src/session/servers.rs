@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use crosstie_core::{HostPort, Randomness, Target};
 
-/// Addresses in the order in which they are tried. Those a server told of are added behind those the user gave.
+/// Addresses in the order in which they are tried. Those a server told of come behind those the user gave.
 pub(super) struct Servers {
+    /// Those the user gave, and behind them those a server told of.
     known: Vec<Target>,
+    given: usize,
+    /// Where the next attempt goes.
     next: usize,
     /// Attempts since the last success.
     failures: u32,
@@ -16,8 +19,14 @@ impl Servers {
     /// How many addresses are kept at most.
     const MAX: usize = 256;
 
-    pub(super) const fn new(known: Vec<Target>) -> Self {
-        Self { known, next: 0, failures: 0 }
+    /// The user's addresses, shuffled if there is `chance`, so that many clients with one list spread over its servers.
+    pub(super) fn new(mut known: Vec<Target>, chance: Option<&mut dyn Randomness>) -> Self {
+        if let Some(random) = chance {
+            for last in (1..known.len()).rev() {
+                known.swap(last, place(random, last));
+            }
+        }
+        Self { given: known.len(), known, next: 0, failures: 0 }
     }
 
     /// The address to try now; the one after it comes next time.
@@ -39,19 +48,33 @@ impl Servers {
         self.failures = 0;
     }
 
-    /// Adds what a server told of: `host:port`, IPv6 in brackets.
-    pub(super) fn learn(&mut self, urls: &[String]) {
-        for url in urls {
-            let Some((host, port)) = url.rsplit_once(':') else {
-                continue;
-            };
-            let Ok(port) = port.parse() else { continue };
-            let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-            let target = Target::Tcp { host: HostPort { host, port } };
-            if self.known.len() < Self::MAX && !self.known.contains(&target) {
-                self.known.push(target);
-            }
+    /// Takes over what a server told of, `host:port` with IPv6 in brackets, in place of what was told before: servers come and go, those the
+    /// user gave stay. With `chance` each is put in a random place.
+    pub(super) fn learn(&mut self, urls: &[String], mut chance: Option<&mut dyn Randomness>) {
+        if urls.is_empty() {
+            return;
         }
+        let told: Vec<Target> = urls.iter().filter_map(|url| address(url)).collect();
+        let mut at = self.given;
+        while at < self.known.len() {
+            if told.contains(&self.known[at]) {
+                at += 1;
+                continue;
+            }
+            self.known.remove(at);
+            self.next -= usize::from(self.next > at);
+        }
+        for target in told {
+            if self.known.len() >= Self::MAX || self.known.contains(&target) {
+                continue;
+            }
+            let behind = self.known.len() - self.given;
+            let at = self.given + chance.as_deref_mut().map_or(behind, |random| place(random, behind));
+            self.known.insert(at, target);
+            // Whoever's turn it was keeps it.
+            self.next += usize::from(self.next > at);
+        }
+        self.next %= self.known.len();
     }
 
     /// How long to wait before the next attempt: nothing while there are servers not yet tried in this round, then a pause that
@@ -67,14 +90,68 @@ impl Servers {
     }
 }
 
+/// A place from 0 to `last`.
+fn place(random: &mut dyn Randomness, last: usize) -> usize {
+    usize::try_from(random.below(last as u64 + 1)).expect("not above `last`")
+}
+
+fn address(url: &str) -> Option<Target> {
+    let (host, port) = url.rsplit_once(':')?;
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Some(Target::Tcp { host: HostPort { host, port: port.parse().ok()? } })
+}
+
 #[cfg(test)]
 mod tests {
     use crosstie_core::Seeded;
 
     use super::*;
 
+    fn targets(n: u16) -> Vec<Target> {
+        (0..n).map(|port| Target::Tcp { host: HostPort { host: "h".into(), port } }).collect()
+    }
+
     fn servers(n: u16) -> Servers {
-        Servers::new((0..n).map(|port| Target::Tcp { host: HostPort { host: "h".into(), port } }).collect())
+        Servers::new(targets(n), None)
+    }
+
+    /// A round of attempts, as ports.
+    fn round(servers: &mut Servers) -> Vec<u16> {
+        let port = |target| if let Target::Tcp { host } = target { host.port } else { 0 };
+        (0..servers.known.len()).map(|_| port(servers.next())).collect()
+    }
+
+    #[test]
+    fn clients_with_one_list_begin_at_different_servers_and_try_all() {
+        let mut firsts = std::collections::BTreeSet::new();
+        for seed in 0..50 {
+            let mut order = round(&mut Servers::new(targets(4), Some(&mut Seeded::new(seed))));
+            firsts.insert(order[0]);
+            order.sort_unstable();
+            assert_eq!(order, [0, 1, 2, 3]);
+        }
+        assert_eq!(firsts.len(), 4, "every one is somebody's first");
+    }
+
+    #[test]
+    fn control_without_chance_the_order_is_the_users() {
+        assert_eq!(round(&mut servers(4)), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_servers_told_before_makes_room_and_nobody_loses_its_turn() {
+        let mut servers = servers(2);
+        let told = |ports: &[u16]| ports.iter().map(|port| format!("h:{port}")).collect::<Vec<_>>();
+        servers.learn(&told(&[0, 7, 8, 9]), Some(&mut Seeded::new(3)));
+        let mut all = round(&mut servers);
+        assert_eq!(all[..2], [0, 1], "those of the user come first");
+        all.sort_unstable();
+        assert_eq!(all, [0, 1, 7, 8, 9]);
+        servers.next();
+        servers.learn(&told(&[9]), None);
+        assert_eq!(round(&mut servers), [1, 9, 0]);
+        servers.learn(&[], None);
+        assert_eq!(servers.known.len(), 3, "a server that tells nothing takes nothing away");
     }
 
     #[test]
@@ -110,7 +187,7 @@ mod tests {
     #[test]
     fn what_servers_tell_is_learnt_once() {
         let mut servers = servers(1);
-        servers.learn(&["[::1]:5".into(), "h:0".into(), "nonsense".into(), "[::1]:5".into()]);
+        servers.learn(&["[::1]:5".into(), "h:0".into(), "nonsense".into(), "[::1]:5".into()], None);
         assert_eq!(servers.known.len(), 2);
     }
 }

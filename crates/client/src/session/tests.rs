@@ -3,7 +3,6 @@
 use crosstie_core::{HostPort, Seeded};
 
 use super::*;
-use crate::mailbox::Taken;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -43,22 +42,29 @@ fn take<T>(mailbox: &Mailbox<T>) -> T {
     mailbox.try_take().expect("something has come")
 }
 
+/// What a subscription has received and not given yet, as `subject=payload`.
+fn taken(feed: &Feed) -> Vec<String> {
+    std::iter::from_fn(|| feed.try_take())
+        .map(|message| format!("{}={}", message.subject, String::from_utf8_lossy(&message.payload)))
+        .collect()
+}
+
 #[test]
 fn what_is_published_while_the_server_is_away_follows_the_subscriptions() {
     let mut session = session(ConnectOptions::new());
-    let (_, mailbox) = session.subscribe("a.*".into(), None).unwrap();
+    let (_, feed) = session.subscribe("a.*".into(), None).unwrap();
     session.publish(&note("early", "b")).unwrap();
     connect(&mut session, Mono::ZERO);
     assert_eq!(output(&mut session), "SUB a.* 1\r\nPUB b 5\r\nearly\r\n");
     say(&mut session, "MSG a.x 1 2\r\nhi\r\n", Mono::ZERO).unwrap();
-    assert_eq!(take(&mailbox).payload, "hi");
+    assert_eq!(taken(&feed), ["a.x=hi"]);
 }
 
 #[test]
 fn after_a_loss_it_dials_again_and_asks_only_for_what_is_left() {
     let mut session = session(ConnectOptions::new());
     connect(&mut session, Mono::ZERO);
-    let (sid, mailbox) = session.subscribe("a".into(), Some("q".into())).unwrap();
+    let (sid, feed) = session.subscribe("a".into(), Some("q".into())).unwrap();
     session.unsubscribe(sid, Some(3));
     say(&mut session, "MSG a 1 0\r\n\r\n", Mono::ZERO).unwrap();
     session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
@@ -67,8 +73,8 @@ fn after_a_loss_it_dials_again_and_asks_only_for_what_is_left() {
     connect(&mut session, at);
     assert_eq!(output(&mut session), "SUB a q 1\r\nUNSUB 1 2\r\n");
     say(&mut session, "MSG a 1 0\r\n\r\nMSG a 1 0\r\n\r\n", at).unwrap();
-    assert_eq!((0..3).filter(|_| mailbox.try_take().is_some()).count(), 3);
-    assert_eq!(mailbox.take_blocking(None), Taken::Closed);
+    assert_eq!(taken(&feed).len(), 3);
+    assert!(feed.has_ended());
     assert_eq!(session.stats.reconnects, 1);
 }
 
@@ -78,7 +84,7 @@ fn what_is_kept_is_bounded() {
     while session.publish(&note("0123456789", "a")).is_ok() {}
     let error = session.publish(&note("0123456789", "a")).unwrap_err();
     assert_eq!(error.kind(), Kind::Full);
-    assert!(session.kept.len() <= 120);
+    assert!(session.kept.len() <= 100, "the lines around the payloads count, too");
 }
 
 #[test]
@@ -99,6 +105,24 @@ fn no_responders_a_lost_connection_and_an_answer_are_different() {
     assert_eq!(take(&second.mailbox).unwrap_err().kind(), Kind::NoResponders);
     session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
     assert_eq!(take(&third.mailbox).unwrap_err().kind(), Kind::Disconnected);
+}
+
+#[test]
+fn a_request_made_while_the_server_is_away_outlives_attempts_in_vain() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
+    let answer = session.request(note("?", "service"), 1).unwrap().unwrap();
+    let Act::Wait(at) = session.poll(Mono::ZERO) else { panic!() };
+    assert!(matches!(session.poll(at), Act::Dial(_)));
+    session.lost(at, Error::new(Kind::Disconnected, "nobody listens there"));
+    assert!(answer.mailbox.try_take().is_none(), "it is kept, not lost");
+    let Act::Wait(at) = session.poll(at) else { panic!() };
+    connect(&mut session, at);
+    let sent = output(&mut session);
+    assert!(sent.contains("PUB service"), "{sent}");
+    session.lost(at, Error::new(Kind::Disconnected, "cut"));
+    assert_eq!(take(&answer.mailbox).unwrap_err().kind(), Kind::Disconnected);
 }
 
 #[test]
@@ -125,13 +149,13 @@ fn a_server_that_answers_no_ping_is_left() {
 fn draining_delivers_what_is_under_way_before_it_closes() {
     let mut session = session(ConnectOptions::new());
     connect(&mut session, Mono::ZERO);
-    let (_, mailbox) = session.subscribe("a".into(), None).unwrap();
+    let (_, feed) = session.subscribe("a".into(), None).unwrap();
     let done = session.drain().unwrap();
     assert_eq!(output(&mut session), "SUB a 1\r\nUNSUB 1\r\nPING\r\nPING\r\n");
     assert_eq!(session.publish(&note("late", "a")).unwrap_err().kind(), Kind::Closed);
     say(&mut session, "MSG a 1 1\r\nx\r\nPONG\r\nPONG\r\n", Mono::ZERO).unwrap();
-    assert_eq!(take(&mailbox).payload, "x");
-    assert_eq!(mailbox.take_blocking(None), Taken::Closed);
+    assert_eq!(taken(&feed), ["a=x"]);
+    assert!(feed.has_ended());
     take(&done).unwrap();
     assert_eq!(session.poll(Mono::ZERO), Act::End);
 }
@@ -162,11 +186,11 @@ fn room_that_is_there_already_is_told_at_once() {
 fn a_subscription_that_drains_ends_with_its_connection() {
     let mut session = session(ConnectOptions::new());
     connect(&mut session, Mono::ZERO);
-    let (sid, mailbox) = session.subscribe("a".into(), None).unwrap();
+    let (sid, feed) = session.subscribe("a".into(), None).unwrap();
     session.subscribe("b".into(), None).unwrap();
     session.drain_subscription(sid);
     session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
-    assert_eq!(mailbox.take_blocking(Some(std::time::Instant::now())), Taken::Closed);
+    assert!(feed.has_ended());
     let Act::Wait(at) = session.poll(Mono::ZERO) else { panic!() };
     connect(&mut session, at);
     assert_eq!(output(&mut session), "SUB b 2\r\n", "only the other one is made again");
@@ -190,24 +214,45 @@ fn a_full_subscription_is_told_of_once_and_keeps_the_oldest() {
     connect(&mut session, Mono::ZERO);
     let events = session.events();
     assert_eq!(events.try_take(), Some(Event::Connected));
-    let (_, mailbox) = session.subscribe("a".into(), None).unwrap();
+    let (_, feed) = session.subscribe("a".into(), None).unwrap();
     for _ in 0..3 {
         say(&mut session, "MSG a 1 1\r\n1\r\nMSG a 1 1\r\n2\r\nMSG a 1 1\r\n3\r\n", Mono::ZERO).unwrap();
     }
     assert_eq!(events.try_take(), Some(Event::SlowSubscription("a".into())));
     assert_eq!(events.try_take(), None);
-    let kept: Vec<_> = std::iter::from_fn(|| mailbox.try_take()).map(|m| m.payload).collect();
-    assert_eq!(kept, ["1", "2"]);
+    assert_eq!(taken(&feed), ["a=1", "a=2"]);
 }
 
 #[test]
 fn a_subscription_that_does_not_drain_is_made_again() {
     let mut session = session(ConnectOptions::new());
     connect(&mut session, Mono::ZERO);
-    let (_, mailbox) = session.subscribe("a".into(), None).unwrap();
+    let (_, feed) = session.subscribe("a".into(), None).unwrap();
     session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
-    assert_eq!(mailbox.take_blocking(Some(std::time::Instant::now())), Taken::TimedOut);
+    assert!(!feed.has_ended());
     let Act::Wait(at) = session.poll(Mono::ZERO) else { panic!() };
     connect(&mut session, at);
     assert_eq!(output(&mut session), "SUB a 1\r\n");
+}
+
+#[test]
+fn messages_that_are_alike_and_those_between_come_in_order_however_they_are_cut() {
+    let text = "MSG a 1 1\r\n1\r\nMSG a 1 2\r\n22\r\nMSG a 1 r 1\r\n3\r\nMSG a 1 1\r\n4\r\nMSG b 1 1\r\n5\r\nMSG b 1 1\r\n6\r\nMSG a 2 1\r\nx\r\n\
+        HMSG b 1 12 13\r\nNATS/1.0\r\n\r\n7\r\nPING\r\nMSG b 1 1\r\n8\r\nMSG a 2 1\r\ny\r\nMSG a 2 1\r\nz\r\nMSG a 2 1\r\nw\r\n";
+    for step in 1..text.len() {
+        let mut session = session(ConnectOptions::new());
+        connect(&mut session, Mono::ZERO);
+        let (_, first) = session.subscribe(">".into(), None).unwrap();
+        let (second_sid, second) = session.subscribe("a".into(), None).unwrap();
+        session.unsubscribe(second_sid, Some(3));
+        let mut input = BytesMut::new();
+        for bytes in text.as_bytes().chunks(step) {
+            input.extend_from_slice(bytes);
+            session.received(&mut input, Mono::ZERO).unwrap();
+        }
+        assert_eq!(taken(&first), ["a=1", "a=22", "a=3", "a=4", "b=5", "b=6", "b=7", "b=8"], "cut every {step} bytes");
+        assert_eq!(taken(&second), ["a=x", "a=y", "a=z"], "cut every {step} bytes, and no more than three");
+        assert!(second.has_ended() && !first.has_ended());
+        assert_eq!(session.stats().in_msgs, 12);
+    }
 }

@@ -1,6 +1,5 @@
 //! Sockets that never block, for a reactor: listeners and connections over TCP and Unix sockets.
 
-mod listen;
 pub(crate) mod tcp;
 pub(crate) mod unix;
 
@@ -8,8 +7,7 @@ use std::{io, os::fd::AsFd};
 
 use crosstie_core::{Endpoint, Error, Kind, Target};
 
-use self::listen::Listen;
-pub use self::listen::{Peer, SocketTransport};
+use crate::transport::{Listen, Peer, SocketTransport};
 
 /// A listener that never blocks.
 pub struct SocketListener {

@@ -4,11 +4,13 @@ use std::{
     io::{self, IoSlice, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     os::fd::{AsFd, BorrowedFd},
+    time::Duration,
 };
 
 use crosstie_core::{ByteTransport, HostPort, Target};
+use crosstie_sys::{Interest, wait_ready};
 
-use super::listen::{Listen, Peer, SocketTransport};
+use crate::transport::{AsyncStream, Listen, Peer, SocketTransport, Transport};
 
 pub(super) fn bind(host: &HostPort) -> io::Result<TcpListener> {
     let listener = TcpListener::bind((host.host.as_str(), host.port))?;
@@ -57,6 +59,16 @@ impl ByteTransport for TcpTransport {
     fn shutdown(&self) {
         // Fails only if the peer was faster.
         let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+impl Transport for TcpTransport {
+    fn wait_ready(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<bool> {
+        wait_ready(&self.stream, interest, timeout)
+    }
+
+    fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>> {
+        Ok(Box::new(tokio::net::TcpStream::from_std(self.stream)?))
     }
 }
 

@@ -13,11 +13,13 @@ use std::{
         },
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crosstie_core::{ByteTransport, Target, UnixAddress};
+use crosstie_sys::{Interest, peer_process, wait_ready};
 
-use super::listen::{Listen, Peer, SocketTransport};
+use crate::transport::{AsyncStream, Listen, Peer, SocketTransport, Transport};
 
 /// A listener that removes its file in the end.
 pub(super) struct Listener {
@@ -63,7 +65,8 @@ impl AsFd for Listener {
 impl Listen for Listener {
     fn accept(&self) -> io::Result<(Box<dyn SocketTransport>, Peer)> {
         let (stream, _) = self.listener.accept()?;
-        Ok((Box::new(UnixTransport::new(stream)?), Peer::Local))
+        let peer = Peer::Local(peer_process(&stream)?);
+        Ok((Box::new(UnixTransport::new(stream)?), peer))
     }
 
     fn local_target(&self) -> io::Result<Target> {
@@ -98,6 +101,16 @@ impl ByteTransport for UnixTransport {
     fn shutdown(&self) {
         // Fails only if the peer was faster.
         let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+impl Transport for UnixTransport {
+    fn wait_ready(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<bool> {
+        wait_ready(&self.stream, interest, timeout)
+    }
+
+    fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>> {
+        Ok(Box::new(tokio::net::UnixStream::from_std(self.stream)?))
     }
 }
 

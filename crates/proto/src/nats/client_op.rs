@@ -83,6 +83,10 @@ pub struct Pub<'a> {
     pub header_len: Option<usize>,
     /// Headers and payload.
     pub body: &'a [u8],
+    /// The body and the CRLF behind it.
+    pub ended: &'a [u8],
+    /// The size, the end of the line, the body and its CRLF, if they stand there just as a `MSG` has them.
+    pub sized: Option<&'a [u8]>,
 }
 
 /// How a client can break the protocol.
@@ -206,12 +210,29 @@ fn publish<'a>(
         }
         _ => return Parsed::Violation(Violation::UnknownOperation),
     }
-    let body = &input[line_len..body_end];
-    let op = Pub { subject: head.subject, reply: head.reply, header_len: head.header_len, body };
+    let op = Pub {
+        subject: head.subject,
+        reply: head.reply,
+        header_len: head.header_len,
+        body: &input[line_len..body_end],
+        ended: &input[line_len..body_end + 2],
+        sized: sized(&input[..body_end + 2], line_len, head.size),
+    };
     Parsed::Op { op: ClientOp::Pub(op), len: body_end + 2 }
 }
 
+/// The end of `input` from the size on, unless the client wrote that in a way of its own: with zeros before it or blanks behind it.
+#[inline]
+fn sized<'a>(input: &'a [u8], line_len: usize, size: &[u8]) -> Option<&'a [u8]> {
+    let at = line_len.checked_sub(size.len() + 2)?;
+    let is_plain =
+        size.first() != Some(&b'0') && input[line_len - 2] == b'\r' && input[line_len - 3] == size[size.len() - 1];
+    is_plain.then(|| &input[at..])
+}
+
 struct PublishHead<'a> {
+    /// The digits of `body_len`, the last word of the line.
+    size: &'a [u8],
     subject: &'a [u8],
     reply: Option<&'a [u8]>,
     header_len: Option<usize>,
@@ -231,13 +252,14 @@ impl<'a> PublishHead<'a> {
             (true, Some(header_len), Some(size), None) => (Some(second), Some(header_len), size),
             _ => return None,
         };
-        let body_len = decimal(body_len)? as usize;
+        let size = body_len;
+        let body_len = decimal(size)? as usize;
         let header_len = match header_len {
             // No headers at all: what arrives is a plain message.
             Some(digits) => Some(decimal(digits)? as usize).filter(|len| *len > 0),
             None => None,
         };
-        (header_len.unwrap_or(0) <= body_len).then_some(Self { subject, reply, header_len, body_len })
+        (header_len.unwrap_or(0) <= body_len).then_some(Self { size, subject, reply, header_len, body_len })
     }
 }
 
@@ -354,6 +376,23 @@ mod tests {
             (&b"s"[..], Some(&b"r"[..]), Some(2), &b"hhbbb"[..])
         );
         assert_eq!(len, 21);
+    }
+
+    #[test]
+    fn the_end_of_a_publish_is_taken_as_it_stands_only_if_a_message_has_it_so() {
+        let sized = |input: &'static str| match parse(input.as_bytes(), &LIMITS) {
+            Parsed::Op { op: ClientOp::Pub(found), .. } => {
+                assert_eq!(found.ended, [found.body, b"\r\n"].concat());
+                found.sized.map(String::from_utf8_lossy)
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(sized("PUB a 5\r\nhello\r\nPING").unwrap(), "5\r\nhello\r\n");
+        assert_eq!(sized("PUB\ta  r 12\r\nhello, world\r\n").unwrap(), "12\r\nhello, world\r\n");
+        assert_eq!(sized("HPUB a 0 5\r\nhello\r\n").unwrap(), "5\r\nhello\r\n");
+        for other in ["PUB a 05\r\nhello\r\n", "PUB a 5 \r\nhello\r\n", "PUB a 5\nhello\r\n", "PUB a 0\r\n\r\n"] {
+            assert_eq!(sized(other), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`client_op`] | what a client says, as a server reads it |
 //! | [`server_op`] | what a server says, as a client reads it |
+//! | [`Familiar`] | the same by a short cut, in a stream of messages that are alike |
 //! | [`mod@write`] | what a client says, as bytes |
 //! | [`Info`], [`Connect`] | the two JSON documents of the handshake |
 //!
@@ -11,6 +12,7 @@
 
 pub mod client_op;
 mod connect;
+mod familiar;
 mod header_block;
 mod info;
 mod number;
@@ -19,6 +21,7 @@ pub mod write;
 
 pub use self::{
     connect::Connect,
+    familiar::{Familiar, Recognized},
     header_block::{HeaderBlockError, decode_headers, encode_headers},
     info::Info,
     number::decimal,

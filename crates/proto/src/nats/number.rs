@@ -14,6 +14,17 @@ pub fn decimal(digits: &[u8]) -> Option<u32> {
     })
 }
 
+/// The id that `digits` spell. Unlike a size, it may be as large as 64 bits hold: ids are never used twice.
+pub(super) fn id(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |value, digit| match digit {
+        b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    })
+}
+
 /// Appends `value` in decimal.
 pub fn push_decimal(out: &mut Vec<u8>, value: usize) {
     let mut digits = [0u8; 20];
@@ -33,6 +44,15 @@ pub fn push_decimal(out: &mut Vec<u8>, value: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_have_64_bits() {
+        assert_eq!(id(b"1000000000"), Some(1_000_000_000));
+        assert_eq!(id(u64::MAX.to_string().as_bytes()), Some(u64::MAX));
+        for text in ["", "18446744073709551616", "-1", "1a"] {
+            assert_eq!(id(text.as_bytes()), None, "{text:?}");
+        }
+    }
 
     #[test]
     fn only_digits_that_fit_are_a_number() {

@@ -5,7 +5,7 @@
 
 use memchr::memchr;
 
-use super::number::decimal;
+use super::number::{decimal, id};
 
 /// The longest line a client accepts. `INFO` may list many servers.
 pub const MAX_LINE: usize = 256 * 1024;
@@ -154,7 +154,7 @@ impl<'a> Head<'a> {
         if rest.pop().is_some() || header_len.unwrap_or(0) > body_len {
             return None;
         }
-        Some(Self { subject, sid: u64::from(decimal(sid)?), reply, header_len, body_len })
+        Some(Self { subject, sid: id(sid)?, reply, header_len, body_len })
     }
 }
 

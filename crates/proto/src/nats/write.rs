@@ -82,7 +82,7 @@ mod tests {
         headers.append("K", "v").unwrap();
         let mut out = Vec::new();
         publish(&mut out, b"s", Some(b"r"), &headers, b"body");
-        let Parsed::Op { op: ClientOp::Pub(Pub { subject, reply, header_len, body }), len } = parse(&out, &limits)
+        let Parsed::Op { op: ClientOp::Pub(Pub { subject, reply, header_len, body, .. }), len } = parse(&out, &limits)
         else {
             panic!()
         };

@@ -62,15 +62,29 @@ pub(crate) fn differing(one: &Settings, other: &Settings) -> Vec<&'static Key> {
         .collect()
 }
 
+/// A key whose new value a reload puts in force.
+macro_rules! live {
+    () => {
+        true
+    };
+}
+
+/// A key whose new value waits for the next start.
+macro_rules! fixed {
+    () => {
+        false
+    };
+}
+
 /// A row of the table: the value at a path of [`Settings`], by a method of [`Node`] and a way to show it.
 macro_rules! key {
-    ($path:literal, $form:expr, $field:ident $(. $rest:ident)*, $read:ident, $show:expr, $doc:literal) => {
+    ($when:ident, $path:literal, $form:expr, $field:ident $(. $rest:ident)*, $read:ident, $show:expr, $doc:literal) => {
         Key {
             path: $path,
             form: $form,
             doc: $doc,
             is_secret: false,
-            reloads: false,
+            reloads: $when!(),
             read: |node, settings| {
                 settings.$field$(.$rest)* = node.$read()?;
                 Ok(())
@@ -115,6 +129,7 @@ pub const KEYS: &[Key] = &[
         show: |settings| settings.http.as_ref().map(|http| quote(&http.to_string())),
     },
     key!(
+        fixed,
         "insecure",
         TRUTH,
         options.insecure,
@@ -123,6 +138,7 @@ pub const KEYS: &[Key] = &[
         "Listen beyond loopback although nobody has to authenticate."
     ),
     key!(
+        fixed,
         "server_name",
         TEXT,
         options.server_name,
@@ -131,6 +147,7 @@ pub const KEYS: &[Key] = &[
         "The name that clients and monitoring see; the server's id unless set."
     ),
     key!(
+        fixed,
         "advertise_host",
         TEXT,
         options.advertise_host,
@@ -138,8 +155,26 @@ pub const KEYS: &[Key] = &[
         optional_text,
         "The host that clients are told; the first listener's unless set."
     ),
-    key!("reactors", NUMBER, options.reactors, count, plain, "Threads that share the connections; 0 is one per core."),
     key!(
+        fixed,
+        "reactors",
+        NUMBER,
+        options.reactors,
+        count,
+        plain,
+        "Threads that share the connections; 0 is one per core."
+    ),
+    key!(
+        fixed,
+        "spin",
+        TIME,
+        options.spin,
+        duration,
+        time,
+        "How long a thread may wait awake for the next message, which spares it the waking of a core and costs up to a core; at most 1ms, 0 is not at all."
+    ),
+    key!(
+        live,
         "ping_interval",
         TIME,
         options.ping_interval,
@@ -148,6 +183,7 @@ pub const KEYS: &[Key] = &[
         "How long a client may be quiet before it is sent a PING."
     ),
     key!(
+        live,
         "max_pings_out",
         NUMBER,
         options.max_pings_out,
@@ -156,6 +192,7 @@ pub const KEYS: &[Key] = &[
         "How many PINGs may stay unanswered before a client is cut off as stale."
     ),
     key!(
+        live,
         "write_deadline",
         TIME,
         options.write_deadline,
@@ -164,6 +201,7 @@ pub const KEYS: &[Key] = &[
         "How long a client may take no byte of what waits for it before it is cut off as slow."
     ),
     key!(
+        live,
         "lame_duck_duration",
         TIME,
         options.lame_duck_duration,
@@ -172,6 +210,7 @@ pub const KEYS: &[Key] = &[
         "Over how long lame duck mode (SIGUSR2) spreads the closing of connections."
     ),
     key!(
+        live,
         "lame_duck_grace",
         TIME,
         options.lame_duck_grace,
@@ -180,6 +219,7 @@ pub const KEYS: &[Key] = &[
         "How long lame duck mode waits before it closes the first connection."
     ),
     key!(
+        fixed,
         "pid_file",
         PATH,
         pid_file,
@@ -188,6 +228,7 @@ pub const KEYS: &[Key] = &[
         "The file that holds the process id while the server runs."
     ),
     key!(
+        fixed,
         "ports_file_dir",
         PATH,
         ports_file_dir,
@@ -195,8 +236,17 @@ pub const KEYS: &[Key] = &[
         optional_path_text,
         "The folder of the ports file, <executable>_<pid>.ports: JSON that says where the server listens, written once it does."
     ),
-    key!("limits.max_connections", NUMBER, options.limits.max_connections, count, plain, "Connections at a time."),
     key!(
+        live,
+        "limits.max_connections",
+        NUMBER,
+        options.limits.max_connections,
+        count,
+        plain,
+        "Connections at a time."
+    ),
+    key!(
+        live,
         "limits.max_subscriptions",
         NUMBER,
         options.limits.max_subscriptions,
@@ -205,14 +255,16 @@ pub const KEYS: &[Key] = &[
         "Subscriptions of one connection; 0 is no limit."
     ),
     key!(
+        live,
         "limits.max_payload",
         SIZE,
         options.limits.max_payload,
         size,
         bytes,
-        "Bytes of a payload, headers included. The worst case for input is this much memory per connection."
+        "Bytes of a payload, headers included."
     ),
     key!(
+        live,
         "limits.max_control_line",
         SIZE,
         options.limits.max_control_line,
@@ -221,6 +273,7 @@ pub const KEYS: &[Key] = &[
         "Bytes of a line of the protocol."
     ),
     key!(
+        live,
         "limits.max_pending",
         SIZE,
         options.limits.max_pending,
@@ -229,6 +282,7 @@ pub const KEYS: &[Key] = &[
         "Bytes that may wait for one slow client before it is cut off."
     ),
     key!(
+        live,
         "limits.max_pending_total",
         SIZE,
         options.limits.max_pending_total,
@@ -237,6 +291,16 @@ pub const KEYS: &[Key] = &[
         "Bytes that may wait for all clients together; beyond it the one with the most is cut off first."
     ),
     key!(
+        live,
+        "limits.max_held_input_total",
+        SIZE,
+        options.limits.max_held_input_total,
+        size,
+        bytes,
+        "Bytes that may be held for all operations whose end has not come; beyond it a client that adds to them is cut off."
+    ),
+    key!(
+        live,
         "limits.max_unauthenticated_bytes",
         SIZE,
         options.limits.max_unauthenticated_bytes,
@@ -245,6 +309,7 @@ pub const KEYS: &[Key] = &[
         "Bytes a client may send before it has authenticated."
     ),
     key!(
+        live,
         "limits.max_unauthenticated",
         NUMBER,
         options.limits.max_unauthenticated,
@@ -257,7 +322,7 @@ pub const KEYS: &[Key] = &[
         form: TEXT,
         doc: "A token, or its bcrypt hash, that lets in whoever knows it.",
         is_secret: true,
-        reloads: false,
+        reloads: true,
         read: |node, settings| secrets::set_token(node, &node.word()?, settings),
         show: |settings| settings.options.auth.token.as_ref().map(|token| quote(token.expose())),
     },
@@ -266,12 +331,21 @@ pub const KEYS: &[Key] = &[
         form: PATH,
         doc: "A file whose first line is the token.",
         is_secret: false,
-        reloads: false,
+        reloads: true,
         read: |node, settings| secrets::set_token(node, &secrets::first_line(node)?, settings),
         show: |_| None,
     },
-    key!("auth.timeout", TIME, options.auth.timeout, duration, time, "How long a client may take to authenticate."),
     key!(
+        live,
+        "auth.timeout",
+        TIME,
+        options.auth.timeout,
+        duration,
+        time,
+        "How long a client may take to authenticate."
+    ),
+    key!(
+        live,
         "auth.no_auth_user",
         TEXT,
         options.auth.no_auth_user,
@@ -286,7 +360,7 @@ pub const KEYS: &[Key] = &[
               each a subject, a list of them, or a table with `allow` and `deny` (deny wins; `\"subject queue\"` names a queue group); and \
               `allow_responses`, true or a table with `max` and `expires`, which grants answers to requests and nothing else.",
         is_secret: false,
-        reloads: false,
+        reloads: true,
         read: users::read,
         show: users::show,
     },
@@ -331,6 +405,7 @@ pub const KEYS: &[Key] = &[
         },
     },
     key!(
+        fixed,
         "log.file",
         PATH,
         log.file,
@@ -338,7 +413,7 @@ pub const KEYS: &[Key] = &[
         optional_path_text,
         "The file that lines are added to; standard error unless set. SIGUSR1 opens it anew."
     ),
-    key!("log.time", TRUTH, log.time, bool, plain, "Whether a line says when it was written."),
+    key!(fixed, "log.time", TRUTH, log.time, bool, plain, "Whether a line says when it was written."),
 ];
 
 impl Node {

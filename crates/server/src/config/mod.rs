@@ -12,7 +12,7 @@ pub(crate) use self::{keys::differing, layers::fits_together};
 pub use self::{
     keys::{KEYS, Key},
     layers::{Layers, Loaded, Origin, check_config},
-    print::{commented, reference},
+    print::{commented, reference, values},
 };
 
 /// Reads `text` as a tree of values, for the fuzz targets: no file, no environment.

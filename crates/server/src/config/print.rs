@@ -23,6 +23,11 @@ pub fn commented(loaded: &Loaded) -> String {
     text
 }
 
+/// The configuration in force: the path of every key, its value in TOML if it has one, and the origin of that. Secrets are hidden.
+pub fn values(loaded: &Loaded) -> Vec<(&'static str, Option<String>, String)> {
+    KEYS.iter().map(|key| (key.path, key.shown(&loaded.settings), loaded.origin(key).to_string())).collect()
+}
+
 fn parts(key: &Key) -> (&'static str, &'static str) {
     key.path.split_once('.').unwrap_or(("", key.path))
 }

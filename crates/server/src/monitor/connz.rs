@@ -3,34 +3,13 @@
 use std::cmp::Reverse;
 
 use crosstie_broker::{ConnectionSnapshot, SubscriptionSnapshot};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
     page::Monitored,
+    question::{ACCOUNT, Question},
     time::{now, time, uptime},
 };
-
-/// How many connections a page has unless asked otherwise, as in nats-server.
-const LIMIT: usize = 1024;
-
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct ConnzQuery {
-    #[serde(default)]
-    sort: String,
-    #[serde(default)]
-    offset: usize,
-    limit: Option<usize>,
-    /// `1`, `true` or `detail`.
-    #[serde(default)]
-    subs: String,
-    /// `1` or `true`: with the user of each.
-    #[serde(default)]
-    auth: String,
-    cid: Option<u64>,
-    /// `open` (as if not given), `closed`, `all`: closed connections are not kept.
-    #[serde(default)]
-    state: String,
-}
 
 #[derive(Serialize)]
 pub(super) struct Connz {
@@ -74,11 +53,17 @@ struct Connection {
     subscriptions_list: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subscriptions_list_detail: Option<Vec<Subscription>>,
+    name_tag: &'static str,
 }
 
 /// A subscription with its connection.
 #[derive(Serialize)]
 pub(super) struct Subscription {
+    /// Told where the page is about all accounts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_tag: Option<&'static str>,
     subject: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     qgroup: Option<String>,
@@ -92,6 +77,8 @@ pub(super) struct Subscription {
 impl Subscription {
     pub(super) fn new(cid: u64, subscription: &SubscriptionSnapshot) -> Self {
         Self {
+            account: None,
+            account_tag: None,
             subject: subscription.subject.clone(),
             qgroup: subscription.queue.clone(),
             sid: subscription.sid.clone(),
@@ -100,34 +87,63 @@ impl Subscription {
             cid,
         }
     }
+
+    pub(super) const fn with_account(mut self) -> Self {
+        (self.account, self.account_tag) = (Some(ACCOUNT), Some(ACCOUNT));
+        self
+    }
 }
 
-pub(super) fn connz(source: &dyn Monitored, query: &ConnzQuery) -> Result<Connz, String> {
-    let mut all = match query.state.to_ascii_lowercase().as_str() {
-        "" | "open" | "all" | "any" => source.connections(),
-        "closed" => Vec::new(),
-        other => return Err(format!("state: expected open, closed or all, found '{other}'")),
+pub(super) fn connz(source: &dyn Monitored, question: &Question) -> Result<Connz, String> {
+    // Connections that are closed are not kept.
+    let (mut all, are_open) = match question.text("state").map(str::to_ascii_lowercase).as_deref() {
+        None | Some("open") => (source.connections(), true),
+        Some("all" | "any") => (source.connections(), false),
+        Some("closed") => (Vec::new(), false),
+        Some(other) => return Err(format!("state: expected open, closed, all or any, found '{other}'")),
     };
-    all.retain(|connection| query.cid.is_none_or(|cid| connection.cid == cid));
-    sort(&mut all, &query.sort)?;
-    let (total, limit) = (all.len(), query.limit.filter(|limit| *limit > 0).unwrap_or(LIMIT));
+    let cid = question.cid()?;
+    all.retain(|connection| {
+        cid.is_none_or(|cid| connection.cid == cid)
+            && question.account_is_ours()
+            && question.text("user").is_none_or(|user| connection.user.as_deref() == Some(user))
+            && question.text("mqtt_client").is_none()
+    });
+    sort(&mut all, question.text("sort").unwrap_or("cid"), are_open)?;
+    let (offset, limit) = question.rows()?;
+    let (total, shown) = (all.len(), Shown::of(question)?);
     let connections: Vec<_> =
-        all.into_iter().skip(query.offset).take(limit).map(|connection| describe(connection, query)).collect();
+        all.into_iter().skip(offset).take(limit).map(|connection| describe(connection, &shown)).collect();
     Ok(Connz {
         server_id: source.snapshot().server_id,
         now: now(),
         num_connections: connections.len(),
         total,
-        offset: query.offset,
+        offset,
         limit,
         connections,
     })
 }
 
+/// What is told of each connection beyond the rest.
+struct Shown {
+    subjects: bool,
+    subscriptions: bool,
+    user: bool,
+}
+
+impl Shown {
+    fn of(question: &Question) -> Result<Self, String> {
+        let subscriptions = question.text("subs").is_some_and(|text| text.eq_ignore_ascii_case("detail"));
+        let subjects = !subscriptions && question.yes("subs")?;
+        Ok(Self { subjects, subscriptions, user: question.yes("auth")? })
+    }
+}
+
 /// The most first, except where the least is what one looks for.
-fn sort(all: &mut [ConnectionSnapshot], by: &str) -> Result<(), String> {
+fn sort(all: &mut [ConnectionSnapshot], by: &str, are_open: bool) -> Result<(), String> {
     match by {
-        "" | "cid" => all.sort_by_key(|connection| connection.cid),
+        "cid" => all.sort_by_key(|connection| connection.cid),
         "start" => all.sort_by_key(|connection| (connection.start, connection.cid)),
         "subs" => all.sort_by_key(|connection| Reverse(connection.subscriptions.len())),
         "pending" => all.sort_by_key(|connection| Reverse(connection.pending_bytes)),
@@ -139,6 +155,11 @@ fn sort(all: &mut [ConnectionSnapshot], by: &str) -> Result<(), String> {
         "idle" => all.sort_by_key(|connection| Reverse(connection.idle)),
         "uptime" => all.sort_by_key(|connection| Reverse(connection.uptime)),
         "rtt" => all.sort_by_key(|connection| Reverse(connection.rtt)),
+        "stop" | "reason" if are_open => {
+            return Err(format!("sort: '{by}' is for closed connections: ask for state=closed or state=all"));
+        }
+        // Of those that are shown, none has stopped.
+        "stop" | "reason" => {}
         other => {
             return Err(format!(
                 "sort: expected cid, start, subs, pending, msgs_to, msgs_from, bytes_to, bytes_from, last, idle, uptime or rtt, \
@@ -149,15 +170,11 @@ fn sort(all: &mut [ConnectionSnapshot], by: &str) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) fn is_yes(text: &str) -> bool {
-    matches!(text, "1" | "t" | "true" | "yes")
-}
-
-fn describe(connection: ConnectionSnapshot, query: &ConnzQuery) -> Connection {
+fn describe(connection: ConnectionSnapshot, shown: &Shown) -> Connection {
     let subscriptions = &connection.subscriptions;
-    let list = is_yes(&query.subs).then(|| subscriptions.iter().map(|one| one.subject.clone()).collect());
-    let detail = (query.subs == "detail")
-        .then(|| subscriptions.iter().map(|one| Subscription::new(connection.cid, one)).collect());
+    let list = shown.subjects.then(|| subscriptions.iter().map(|one| one.subject.clone()).collect());
+    let detail =
+        shown.subscriptions.then(|| subscriptions.iter().map(|one| Subscription::new(connection.cid, one)).collect());
     Connection {
         cid: connection.cid,
         kind: "Client",
@@ -175,11 +192,12 @@ fn describe(connection: ConnectionSnapshot, query: &ConnzQuery) -> Connection {
         in_bytes: connection.in_bytes,
         out_bytes: connection.out_bytes,
         subscriptions: subscriptions.len(),
-        authorized_user: connection.user.filter(|_| is_yes(&query.auth)),
+        authorized_user: connection.user.filter(|_| shown.user),
         subscriptions_list: list,
         subscriptions_list_detail: detail,
         name: connection.name,
         lang: connection.lang,
         version: connection.version,
+        name_tag: ACCOUNT,
     }
 }

@@ -6,6 +6,7 @@ mod connz;
 mod limited;
 mod metrics;
 mod page;
+mod question;
 mod subsz;
 mod time;
 mod usage;
@@ -19,8 +20,9 @@ use std::{
 
 use axum::{
     Router,
-    extract::{Query, State},
+    extract::{RawQuery, Request, State},
     http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -29,7 +31,11 @@ use serde::Serialize;
 use tokio::{runtime, sync::oneshot};
 
 pub(crate) use self::page::{About, Monitored};
-use self::{connz::ConnzQuery, limited::Limited, page::Page, subsz::SubszQuery};
+use self::{
+    limited::Limited,
+    page::{Asked, Page},
+    question::Question,
+};
 
 /// The thread that answers. It ends with this value.
 pub(crate) struct Monitoring {
@@ -39,12 +45,12 @@ pub(crate) struct Monitoring {
 }
 
 impl Monitoring {
-    /// Answers at `at`, which must be on loopback unless the options say `insecure`: nobody is asked who they are.
+    /// Answers at `at`, which must be on loopback unless `about` says `insecure`: nobody is asked who they are.
     pub(crate) fn start(at: &HostPort, about: About, source: Arc<dyn Monitored>) -> Result<Self, Error> {
         let cannot = |error| Error::new(Kind::Io, format!("cannot listen for monitoring on '{at}'")).because(error);
         let listener = TcpListener::bind((at.host.as_str(), at.port)).map_err(cannot)?;
         let address = listener.local_addr()?;
-        if !address.ip().is_loopback() && !about.options.insecure {
+        if !address.ip().is_loopback() && !about.insecure {
             let text = format!(
                 "monitoring on '{at}' could be read from other machines, and asks nobody who they are: \
                  use 127.0.0.1, or spell out 'insecure'"
@@ -54,7 +60,7 @@ impl Monitoring {
         listener.set_nonblocking(true)?;
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = oneshot::channel();
-        let router = router(Page { about, source, address });
+        let router = router(Page { about, source, address, asked: Asked::default() });
         let run = move || {
             runtime.block_on(async move {
                 match Limited::new(listener) {
@@ -88,6 +94,7 @@ impl Drop for Monitoring {
 type Shared = State<Arc<Page>>;
 
 fn router(page: Page) -> Router {
+    let page = Arc::new(page);
     Router::new()
         .route("/", get(index))
         .route("/healthz", get(healthz))
@@ -96,7 +103,19 @@ fn router(page: Page) -> Router {
         .route("/subsz", get(subsz))
         .route("/subscriptionsz", get(subsz))
         .route("/metrics", get(metrics))
-        .with_state(Arc::new(page))
+        .fallback(nothing)
+        .layer(from_fn_with_state(Arc::clone(&page), count))
+        .with_state(page)
+}
+
+async fn count(State(page): Shared, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    page.asked.note(if path == "/subscriptionsz" { "/subsz" } else { path });
+    next.run(request).await
+}
+
+async fn nothing() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "404 page not found: '/' lists the pages\n")
 }
 
 async fn index() -> &'static str {
@@ -118,12 +137,12 @@ async fn healthz(State(page): Shared) -> Response {
     json(&Health { status: "ok", error: None })
 }
 
-async fn connz(State(page): Shared, Query(query): Query<ConnzQuery>) -> Response {
-    answer(connz::connz(&*page.source, &query))
+async fn connz(State(page): Shared, RawQuery(query): RawQuery) -> Response {
+    answer(Question::parse(query.as_deref()).and_then(|question| connz::connz(&*page.source, &question)))
 }
 
-async fn subsz(State(page): Shared, Query(query): Query<SubszQuery>) -> Response {
-    answer(subsz::subsz(&*page.source, &query))
+async fn subsz(State(page): Shared, RawQuery(query): RawQuery) -> Response {
+    answer(Question::parse(query.as_deref()).and_then(|question| subsz::subsz(&*page.source, &question)))
 }
 
 async fn metrics(State(page): Shared) -> Response {

@@ -1,28 +1,8 @@
 //! `/subsz`: the subscriptions and the cache before them, with nats-server's field names.
 
-use crosstie_core::Subject;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{
-    connz::{Subscription, is_yes},
-    page::Monitored,
-    time::now,
-};
-
-/// How many subscriptions a page has unless asked otherwise, as in nats-server.
-const LIMIT: usize = 1024;
-
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct SubszQuery {
-    /// `1` or `true`: with every subscription.
-    #[serde(default)]
-    subs: String,
-    #[serde(default)]
-    offset: usize,
-    limit: Option<usize>,
-    /// Only those that a message on this subject would reach.
-    test: Option<String>,
-}
+use super::{connz::Subscription, page::Monitored, question::Question, time::now};
 
 #[derive(Serialize)]
 pub(super) struct Subsz {
@@ -32,6 +12,7 @@ pub(super) struct Subsz {
     num_cache: usize,
     num_matches: u64,
     cache_hit_rate: f64,
+    /// Of those asked for, the list's offset and limit aside; none unless they are asked for.
     total: usize,
     offset: usize,
     limit: usize,
@@ -39,27 +20,22 @@ pub(super) struct Subsz {
     subscriptions_list: Option<Vec<Subscription>>,
 }
 
-pub(super) fn subsz(source: &dyn Monitored, query: &SubszQuery) -> Result<Subsz, String> {
+pub(super) fn subsz(source: &dyn Monitored, question: &Question) -> Result<Subsz, String> {
     let snapshot = source.snapshot();
-    let wanted = query
-        .test
-        .as_deref()
-        .map(|text| text.parse::<Subject>().map_err(|error| format!("test: {error}")))
-        .transpose()?;
-    let limit = query.limit.filter(|limit| *limit > 0).unwrap_or(LIMIT);
-    let list = (is_yes(&query.subs) || wanted.is_some()).then(|| {
+    let wanted = question.subject("test")?;
+    let (offset, limit) = question.rows()?;
+    let list = question.yes("subs")?.then(|| {
         let mut list = Vec::new();
-        for connection in source.connections() {
+        for connection in source.connections().into_iter().filter(|_| question.account_is_ours()) {
             let fits = |pattern: &str| {
                 let pattern = pattern.as_bytes();
                 wanted.as_ref().is_none_or(|wanted| crosstie_core::matches(pattern, wanted.as_bytes()))
             };
             let fitting = connection.subscriptions.iter().filter(|one| fits(&one.subject));
-            list.extend(fitting.map(|one| Subscription::new(connection.cid, one)));
+            list.extend(fitting.map(|one| Subscription::new(connection.cid, one).with_account()));
         }
         list
     });
-    let total = list.as_ref().map_or(snapshot.subscriptions, Vec::len);
     let lookups = snapshot.cache.hits + snapshot.cache.misses;
     Ok(Subsz {
         server_id: snapshot.server_id,
@@ -68,9 +44,9 @@ pub(super) fn subsz(source: &dyn Monitored, query: &SubszQuery) -> Result<Subsz,
         num_cache: snapshot.cache.entries,
         num_matches: lookups,
         cache_hit_rate: snapshot.cache.hits as f64 / lookups.max(1) as f64,
-        total,
-        offset: query.offset,
+        total: list.as_ref().map_or(0, Vec::len),
+        offset,
         limit,
-        subscriptions_list: list.map(|list| list.into_iter().skip(query.offset).take(limit).collect()),
+        subscriptions_list: list.map(|list| list.into_iter().skip(offset).take(limit).collect()),
     })
 }

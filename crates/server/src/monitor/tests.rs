@@ -24,6 +24,10 @@ impl Monitored for Fake {
         self.snapshot.lock().unwrap().clone()
     }
 
+    fn options(&self) -> Arc<Options> {
+        Arc::default()
+    }
+
     fn connections(&self) -> Vec<ConnectionSnapshot> {
         Vec::new()
     }
@@ -31,8 +35,7 @@ impl Monitored for Fake {
 
 fn start(fake: &Arc<Fake>) -> Monitoring {
     let at = HostPort { host: "127.0.0.1".to_owned(), port: 0 };
-    let about =
-        About { options: Options::default(), clients: Some(HostPort { host: "127.0.0.1".to_owned(), port: 4333 }) };
+    let about = About { insecure: false, clients: Some(HostPort { host: "127.0.0.1".to_owned(), port: 4333 }) };
     Monitoring::start(&at, about, Arc::clone(fake) as _).unwrap()
 }
 
@@ -93,7 +96,11 @@ fn a_wrong_question_is_answered_with_what_would_be_right() {
     let monitoring = start(&Arc::new(Fake::default()));
     for (path, part) in [
         ("/connz?sort=size", "expected cid, start"),
-        ("/connz?limit=many", "invalid digit"),
+        ("/connz?limit=many", "expected a whole number, found 'many'"),
+        ("/connz?sort=stop", "closed connections"),
+        ("/connz?subs=2", "expected 1, true"),
+        ("/connz?auth=x", "expected 1, true"),
+        ("/connz?cid=x", "expected a number"),
         ("/connz?state=odd", "expected open"),
         ("/subsz?test=a..b", "token 2"),
     ] {
@@ -123,9 +130,9 @@ fn metrics_are_described_typed_and_aggregated() {
 #[test]
 fn monitoring_beyond_loopback_must_be_spelled_out() {
     let at = HostPort { host: "0.0.0.0".to_owned(), port: 0 };
-    let mut about = About { options: Options::default(), clients: None };
+    let mut about = About { insecure: false, clients: None };
     let refused = Monitoring::start(&at, about.clone(), Arc::new(Fake::default()));
     assert!(refused.err().unwrap().to_string().contains("'insecure'"));
-    about.options.insecure = true;
+    about.insecure = true;
     assert!(Monitoring::start(&at, about, Arc::new(Fake::default())).is_ok());
 }

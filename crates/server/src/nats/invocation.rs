@@ -1,6 +1,11 @@
 //! A call of nats-server from its arguments to its exit code.
 
-use std::{env, ffi::OsString, process::ExitCode};
+use std::{
+    env,
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use crosstie_broker::NATS_VERSION;
 use crosstie_core::{Error, Kind};
@@ -24,7 +29,7 @@ const INSECURE: &str = "CROSSTIE_INSECURE";
 /// Three things differ from nats-server on purpose: without `-a` it listens on 127.0.0.1; beyond loopback it wants authentication or
 /// `--insecure` (or `CROSSTIE_INSECURE=1`); and whatever it does not support is refused by name.
 pub fn main_nats(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    match run(arguments) {
+    match run_nats(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("nats-server: {error}");
@@ -33,17 +38,16 @@ pub fn main_nats(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Error> {
+/// As [`main_nats`], for a caller that tells errors in its own way.
+///
+/// # Errors
+///
+/// What is wrong with the arguments or the configuration, or keeps the server from starting.
+pub fn run_nats(arguments: impl Iterator<Item = OsString>) -> Result<(), Error> {
     let line = CommandLine::parse(arguments).map_err(invalid)?;
     match &line.action {
-        Action::Version => {
-            println!("nats-server: v{NATS_VERSION}");
-            Ok(())
-        }
-        Action::Help => {
-            print!("{}", help("nats-server"));
-            Ok(())
-        }
+        Action::Version => tell(&format!("nats-server: v{NATS_VERSION}\n")),
+        Action::Help => tell(&help("nats-server")),
         Action::Test => {
             settings(&line)?;
             let file = line.config.as_deref().map_or_else(|| "".into(), |path| path.to_string_lossy());
@@ -60,6 +64,14 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), Error> {
             let now = settings(&line)?;
             serve_until_signalled(now, move || settings(&line))
         }
+    }
+}
+
+/// Prints to standard output; that nobody reads it is no error.
+fn tell(text: &str) -> Result<(), Error> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

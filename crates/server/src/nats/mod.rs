@@ -7,7 +7,7 @@ mod invocation;
 mod keys;
 mod refused;
 
-pub use self::invocation::main_nats;
+pub use self::invocation::{main_nats, run_nats};
 
 /// Reads `text` as nats-server's configuration, for the fuzz targets: no file, no environment.
 pub(crate) fn read_text(text: &str) -> Result<(), crate::ConfigError> {

@@ -15,7 +15,7 @@ pub struct Event {
     pub detail: [AtomicU64; 2],
 }
 
-/// One row of the event section: a ring of the last [`EVENTS_KEPT`] acts.
+/// One row of the event section: a ring of the last 256 acts.
 #[repr(C)]
 #[derive(Debug)]
 pub struct EventRow {

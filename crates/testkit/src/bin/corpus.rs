@@ -11,7 +11,7 @@ use crosstie_testkit::wire::{Differences, Reference, Stage, compare, read_all, r
 const USAGE: &str = "corpus --server PROGRAM [--reference PROGRAM] [--record] [FILTER]
 
 Compares PROGRAM with the reference, or with what nats-server answered when it was last recorded.
---record writes the record anew from the reference. FILTER is a part of the names of the cases to run.";
+--record writes the record anew from the reference, and what PROGRAM answers where it means to differ. FILTER is a part of the names of the cases to run.";
 
 fn main() -> ExitCode {
     match run() {
@@ -59,7 +59,7 @@ fn run() -> Result<bool, String> {
     differences.cases.retain(|name, _| name.contains(&arguments.filter));
     let configs = folder.join("configs");
     let stage = |program: &Path| Stage::new(program, &configs, differences.info_keys.clone());
-    let recorded = folder.join("recorded.txt");
+    let (recorded, meant) = (folder.join("recorded.txt"), folder.join("meant.txt"));
     let mut reference = match &arguments.reference {
         Some(program) => Reference::Live(stage(&absolute(program)?)),
         None => Reference::Recorded(read_record(&recorded)?),
@@ -68,6 +68,7 @@ fn run() -> Result<bool, String> {
     let mut findings = compare(&cases, &mut stage(&server), &mut reference, &differences);
     if arguments.record {
         write_record(&recorded, "What nats-server 2.15.1 answered to each case.", &findings.transcripts)?;
+        write_record(&meant, "What our broker answers where it means to differ from nats-server.", &findings.meant)?;
     } else if arguments.reference.is_some() {
         let old = read_record(&recorded)?;
         let changed = findings.transcripts.iter().filter(|(name, lines)| old.get(*name) != Some(lines));

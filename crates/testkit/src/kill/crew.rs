@@ -187,10 +187,15 @@ impl<'a> Crew<'a> {
                 seat.fault(Fault::Broken, &format!("seat {index} had ended by itself: {how:?}"));
                 true
             }),
-            Act::Exit | Act::Fork => child
+            Act::Exit => child
                 .signal(act.signal())
                 .and_then(|()| child.wait_until(Instant::now() + self.bound))
                 .map(|ended| ended.is_some()),
+            // One that waits for something comes to no crash point; then it is killed, as it would be after the fork.
+            Act::Fork => child
+                .signal(act.signal())
+                .and_then(|()| child.wait_until(Instant::now() + self.bound / 50))
+                .and_then(|ended| if ended.is_some() { Ok(true) } else { child.kill().map(|_| true) }),
         };
         match outcome {
             Ok(true) => {}

@@ -28,6 +28,8 @@ pub struct Findings {
     pub wrong: Vec<String>,
     /// What the reference answered.
     pub transcripts: Transcripts,
+    /// What the server under test answered where it means to differ.
+    pub meant: Transcripts,
 }
 
 /// The bytes of a longer case are cut at this many places, evenly spread.
@@ -67,6 +69,9 @@ fn one(
     findings.conversations += 1;
     findings.wrong.extend(verdict(case, &expected, &whole, reason));
     findings.transcripts.insert(case.name.clone(), expected);
+    if reason.is_some() {
+        findings.meant.insert(case.name.clone(), whole.clone());
+    }
     if case.flags.whole || case.flags.private {
         return Ok(());
     }

@@ -1,7 +1,8 @@
 //! Raw conversations with a NATS server, as data, held with two servers and compared.
 //!
 //! The cases are in `corpus/*.cases`, the servers' configurations in `corpus/configs/`, the meant differences in
-//! `corpus/differences.txt`, and what nats-server answered in `corpus/recorded.txt`.
+//! `corpus/differences.txt`, what nats-server answered in `corpus/recorded.txt`, and what our broker answers where it means to differ in
+//! `corpus/meant.txt`.
 
 mod case;
 mod compare;

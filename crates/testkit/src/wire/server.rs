@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -55,7 +55,7 @@ impl Server {
         loop {
             let told = fs::read_to_string(log).unwrap_or_default();
             if let Some(address) = listener(&told)
-                && TcpStream::connect(address).is_ok()
+                && greets(address)
             {
                 self.address = address;
                 return Ok(());
@@ -89,6 +89,16 @@ impl Drop for Server {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Connects once, and waits until the server has let go of that: as long as it counts it, it is one too many for a case about their number.
+fn greets(address: SocketAddr) -> bool {
+    let end = |stream: TcpStream| {
+        stream.shutdown(Shutdown::Write)?;
+        stream.set_read_timeout(Some(START))?;
+        io::copy(&mut &stream, &mut io::sink())
+    };
+    TcpStream::connect(address).and_then(end).is_ok_and(|greeted| greeted > 0)
 }
 
 /// The address in the log line that says where clients may connect.

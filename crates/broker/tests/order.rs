@@ -1,0 +1,148 @@
+//! In which order the core writes to its clients.
+
+use std::{
+    io::{self, IoSlice},
+    sync::{Arc, Mutex},
+};
+
+use crosstie_broker::{
+    Options,
+    core::{Connection, Core, Link, Next, Worker},
+};
+use crosstie_core::{ByteTransport, Mono, Seeded, Wall};
+
+/// Every write of every client, in order: whose it was, and what.
+type Written = Arc<Mutex<Vec<(char, String)>>>;
+
+struct Recorder {
+    name: char,
+    written: Written,
+}
+
+impl ByteTransport for Recorder {
+    fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let bytes = slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<_>>();
+        self.written.lock().unwrap().push((self.name, String::from_utf8_lossy(&bytes).into_owned()));
+        Ok(bytes.len())
+    }
+
+    fn shutdown(&self) {}
+}
+
+impl Link for Recorder {
+    fn watch_writable(&self) {}
+}
+
+struct Room {
+    core: Core,
+    worker: Worker,
+    written: Written,
+}
+
+impl Room {
+    fn new(options: Options) -> Self {
+        let wall = Wall::from_unix_nanos(0);
+        let core = Core::new(options, "N".into(), "127.0.0.1".into(), 4222, Mono::ZERO, wall);
+        let worker = core.worker(Box::new(Seeded::new(1)));
+        Self { core, worker, written: Written::default() }
+    }
+
+    fn open(&mut self, name: char) -> Connection {
+        let link = Arc::new(Recorder { name, written: Arc::clone(&self.written) });
+        let mut connection = self.core.open(link, None, &mut self.worker, Mono::ZERO, Wall::from_unix_nanos(0));
+        self.said(&mut connection, "CONNECT {\"verbose\":false}\r\n");
+        connection
+    }
+
+    /// What is written because `connection` says `text` in one read.
+    fn said(&mut self, connection: &mut Connection, text: &str) -> Vec<(char, String)> {
+        self.core.flush(&mut self.worker, Mono::ZERO);
+        self.written.lock().unwrap().clear();
+        let next = self.core.input(connection, &mut self.worker, text.as_bytes(), Mono::ZERO);
+        assert!(matches!(next, Next::Read));
+        self.core.flush(&mut self.worker, Mono::ZERO);
+        std::mem::take(&mut self.written.lock().unwrap())
+    }
+}
+
+fn writes(expected: &[(char, &str)]) -> Vec<(char, String)> {
+    expected.iter().map(|(name, text)| (*name, (*text).to_owned())).collect()
+}
+
+#[test]
+fn a_pong_is_written_after_what_was_published_before_it() {
+    let mut room = Room::new(Options::default());
+    let (mut a, mut b) = (room.open('a'), room.open('b'));
+    room.said(&mut b, "SUB x 1\r\n");
+    let written = room.said(&mut a, "PUB x 2\r\nhi\r\nPING\r\n");
+    assert_eq!(written, writes(&[('b', "MSG x 1 2\r\nhi\r\n"), ('a', "PONG\r\n")]));
+}
+
+#[test]
+fn what_one_client_receives_of_one_read_is_in_order_and_in_one_write() {
+    let mut room = Room::new(Options::default());
+    let (mut a, mut b) = (room.open('a'), room.open('b'));
+    room.said(&mut b, "SUB x 1\r\nSUB * 2\r\n");
+    let written =
+        room.said(&mut a, "SUB x 9\r\nPUB x 2\r\nhi\r\nPING\r\nPUB y r 3\r\nyou\r\nUNSUB 9\r\nPUB x 00\r\n\r\n");
+    let to_b = "MSG x 1 2\r\nhi\r\nMSG x 2 2\r\nhi\r\nMSG y 2 r 3\r\nyou\r\nMSG x 1 0\r\n\r\nMSG x 2 0\r\n\r\n";
+    assert_eq!(written, writes(&[('b', to_b), ('a', "MSG x 9 2\r\nhi\r\nPONG\r\n")]));
+}
+
+#[test]
+fn headers_are_cut_off_for_those_alone_who_take_none() {
+    let mut room = Room::new(Options::default());
+    let (mut a, mut b, mut c) = (room.open('a'), room.open('b'), room.open('c'));
+    for client in [&mut a, &mut c] {
+        room.said(client, "CONNECT {\"headers\":true}\r\nSUB x 1\r\n");
+    }
+    room.said(&mut b, "SUB x 2\r\n");
+    room.said(&mut c, "SUB x 3\r\n");
+    let written = room.said(&mut a, "HPUB x r 12 14\r\nNATS/1.0\r\n\r\nhi\r\n");
+    let whole = |sid: u8| format!("HMSG x {sid} r 12 14\r\nNATS/1.0\r\n\r\nhi\r\n");
+    let to_c = whole(1) + &whole(3);
+    assert_eq!(written, writes(&[('a', &whole(1)), ('c', &to_c), ('b', "MSG x 2 r 2\r\nhi\r\n")]));
+}
+
+#[test]
+fn a_client_may_have_no_more_than_its_limit_waiting_but_is_written_to_before_that() {
+    let mut options = Options::default();
+    options.limits.max_pending = 1000;
+    let mut room = Room::new(options);
+    let (mut a, mut b) = (room.open('a'), room.open('b'));
+    room.said(&mut b, "SUB x 1\r\n");
+    let message = format!("PUB x 350\r\n{}\r\n", "m".repeat(350));
+    let written = room.said(&mut a, &message.repeat(5));
+    assert!(written.len() > 1, "five do not fit at once");
+    let all: String = written.into_iter().map(|(name, text)| if name == 'b' { text } else { String::new() }).collect();
+    assert_eq!(all, format!("MSG x 1 350\r\n{}\r\n", "m".repeat(350)).repeat(5));
+}
+
+#[test]
+fn a_client_whose_messages_go_to_many_lets_others_have_their_turn() {
+    let mut room = Room::new(Options::default());
+    let (mut a, mut b) = (room.open('a'), room.open('b'));
+    let subscribe: String = (0..100).map(|sid| format!("SUB x {sid}\r\n")).collect();
+    room.said(&mut b, &subscribe);
+    let publish: String = (1000..3000).map(|number| format!("PUB x 4\r\n{number}\r\n")).collect();
+    let mut next = room.core.input(&mut a, &mut room.worker, publish.as_bytes(), Mono::ZERO);
+    let (mut turns, mut now) = (1, Mono::ZERO);
+    while let Next::Pause(until) = next {
+        room.core.flush(&mut room.worker, now);
+        now = until;
+        turns += 1;
+        next = room.core.input(&mut a, &mut room.worker, b"", now);
+    }
+    assert!(matches!(next, Next::Read));
+    room.core.flush(&mut room.worker, now);
+    // 200,000 deliveries of 17 to 18 bytes, 64 more for each.
+    assert_eq!(turns, 2);
+    let received: String = room.written.lock().unwrap().drain(..).map(|(_, text)| text).collect();
+    let expected: String =
+        (1000..3000).flat_map(|number| (0..100).map(move |sid| format!("MSG x {sid} 4\r\n{number}\r\n"))).collect();
+    assert!(received == expected, "nothing is lost, repeated or out of order");
+}

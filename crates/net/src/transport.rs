@@ -1,0 +1,92 @@
+//! What every kind of transport and of listener does.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::AsFd,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use crosstie_core::{ByteTransport, Target};
+use crosstie_sys::{Interest, PeerProcess};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A connection of any kind: bytes that never block, and two ways to wait for them.
+///
+/// A reactor that waits for many at once needs a [`SocketTransport`]. A new kind of connection implements this and has all faces.
+pub trait Transport: ByteTransport + 'static {
+    /// Waits until reading or writing may go on, at most `timeout`; true if it may. Blocks meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    fn wait_ready(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<bool>;
+
+    /// Its face for tokio. Must be called within a runtime.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>>;
+}
+
+/// A two-way stream of bytes for tokio.
+pub trait AsyncStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> AsyncStream for T {}
+
+/// A connection over a descriptor that can be waited for with others.
+pub trait SocketTransport: Transport + AsFd {}
+
+impl<T: Transport + AsFd> SocketTransport for T {}
+
+/// Who is at the other end of an accepted connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Peer {
+    /// Somebody on the network.
+    Network(SocketAddr),
+    /// A process of this machine, for which the kernel vouches.
+    Local(PeerProcess),
+    /// This process itself.
+    Here,
+}
+
+impl Peer {
+    /// The network address, if there is one.
+    pub const fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Network(address) => Some(address),
+            Self::Local(_) | Self::Here => None,
+        }
+    }
+
+    /// The process, if it is on this machine and the kernel tells.
+    pub const fn process(self) -> Option<PeerProcess> {
+        match self {
+            Self::Local(process) => Some(process),
+            Self::Network(_) | Self::Here => None,
+        }
+    }
+}
+
+/// A listener of one kind.
+pub(crate) trait Listen: Send + AsFd {
+    /// Accepts a connection that waits.
+    fn accept(&self) -> io::Result<(Box<dyn SocketTransport>, Peer)>;
+    /// Where it listens.
+    fn local_target(&self) -> io::Result<Target>;
+}
+
+/// Turns "it would block" into "not yet".
+pub(crate) fn or_pending<T>(result: io::Result<T>, cx: &Context<'_>) -> Poll<io::Result<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        result => Poll::Ready(result),
+    }
+}
