@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crosstie_testkit::kill::posix::{Held, Ledger, OneWord, Robust, Unrecovered};
-use crosstie_testkit::kill::shared::{Books, Frames, Permits, Slots};
+use crosstie_testkit::kill::shared::{Books, Buffers, Frames, Newest, Permits, Slots};
 use crosstie_testkit::kill::{Fault, Kind, Options, Structure};
 
 const TESTS: &[(&str, fn())] = &[
@@ -16,6 +16,8 @@ const TESTS: &[(&str, fn())] = &[
     ("recoveries_are_recovered_from", recoveries_are_recovered_from),
     ("permits_come_back", permits_come_back),
     ("rings_lose_and_double_nothing", rings_lose_and_double_nothing),
+    ("buffers_come_back", buffers_come_back),
+    ("a_value_is_read_whole_and_never_goes_back", a_value_is_read_whole_and_never_goes_back),
     ("equal_process_ids_grant_nothing_twice", equal_process_ids_grant_nothing_twice),
     ("stops_forks_and_other_programs_have_an_outcome", stops_forks_and_other_programs_have_an_outcome),
     ("a_forgotten_guard_is_taken_back", a_forgotten_guard_is_taken_back),
@@ -85,6 +87,17 @@ fn rings_lose_and_double_nothing() {
         is_whole(ring, Kind::Points, 100);
         is_whole(ring, Kind::Steps, 100);
     }
+}
+
+fn buffers_come_back() {
+    is_whole(&Buffers, Kind::Random, 100);
+    is_whole(&Buffers, Kind::Points, 100);
+}
+
+fn a_value_is_read_whole_and_never_goes_back() {
+    is_whole(&Newest, Kind::Random, 100);
+    is_whole(&Newest, Kind::Points, 100);
+    is_whole(&Newest, Kind::Steps, 100);
 }
 
 fn equal_process_ids_grant_nothing_twice() {
