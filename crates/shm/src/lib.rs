@@ -20,11 +20,12 @@ mod faults;
 mod latest;
 mod layout;
 mod lock;
+#[cfg(all(test, loom))]
+mod models;
 mod pool;
 mod ring;
 mod steps;
 pub mod sync;
-#[allow(dead_code, reason = "waiting on descriptors is to come")]
 mod wait;
 
 #[cfg(not(loom))]
@@ -77,8 +78,8 @@ pub use crate::{
     participant::{Keeper, Life, Participant},
     pool::{Pool, PoolLoan, PoolSample, SizeClass, Token},
     ring::{
-        ByteReceiver, ByteRing, ByteSender, Frame, FrameLoan, Loan, ReceiveError, Receiver, Ring, Sample, SendError,
-        Sender,
+        Awaited, ByteReceiver, ByteRing, ByteSender, Frame, FrameLoan, Loan, ReceiveError, Receiver, Ring, Sample,
+        SendError, Sender, wait_any,
     },
     schema::{Element, Reserved, ShmSafe},
     segment::{Directory, Expect, Listed, Pinned, Section, Segment, Shared, Spec},

@@ -120,9 +120,25 @@ impl End {
         self.participant.check()
     }
 
+    /// Something was there without a wait.
+    #[inline]
+    pub(super) const fn flows(&mut self) {
+        self.waiter.flows();
+    }
+
     #[inline]
     pub(super) fn peer_has_left(&self) -> bool {
         seat(&self.control, other(self.role)).has_left()
+    }
+
+    /// What this end sleeps on.
+    pub(super) fn event(&self) -> &EventCount {
+        own_event(&self.control, self.role)
+    }
+
+    /// The fence that the other end uses before it looks for sleepers.
+    pub(super) fn peer_fence(&self) -> Fence {
+        seat(&self.control, other(self.role)).fence()
     }
 
     /// Who sits or sat at the other end.

@@ -363,6 +363,22 @@ impl ByteReceiver {
         self.try_receive()
     }
 
+    pub(super) const fn end_ref(&self) -> &End {
+        &self.end
+    }
+
+    /// True if there is no frame now.
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError::Failed`].
+    pub fn is_empty(&mut self) -> Result<bool, ReceiveError> {
+        match self.consumer.peek() {
+            Ok(found) => Ok(found.is_none()),
+            Err(what) => Err(self.end.damaged(what).into()),
+        }
+    }
+
     /// Waits until there is a frame.
     ///
     /// # Errors

@@ -21,6 +21,8 @@ mod held;
 mod models;
 #[allow(dead_code, reason = "waiting on descriptors is to come")]
 mod seat;
+#[cfg(not(loom))]
+mod several;
 mod slots;
 #[cfg(not(loom))]
 mod typed;
@@ -43,5 +45,6 @@ pub(crate) use self::{
 pub use self::{
     error::{ReceiveError, SendError},
     frames::{ByteReceiver, ByteRing, ByteSender, Frame, FrameLoan},
+    several::{Awaited, wait_any},
     typed::{Loan, Receiver, Ring, Sample, Sender},
 };

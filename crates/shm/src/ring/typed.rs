@@ -236,7 +236,10 @@ impl<T: ShmSafe> Sender<T> {
                 Ok(()) => self.try_send(message),
                 Err(error) => Err(error.map(|()| message)),
             },
-            outcome => outcome,
+            outcome => {
+                self.end.flows();
+                outcome
+            }
         }
     }
 
@@ -402,6 +405,8 @@ impl<T: ShmSafe> Receiver<T> {
     pub fn receive(&mut self, deadline: Deadline) -> Result<T, ReceiveError> {
         if self.is_empty()? {
             self.wait(deadline)?;
+        } else {
+            self.end.flows();
         }
         self.try_receive()
     }
@@ -457,6 +462,10 @@ impl<T: ShmSafe> Receiver<T> {
     pub fn wait(&mut self, deadline: Deadline) -> Result<(), ReceiveError> {
         let Self { end, consumer, .. } = self;
         end.wait_to_receive(deadline, || consumer.peek().map(|found| found.is_some()))
+    }
+
+    pub(super) const fn end_ref(&self) -> &End {
+        &self.end
     }
 
     /// True if there is no message now.

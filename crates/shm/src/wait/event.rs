@@ -65,6 +65,7 @@ impl EventCount {
         Announced(self.announce_as(FUTEX, theirs))
     }
 
+    #[allow(dead_code, reason = "waiting on descriptors is to come")]
     /// Says that the caller is about to wait for its descriptor. It must look at its condition after this.
     pub(crate) fn arm(&self, theirs: impl FnOnce() -> Fence) {
         self.announce_as(BELL, theirs);
@@ -90,6 +91,7 @@ impl EventCount {
         }
     }
 
+    #[allow(dead_code, reason = "waiting on descriptors is to come")]
     /// Takes the armed flag back.
     pub(crate) fn disarm(&self) {
         self.0.fetch_and(!BELL, Relaxed);

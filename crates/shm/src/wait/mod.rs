@@ -9,4 +9,4 @@ pub use spin::WaitPolicy;
 
 pub(crate) use event::{EventCount, Notified};
 pub(crate) use fence::Fence;
-pub(crate) use waiter::{Peer, WaitEnd, Waiter};
+pub(crate) use waiter::{CHECK_EVERY, Peer, WaitEnd, Waiter};

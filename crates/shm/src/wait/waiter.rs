@@ -44,17 +44,33 @@ pub(crate) struct Waiter {
     budget: SpinBudget,
     processors: u64,
     is_only: bool,
+    /// Something was there without a wait since the last one.
+    flowed: bool,
+    /// The last wait was over so soon that we are on the other side's heels.
+    on_heels: bool,
 }
+
+/// Pauses before the first look while messages flow. Whoever takes each message as it comes steals the line that the other side writes the next one
+/// to; a little later several are there at once.
+const STEPS_BACK: u32 = 24;
+/// A wait of so few looks is no wait for an answer.
+const FEW_LOOKS: u32 = 3;
 
 impl Waiter {
     /// A waiter of a process that may use `processors`.
     pub(crate) const fn new(policy: WaitPolicy, processors: u64) -> Self {
-        Self { budget: SpinBudget::new(policy), processors, is_only: true }
+        Self { budget: SpinBudget::new(policy), processors, is_only: true, flowed: false, on_heels: false }
     }
 
     /// The same where others may sleep on the same object: none takes an announcement back, for it may be another's.
     pub(crate) const fn among_others(policy: WaitPolicy, processors: u64) -> Self {
-        Self { budget: SpinBudget::new(policy), processors, is_only: false }
+        Self { budget: SpinBudget::new(policy), processors, is_only: false, flowed: false, on_heels: false }
+    }
+
+    /// Something was there without a wait.
+    #[inline]
+    pub(crate) const fn flows(&mut self) {
+        self.flowed = true;
     }
 
     fn withdraw(&self, on: &EventCount) {
@@ -75,11 +91,18 @@ impl Waiter {
         mut ready: impl FnMut() -> Option<R>,
     ) -> Result<R, WaitEnd> {
         let mut check_at = None;
+        let steps_back = self.flowed || self.on_heels;
+        (self.flowed, self.on_heels) = (false, false);
         loop {
             let alone = (self.processors | peer.processors()).count_ones() == 1;
-            for _ in 0..self.budget.looks(alone) {
+            let looks = self.budget.looks(alone);
+            if steps_back && looks > 0 && check_at.is_none() {
+                (0..STEPS_BACK).for_each(|_| spin_loop());
+            }
+            for look in 0..looks {
                 if let Some(found) = ready() {
                     self.budget.helped();
+                    self.on_heels = !steps_back && look <= FEW_LOOKS;
                     return Ok(found);
                 }
                 spin_loop();
