@@ -39,13 +39,16 @@ pub(crate) fn measure(arguments: &LocksArguments) -> Result<()> {
     contended(arguments, &directory, folder.path())
 }
 
+/// What somebody does, and its name.
+type Contender<'a> = (&'a str, Box<dyn FnMut() + 'a>);
+
 fn alone(arguments: &LocksArguments, directory: &Directory, folder: &Path) -> Result<()> {
     let standard = std::sync::Mutex::new(0_u64);
     let robust = page(folder, "alone")?;
     let plain = mutex(directory, "plain", 0_u64)?;
     let small = mutex(directory, "small", [0_u64; 8])?;
     let large = mutex(directory, "large", [0_u64; 512])?;
-    let mut contenders: [(&str, Box<dyn FnMut()>); 5] = [
+    let mut contenders: [Contender<'_>; 5] = [
         ("std::sync::Mutex", Box::new(|| *standard.lock().expect("nobody panics") += 1)),
         (
             "pthread, robust and shared",
