@@ -79,6 +79,7 @@ impl Host {
             Next::Read if crowded => entry.paused_until = Some(now + PAUSE),
             Next::Read => {}
             Next::Pause(until) => entry.paused_until = Some(until),
+            Next::Yield => entry.paused_until = Some(now),
             Next::Check(_) => unreachable!("no simulated client has a hashed password"),
             Next::Close => self.close(id, now),
         }
@@ -86,7 +87,7 @@ impl Host {
 
     fn close(&mut self, id: u64, now: Mono) {
         if let Some(entry) = self.entries.remove(&id) {
-            self.core.close(entry.connection, &mut self.workers[entry.worker]);
+            self.core.close(entry.connection, &mut self.workers[entry.worker], now);
             self.core.flush(&mut self.workers[entry.worker], now);
             self.left.push(id);
         }

@@ -13,6 +13,8 @@ pub(super) struct Rights {
     checked: HashMap<Box<[u8]>, bool, foldhash::fast::RandomState>,
     /// Reply subjects of messages it has received: how often each may be published to, and until when.
     replies: HashMap<Box<[u8]>, Leave, foldhash::fast::RandomState>,
+    /// At least the bytes of their subjects.
+    reply_bytes: usize,
 }
 
 /// How often a reply subject may still be published to, and until when.
@@ -20,7 +22,7 @@ type Leave = (Option<u32>, Option<Mono>);
 
 /// Whether a client may subscribe.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Subscribe {
+pub(crate) enum Subscribe {
     /// It may, but not see these subjects inside the pattern.
     Allowed { hidden: Vec<SubjectPattern> },
     /// It may not.
@@ -30,11 +32,16 @@ pub(super) enum Subscribe {
 impl Rights {
     /// How many checks are remembered.
     const MAX_CHECKED: usize = 256;
-    /// How many unanswered requests are remembered; beyond it the oldest go.
+    /// A subject longer than this is checked each time, so that nobody fills the memory with long ones.
+    const LONGEST_CHECKED: usize = 128;
+    /// How many unanswered requests are remembered. Beyond it those go that have run out, and if none has, all: the requesters of
+    /// these get no answer.
     const MAX_REPLIES: usize = 4096;
+    /// How many bytes their subjects may have together.
+    const MAX_REPLY_BYTES: usize = 256 * 1024;
 
     pub(super) fn new(rules: Permissions) -> Self {
-        Self { rules, checked: HashMap::default(), replies: HashMap::default() }
+        Self { rules, checked: HashMap::default(), replies: HashMap::default(), reply_bytes: 0 }
     }
 
     /// What the rights come from.
@@ -60,7 +67,9 @@ impl Rights {
                     self.checked.clear();
                 }
                 let allowed = may_publish(&self.rules.publish, subject);
-                self.checked.insert(subject.into(), allowed);
+                if subject.len() <= Self::LONGEST_CHECKED {
+                    self.checked.insert(subject.into(), allowed);
+                }
                 allowed
             }
         };
@@ -91,13 +100,20 @@ impl Rights {
         let Some(Responses { max, expires }) = self.rules.responses else {
             return;
         };
-        if self.replies.len() >= Self::MAX_REPLIES {
+        if self.replies_are_full(reply.len()) {
             self.replies.retain(|_, (left, until)| *left != Some(0) && until.is_none_or(|until| now < until));
-            if self.replies.len() >= Self::MAX_REPLIES {
+            self.reply_bytes = self.replies.keys().map(|reply| reply.len()).sum();
+            if self.replies_are_full(reply.len()) {
                 self.replies.clear();
+                self.reply_bytes = 0;
             }
         }
+        self.reply_bytes += reply.len();
         self.replies.insert(reply.into(), (max, expires.map(|expires| now + expires)));
+    }
+
+    fn replies_are_full(&self, more: usize) -> bool {
+        self.replies.len() >= Self::MAX_REPLIES || self.reply_bytes + more > Self::MAX_REPLY_BYTES
     }
 
     pub(super) fn may_subscribe(&self, subject: &[u8], queue: Option<&[u8]>) -> Subscribe {
@@ -106,7 +122,7 @@ impl Rights {
 }
 
 /// True if the rules let one publish to `subject`.
-pub(super) fn may_publish(rules: &Rules, subject: &[u8]) -> bool {
+pub(crate) fn may_publish(rules: &Rules, subject: &[u8]) -> bool {
     let covers = |rule: &Rule| matches(rule.subject.as_bytes(), subject);
     rules.allow.as_ref().is_none_or(|allow| allow.iter().any(covers)) && !is_denied(rules, subject)
 }
@@ -116,7 +132,7 @@ fn is_denied(rules: &Rules, subject: &[u8]) -> bool {
 }
 
 /// Whether the rules let one subscribe to the pattern `subject`, in the group `queue` or alone.
-pub(super) fn may_subscribe(rules: &Rules, subject: &[u8], queue: Option<&[u8]>) -> Subscribe {
+pub(crate) fn may_subscribe(rules: &Rules, subject: &[u8], queue: Option<&[u8]>) -> Subscribe {
     let in_queue = |rule: &Rule| match (&rule.queue, queue) {
         (None, _) => true,
         (Some(pattern), Some(queue)) => matches(pattern.as_bytes(), queue),

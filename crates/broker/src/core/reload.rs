@@ -8,6 +8,7 @@ use super::{
     Core,
     auth::admission,
     counters::count,
+    departed::Reason,
     lock::lock,
     peer::{Peer, Subscription},
     permissions::{Rights, Subscribe},
@@ -37,6 +38,7 @@ impl Core {
         let before = self.in_force.view();
         refuse_fixed(&before, &options)?;
         self.in_force.replace(options);
+        self.options_since.store(now.as_nanos(), Ordering::Relaxed);
         worker.heed(&self.in_force);
         if self.info_now(&before) != self.info_now(&worker.options) {
             self.tell_info(worker);
@@ -59,7 +61,7 @@ impl Core {
             drop(standing);
             self.append(worker, peer, b"-ERR 'Authorization Violation'\r\n");
             peer.flush(&mut worker.spares, false, now, &self.counters.pending_bytes);
-            self.disconnect(peer);
+            self.disconnect_for(peer, Reason::AuthenticationFailure);
             done.cut_off += 1;
             return;
         };
@@ -75,7 +77,7 @@ impl Core {
         peer.notes_replies.store(rights.is_some_and(Rights::notes_replies), Ordering::Relaxed);
         // Release pairs with the Acquire of whoever publishes.
         peer.is_restricted.store(rights.is_some(), Ordering::Release);
-        let subscriptions: Vec<_> = lock(&peer.subscriptions).values().cloned().collect();
+        let subscriptions: Vec<_> = lock(&peer.subscriptions).iter().cloned().collect();
         for subscription in subscriptions {
             let may = rights.map(|rights| rights.may_subscribe(&subscription.subject, subscription.queue.as_deref()));
             match may {
@@ -91,7 +93,7 @@ impl Core {
 
     fn end_denied(&self, worker: &mut Worker, subscription: &Arc<Subscription>) {
         count(&self.counters.permission_violations, 1);
-        lock(&subscription.peer.subscriptions).remove(&subscription.sid);
+        lock(&subscription.peer.subscriptions).forget(subscription);
         self.directory.remove(subscription);
         let (subject, sid) = (quoted(&subscription.subject), quoted(&subscription.sid));
         let text = format!("-ERR 'Permissions Violation for Subscription to {subject} (sid {sid})'\r\n");
