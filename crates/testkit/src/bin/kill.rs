@@ -156,7 +156,7 @@ fn judge(report: &Report, kind: Kind, args: &Args, outcome: &mut Outcome) {
         } else {
             format!("--seed {seed} --count 50")
         };
-        println!("    again: cargo xtask kill --only {name} --kind {} {again} --bound {}", report.kind, args.bound);
+        println!("    again: cargo xtask kill -- --only {name} --kind {} {again} --bound {}", report.kind, args.bound);
     }
     if slow || !report.is_whole() {
         outcome.wrong += 1;
