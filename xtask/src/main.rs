@@ -6,6 +6,8 @@ mod contract;
 mod deny;
 mod failure;
 mod fuzz;
+mod kill;
+mod models;
 mod readme;
 mod ring;
 mod root;
@@ -23,6 +25,9 @@ fn main() -> ExitCode {
         Chore::Tidy(args) => tidy::run(&args),
         Chore::Test(args) => ring::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
+        Chore::Kill(args) => kill::run(&args),
+        Chore::Models(args) => models::run(&args),
+        Chore::Mutants(args) => models::run_mutants(&args),
         Chore::Deny => deny::run(),
         Chore::Readme => readme::run(),
         Chore::Contract => contract::run(),
@@ -47,6 +52,12 @@ enum Chore {
     Test(ring::Args),
     /// Fuzz the parsers, guided by coverage, on the stable toolchain
     Fuzz(fuzz::Args),
+    /// Kill processes over every shared structure, and look at what is left
+    Kill(kill::Args),
+    /// Run the models of what processes share, under loom and shuttle
+    Models(models::Args),
+    /// Break the locks in one place after the other and look whether a model notices
+    Mutants(models::MutantArgs),
     /// Check the licences, sources and duplicates of what we depend on
     Deny,
     /// Run the commands that README.md shows

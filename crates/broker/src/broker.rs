@@ -133,6 +133,11 @@ impl Broker {
         self.shared.core.connections(with_subscriptions, clock.mono(), clock.wall())
     }
 
+    /// The last connections that have ended, the oldest first, with when and why.
+    pub fn closed_connections(&self) -> Vec<ConnectionSnapshot> {
+        self.shared.core.closed_connections()
+    }
+
     /// The unique id of this run.
     pub fn server_id(&self) -> &str {
         self.shared.core.server_id()

@@ -79,6 +79,8 @@ pub struct Limits {
     pub max_unauthenticated_bytes: usize,
     /// Connections that may be between `INFO` and `CONNECT` at a time.
     pub max_unauthenticated: usize,
+    /// Connections that are remembered after their end, for monitoring; 4 MiB of them at most.
+    pub max_closed: usize,
 }
 
 impl Default for Limits {
@@ -93,6 +95,7 @@ impl Default for Limits {
             max_held_input_total: 64 * 1024 * 1024,
             max_unauthenticated_bytes: 64 * 1024,
             max_unauthenticated: 16_384,
+            max_closed: 10_000,
         }
     }
 }

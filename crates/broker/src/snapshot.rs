@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub permission_violations: u64,
     /// Bytes that wait for clients now.
     pub pending_bytes: u64,
+    /// When the options in force were put in force.
+    pub options_since: Wall,
     /// True once lame duck mode has begun.
     pub lame_duck: bool,
     /// Entries of the match cache, its hits and misses.
@@ -59,10 +61,18 @@ pub struct CacheSnapshot {
     pub hits: u64,
     /// Look-ups it could not.
     pub misses: u64,
+    /// Subscriptions made since the start.
+    pub inserts: u64,
+    /// Subscriptions ended since the start.
+    pub removes: u64,
+    /// The most receivers that a subject had among the look-ups it could not answer, a queue group counted by its members.
+    pub max_fanout: u64,
+    /// The receivers of all subjects among the look-ups it could not answer.
+    pub fanout: u64,
 }
 
 /// One connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ConnectionSnapshot {
     /// Its number.
@@ -97,8 +107,22 @@ pub struct ConnectionSnapshot {
     pub out_msgs: u64,
     /// Payload bytes to it.
     pub out_bytes: u64,
-    /// Its subscriptions.
+    /// How many subscriptions it has, or had.
+    pub subscription_count: usize,
+    /// Its subscriptions, if they were asked for; of one that has ended the first 32 at most.
     pub subscriptions: Vec<SubscriptionSnapshot>,
+    /// When and why it ended, if it has.
+    pub closed: Option<ClosedSnapshot>,
+}
+
+/// The end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClosedSnapshot {
+    /// When.
+    pub stop: Wall,
+    /// Why, in nats-server's words where it has them.
+    pub reason: &'static str,
 }
 
 /// One subscription.

@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         Command::Request(args) => commands::request::run(&args, &cli.server, &output),
         Command::Reply(args) => commands::reply::run(&args, &cli.server, &output),
         Command::Bench(args) => commands::bench::run(&args, &cli.server, &output),
+        Command::Lock(args) => commands::shm::lock::run(&args, &output),
+        Command::Locks(args) => commands::shm::locks::run(&args, &output),
         Command::Shm(args) => commands::shm::run(&args, &output),
         Command::Demo(args) => demo::run(&args, &output),
         Command::Completions { shell } => commands::shell::completions(shell, &output),

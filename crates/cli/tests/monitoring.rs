@@ -18,6 +18,7 @@ use serde_json::Value;
 struct Server {
     child: Child,
     http: u16,
+    port: u16,
     theirs: bool,
     _folder: tempfile::TempDir,
     _client: BufReader<TcpStream>,
@@ -56,7 +57,27 @@ impl Server {
             assert!(client.read_line(&mut line).unwrap() > 0, "the server hung up");
         }
         connect(http);
-        Self { child, http, theirs: theirs.is_some(), _folder: folder, _client: client }
+        Self { child, http, port, theirs: theirs.is_some(), _folder: folder, _client: client }
+    }
+
+    /// A client that says this after its introduction, takes what it is answered, and goes.
+    fn come_and_go(&self, said: &[u8]) {
+        let before = self.json("/connz?state=closed")["total"].as_u64();
+        let mut client = BufReader::new(connect(self.port));
+        client.get_mut().write_all(b"CONNECT {\"user\":\"bob\",\"pass\":\"pw\",\"verbose\":false}\r\n").unwrap();
+        client.get_mut().write_all(said).unwrap();
+        let mut line = String::new();
+        // What the server hangs up on may end in a reset: what was sent too much was not read.
+        while !line.starts_with("PONG") && client.read_line(&mut line).is_ok_and(|count| count > 0) {
+            if !line.starts_with("PONG") {
+                line.clear();
+            }
+        }
+        drop(client);
+        let begun = Instant::now();
+        while self.json("/connz?state=closed")["total"].as_u64() == before {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the server keeps a client that has gone");
+        }
     }
 
     fn get(&self, path: &str) -> (u16, String) {
@@ -124,7 +145,8 @@ fn fields(at: &str, value: &Value, found: &mut BTreeMap<String, BTreeSet<&'stati
 }
 
 /// The page, and the name under which its fields are listed.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
+    ("/connz?state=closed&subs=detail", "connz"),
     ("/healthz", "healthz"),
     ("/varz", "varz"),
     ("/connz?subs=detail&auth=1", "connz"),
@@ -168,6 +190,7 @@ fn listed(theirs: bool) -> BTreeSet<String> {
 #[test]
 fn the_fields_are_those_of_nats_server_and_each_difference_has_a_reason() {
     let server = Server::start();
+    server.come_and_go(b"SUB a q 1\r\nPING\r\n");
     let (got, expected) = (lines(&server), listed(server.theirs));
     let missing: Vec<_> = expected.difference(&got).collect();
     let more: Vec<_> = got.difference(&expected).collect();
@@ -215,4 +238,47 @@ fn a_question_is_answered_as_nats_server_answers_it() {
     let subsz = server.json("/subsz?subs=1&test=a.b");
     assert_eq!(subsz["subscriptions_list"][0]["subject"], "a.b");
     assert_eq!(server.json("/subsz?test=a.b").get("subscriptions_list"), None, "only if asked for");
+}
+
+#[test]
+fn a_connection_that_has_ended_is_told_with_its_reason_in_the_words_of_nats_server() {
+    let server = Server::start();
+    let long = format!("PUB {} 1\r\n", "x".repeat(5000));
+    let cases: [(&[u8], &str); 9] = [
+        (b"SUB a q 1\r\nSUB b 2\r\nPING\r\n", "Client Closed"),
+        (b"CONNECT {\"user\":\"bob\",\"pass\":\"wrong\"}\r\n", "Authentication Failure"),
+        (b"HELLO\r\n", "Protocol Violation"),
+        (b"PUB\r\n", "Protocol Violation"),
+        (b"PUB x 2000000\r\n", "Maximum Message Payload Exceeded"),
+        (long.as_bytes(), "Maximum Control Line Exceeded"),
+        (b"-ERR 'no'\r\n", "Parse Error"),
+        (b"CONNECT {\"user\":\"bob\",\"pass\":\"pw\",\"protocol\":7}\r\n", "Bad Client Protocol Version"),
+        (
+            b"CONNECT {\"user\":\"bob\",\"pass\":\"pw\",\"no_responders\":true,\"headers\":false}\r\n",
+            "No Responders Requires Headers",
+        ),
+    ];
+    for (said, _) in &cases {
+        server.come_and_go(said);
+    }
+    let page = server.json("/connz?state=closed&subs=1");
+    let rows = page["connections"].as_array().unwrap();
+    let reasons: Vec<_> = rows.iter().map(|row| row["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, cases.map(|(_, reason)| reason));
+    assert_eq!(
+        (&rows[0]["subscriptions"], rows[0]["subscriptions_list"].as_array().map(Vec::len)),
+        (&2.into(), Some(2))
+    );
+    assert!(rows.iter().all(|row| row["stop"].as_str() >= row["start"].as_str()), "{rows:#?}");
+    let last = &server.json("/connz?state=closed&sort=stop&limit=1")["connections"][0];
+    assert_eq!(last["cid"], rows[8]["cid"], "the last first");
+    let by_reason = server.json("/connz?state=closed&sort=reason");
+    assert_eq!(by_reason["connections"][0]["reason"], "Authentication Failure");
+    assert_eq!(server.json("/connz?state=all")["total"], 10, "with the one that is there");
+    assert_eq!(server.json("/connz")["total"], 1, "which is the only one that is open");
+    let subsz = server.json("/subsz");
+    assert_eq!(
+        subsz["num_inserts"].as_u64().unwrap() - subsz["num_removes"].as_u64().unwrap(),
+        subsz["num_subscriptions"].as_u64().unwrap()
+    );
 }

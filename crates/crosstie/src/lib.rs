@@ -1,18 +1,55 @@
 //! Every way for processes to talk, and the ties that keep them in step.
 //!
-//! What is here today is the client of a broker, ours or a real nats-server: publish and subscribe, queue groups, requests. [`Client`] is for
-//! async programs, [`blocking::Client`] for threads. [`shm`] is memory that processes of one machine share, whole whoever of them dies.
+//! What is here today is the client of a broker, ours or a real nats-server; and [`shm`], memory that processes of one machine share and
+//! that stays whole whoever of them dies.
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), crosstie::Error> {
+//! # The model
+//!
+//! * A [`Client`] is one connection to a broker; its clones share it. It is for async programs on tokio. [`blocking::Client`] has the same
+//!   methods for threads, and needs no runtime.
+//! * A message is published to a [`Subject`]: words with dots between, as `orders.new`. Whoever has subscribed to a [`SubjectPattern`] that
+//!   matches gets a copy: `*` stands for one word, `>` at the end for one or more.
+//! * Subscribers that name the same *queue group* share: each message goes to exactly one of them.
+//! * A request is a message with a reply subject of its own. That nobody listens, that no answer came in time, and that the connection
+//!   was lost are three errors: see [`Kind`].
+//! * A lost connection is made again, with all subscriptions; [`Client::events`] tells. What is published meanwhile is kept up to a limit.
+//!   Delivery is *at most once*: what was on its way when the connection was lost may be gone.
+//! * Everything has a limit: what waits in a subscription, what waits to be written, how long a request may take. [`ConnectOptions`] says
+//!   which, and what happens beyond.
+//!
+//! # An example
+//!
+//! ```
 //! use crosstie::Client;
 //!
-//! let client = Client::connect("nats://127.0.0.1:4222").await?;
-//! let mut orders = client.queue_subscribe("orders.*", "billing").await?;
-//! client.publish("orders.new", "three crossties").await?;
-//! while let Some(order) = orders.next().await {
-//!     println!("{}: {:?}", order.subject, order.payload);
-//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), crosstie::Error> {
+//! # let any_port: crosstie::Endpoint = "tcp://127.0.0.1:0".parse().expect("an endpoint");
+//! # let listener = crosstie_net::SocketListener::bind(any_port.target())?;
+//! # let broker = crosstie_broker::Broker::start(crosstie_broker::Options::default(), vec![listener])?;
+//! # let url = broker.local_endpoints()[0].to_string().replace("tcp://", "nats://");
+//! # let url = url.as_str();
+//! // `url` is "nats://127.0.0.1:4222" where `crosstie serve` runs.
+//! let client = Client::connect(url).await?;
+//!
+//! // A service: of all that join the group, one answers.
+//! let mut questions = client.queue_subscribe("sum.*", "adders").await?;
+//! let adder = client.clone();
+//! tokio::spawn(async move {
+//!     while let Some(question) = questions.next().await {
+//!         let numbers = String::from_utf8_lossy(&question.payload).into_owned();
+//!         let sum: i64 = numbers.split('+').filter_map(|number| number.trim().parse::<i64>().ok()).sum();
+//!         if let Some(reply) = question.reply {
+//!             adder.publish(reply, sum.to_string()).await.expect("the connection is open");
+//!         }
+//!     }
+//! });
+//! client.flush().await?; // the server knows of the subscription
+//!
+//! let answer = client.request("sum.integers", "1 + 2 + 39").await?;
+//! assert_eq!(answer.payload, "42");
+//! client.drain().await?; // leaves when everything has been delivered
+//! # broker.shutdown();
 //! # Ok(()) }
 //! ```
 #![forbid(unsafe_code)]

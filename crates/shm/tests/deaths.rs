@@ -15,7 +15,7 @@ use crosstie_shm::{
     Spec, State, remove, sweep,
 };
 use crosstie_sys::{
-    CrashPlan, plan_crash,
+    CrashPlan, Planned, plan_crash,
     trial::{Act as End, Child, Ended, fork, fork_in_own_namespace, shared_cells},
 };
 
@@ -338,7 +338,7 @@ fn at_every_point(mut body: impl FnMut(), mut check: impl FnMut(&str)) -> Vec<St
     for at_hit in 1.. {
         let name_goes_to = shared_cells(8).unwrap();
         let mut child = fork(|| {
-            plan_crash(CrashPlan { at_hit, act: End::Kill, name_goes_to });
+            plan_crash(CrashPlan { at_hit, planned: Planned::Act(End::Kill), name_goes_to });
             body();
             0
         })

@@ -4,8 +4,7 @@
 //! machine to machine and from run to run (boot, id, times, user, process) is set to fixed values in it. `cargo test -p crosstie-shm --test golden
 //! -- --ignored` writes the files anew, which is right for a new version and wrong for an old one.
 
-#[path = "golden/text.rs"]
-mod text;
+mod golden_text;
 
 use std::{fs, io::Write as _};
 
@@ -13,7 +12,7 @@ use crosstie_core::Wall;
 use crosstie_shm::{
     Act, Expect, Keeper, Kind, Life, Participant, ParticipantState, Reserved, Segment, ShmSafe, Spec, State,
 };
-use text::{CREATED, USER, file, fix_header, read, written};
+use golden_text::{CREATED, USER, file, fix_header, read, written};
 
 #[derive(Clone, Copy, ShmSafe)]
 #[repr(C)]

@@ -2,8 +2,7 @@
 //!
 //! The files are as those of `golden.rs` tells. `cargo test -p crosstie-shm --test golden_structures -- --ignored` writes them anew.
 
-#[path = "golden/text.rs"]
-mod text;
+mod golden_text;
 
 use std::fs;
 
@@ -12,7 +11,7 @@ use crosstie_shm::{
     ByteRing, Directory, Latest, Mutex, Pool, Region, Ring, RwLock, Segment, SegmentName, Semaphore, ShmSafe,
     SizeClass, TxRegion,
 };
-use text::{file, fix_header, read, written};
+use golden_text::{file, fix_header, read, written};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ShmSafe)]
 #[repr(C)]
@@ -249,7 +248,7 @@ fn this_build_reads_what_the_version_wrote() {
         let mut bytes = read(&fs::read_to_string(file(golden.name)).unwrap());
         // A segment of another boot is refused, and this one is of none.
         bytes[BOOT].copy_from_slice(&crosstie_sys::process::boot_id().unwrap());
-        text::mend(&mut bytes);
+        golden_text::mend(&mut bytes);
         let (_folder, directory) = place();
         let path = directory.path().join("golden@1");
         fs::write(&path, &bytes).unwrap();

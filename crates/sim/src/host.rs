@@ -86,7 +86,7 @@ impl Host {
 
     fn close(&mut self, id: u64, now: Mono) {
         if let Some(entry) = self.entries.remove(&id) {
-            self.core.close(entry.connection, &mut self.workers[entry.worker]);
+            self.core.close(entry.connection, &mut self.workers[entry.worker], now);
             self.core.flush(&mut self.workers[entry.worker], now);
             self.left.push(id);
         }

@@ -1,6 +1,6 @@
 //! Named points at which a test may end the process.
 
-/// A named point at which a test may end, stop or fork the process; nothing at all without the feature `crash-points` of `crosstie-sys`.
+/// A named point at which a test may end the process; nothing at all without the feature `crash-points` of `crosstie-sys`.
 ///
 /// Put one between any two stores that another process could see apart. Names are `structure.what_has_just_been_done`.
 #[cfg(not(feature = "crash-points"))]
@@ -9,7 +9,7 @@ macro_rules! crash_point {
     ($name:literal) => {};
 }
 
-/// A named point at which a test may end, stop or fork the process; nothing at all without the feature `crash-points` of `crosstie-sys`.
+/// A named point at which a test may end the process; nothing at all without the feature `crash-points` of `crosstie-sys`.
 ///
 /// Put one between any two stores that another process could see apart. Names are `structure.what_has_just_been_done`.
 #[cfg(feature = "crash-points")]
@@ -21,47 +21,85 @@ macro_rules! crash_point {
 }
 
 #[cfg(feature = "crash-points")]
-pub use planned::{CrashPlan, hit, plan_crash};
+pub use planned::{CrashPlan, NEXT_POINT, Planned, hit, plan_crash};
 
 #[cfg(feature = "crash-points")]
 mod planned {
+    use std::cell::Cell;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use crate::trial::Act;
+    use crate::trial::{Act, die_after, fork_if_told, leave};
 
     /// What this process will do, and at which point.
     #[derive(Clone, Copy, Debug)]
     pub struct CrashPlan {
-        /// Which hit, counted from 1 over all points; 0 for none.
+        /// Which hit, counted from 1 over all points that this process meets from now on.
         pub at_hit: u64,
         /// What happens there.
-        pub act: Act,
+        pub planned: Planned,
         /// Where the name of the point is left, eight bytes in each.
         pub name_goes_to: &'static [AtomicU64],
     }
 
+    /// What happens at a crash point.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Planned {
+        /// This, there.
+        Act(Act),
+        /// Killed behind so many instructions from there on; or, before that, at the next point, which it leaves with [`NEXT_POINT`].
+        DieAfter(u64),
+    }
+
+    /// What a process leaves with that has come to the next point.
+    pub const NEXT_POINT: i32 = 4;
+
     static PLAN: OnceLock<CrashPlan> = OnceLock::new();
     static HITS: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        /// Whether this is the thread that counts its instructions; what others do meanwhile is not in its sections.
+        static COUNTS: Cell<bool> = const { Cell::new(false) };
+    }
 
     /// Plans the end of this process. Only the first plan counts; a forked child keeps it, and its count of hits.
+    ///
+    /// A plan to die after some instructions at hit 0 begins at once.
     pub fn plan_crash(plan: CrashPlan) {
         // A second plan is no error: one child has one end.
         let _ = PLAN.set(plan);
+        COUNTS.set(true);
+        if let CrashPlan { at_hit: 0, planned: Planned::DieAfter(instructions), .. } = plan {
+            die_after(instructions);
+        }
     }
 
     /// A point was reached; called by [`crash_point!`](crate::crash_point).
     #[inline]
     pub fn hit(name: &'static str) {
-        if let Some(plan) = PLAN.get() {
-            let hits = HITS.fetch_add(1, Ordering::Relaxed) + 1;
-            if hits == plan.at_hit {
-                for (cell, bytes) in plan.name_goes_to.iter().zip(name.as_bytes().chunks(8)) {
-                    let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-                    cell.store(word, Ordering::Relaxed);
-                }
-                plan.act.perform();
+        fork_if_told();
+        let Some(plan) = PLAN.get() else { return };
+        if matches!(plan.planned, Planned::DieAfter(_)) && !COUNTS.get() {
+            return;
+        }
+        let hits = HITS.fetch_add(1, Ordering::Relaxed) + 1;
+        match plan.planned {
+            Planned::Act(act) if hits == plan.at_hit => {
+                leave_name(plan, name);
+                act.perform();
             }
+            Planned::DieAfter(instructions) if hits == plan.at_hit => {
+                leave_name(plan, name);
+                die_after(instructions);
+            }
+            Planned::DieAfter(_) if hits == plan.at_hit + 1 => leave(NEXT_POINT),
+            Planned::Act(_) | Planned::DieAfter(_) => {}
+        }
+    }
+
+    fn leave_name(plan: &CrashPlan, name: &str) {
+        for (cell, bytes) in plan.name_goes_to.iter().zip(name.as_bytes().chunks(8)) {
+            let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            cell.store(word, Ordering::Relaxed);
         }
     }
 }

@@ -34,7 +34,7 @@ mod socket;
 pub mod trial;
 
 #[cfg(feature = "crash-points")]
-pub use crate::crash::{CrashPlan, hit, plan_crash};
+pub use crate::crash::{CrashPlan, NEXT_POINT, Planned, hit, plan_crash};
 pub use crate::{
     descriptors::{MAX_DESCRIPTORS, receive_descriptors, send_descriptors},
     fork::ForkClosed,

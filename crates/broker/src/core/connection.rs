@@ -16,6 +16,7 @@ use super::{
     Core, MAX_TURN, MAX_UNFLUSHED,
     auth::{PasswordCheck, Shown, Verdict, admission, judge},
     counters::count,
+    departed::Reason,
     lock::lock,
     peer::{Peer, Subscription},
     permissions::{Rights, Subscribe},
@@ -149,13 +150,13 @@ impl Connection {
     }
 
     /// Tells the client why, and reads nothing more.
-    pub(super) fn close_with(&mut self, core: &Core, worker: &mut Worker, reason: &str) -> Next {
-        self.complain(core, worker, reason);
-        self.phase = Phase::Closing;
-        Next::Close
+    pub(super) fn close_with(&mut self, core: &Core, worker: &mut Worker, reason: Reason, text: &str) -> Next {
+        self.complain(core, worker, text);
+        self.close(reason)
     }
 
-    fn close(&mut self) -> Next {
+    fn close(&mut self, reason: Reason) -> Next {
+        self.peer.parting.note(reason);
         self.phase = Phase::Closing;
         Next::Close
     }
@@ -184,14 +185,14 @@ impl Core {
             *sent += bytes.len();
             if *sent > worker.options.limits.max_unauthenticated_bytes {
                 count(&self.counters.auth_errors, 1);
-                return connection.close_with(self, worker, "Authorization Violation");
+                return connection.close_with(self, worker, Reason::AuthenticationFailure, "Authorization Violation");
             }
         }
         worker.spent = 0;
         let mut next = connection.digest(self, worker, bytes, now);
         let total = connection.count_held(self);
         if connection.held.capacity() > SPARED_HELD && total > worker.options.limits.max_held_input_total as u64 {
-            next = connection.close_with(self, worker, "Maximum Held Input Exceeded");
+            next = connection.close_with(self, worker, Reason::HeldInput, "Maximum Held Input Exceeded");
         }
         if connection.is_closing() {
             connection.give_back_held(self);
@@ -221,19 +222,22 @@ impl Core {
         if let Phase::Unauthenticated { until, .. } = connection.phase {
             if now >= until {
                 count(&self.counters.auth_errors, 1);
-                return (connection.close_with(self, worker, "Authentication Timeout"), Mono::MAX);
+                return (
+                    connection.close_with(self, worker, Reason::AuthenticationTimeout, "Authentication Timeout"),
+                    Mono::MAX,
+                );
             }
             return (Next::Read, until);
         }
         let stuck = lock(&connection.peer.outbox).stuck_since();
         let write_due = stuck.map_or(Mono::MAX, |since| since + worker.options.write_deadline);
         if now >= write_due {
-            self.cut_off(&connection.peer);
-            return (connection.close(), Mono::MAX);
+            self.cut_off(&connection.peer, Reason::WriteDeadline);
+            return (connection.close(Reason::WriteDeadline), Mono::MAX);
         }
         if now >= connection.next_ping && !connection.ping(self, worker, now) {
             count(&self.counters.stale_connections, 1);
-            return (connection.close_with(self, worker, "Stale Connection"), Mono::MAX);
+            return (connection.close_with(self, worker, Reason::Stale, "Stale Connection"), Mono::MAX);
         }
         // A client that becomes stuck later is found at the latest one write deadline after that.
         let look_again = write_due.min(now + worker.options.write_deadline);
@@ -329,7 +333,7 @@ impl Connection {
     fn step(&mut self, core: &Core, worker: &mut Worker, input: &[u8], now: Mono) -> (usize, Option<Next>) {
         if matches!(self.phase, Phase::Unauthenticated { .. }) && !matches!(input[0], b'c' | b'C') {
             count(&core.counters.auth_errors, 1);
-            return (0, Some(self.close_with(core, worker, "Authorization Violation")));
+            return (0, Some(self.close_with(core, worker, Reason::AuthenticationFailure, "Authorization Violation")));
         }
         match parse(input, &worker.options.client_limits) {
             Parsed::Op { op, len } => (len, self.execute(core, worker, op, now)),
@@ -342,13 +346,13 @@ impl Connection {
     }
 
     fn violated(&mut self, core: &Core, worker: &mut Worker, violation: Violation) -> Next {
-        let reason = match violation {
-            Violation::UnknownOperation => "Unknown Protocol Operation",
-            Violation::ControlLine => "maximum control line exceeded",
-            Violation::Payload => "Maximum Payload Violation",
-            Violation::Arguments => return self.close(),
+        let (reason, text) = match violation {
+            Violation::UnknownOperation => (Reason::Protocol, "Unknown Protocol Operation"),
+            Violation::ControlLine => (Reason::ControlLine, "maximum control line exceeded"),
+            Violation::Payload => (Reason::Payload, "Maximum Payload Violation"),
+            Violation::Arguments => return self.close(Reason::Protocol),
         };
-        self.close_with(core, worker, reason)
+        self.close_with(core, worker, reason, text)
     }
 
     #[inline]
@@ -361,7 +365,7 @@ impl Connection {
             ClientOp::Pong => self.pong(now),
             ClientOp::Connect(json) => return self.connect(core, worker, json, now),
             ClientOp::Info | ClientOp::Ok => {}
-            ClientOp::Err(_) => return Some(self.close()),
+            ClientOp::Err(_) => return Some(self.close(Reason::ParseError)),
         }
         None
     }
@@ -374,7 +378,7 @@ impl Connection {
     }
 
     fn connect(&mut self, core: &Core, worker: &mut Worker, json: &[u8], now: Mono) -> Option<Next> {
-        let Ok(connect) = self.connect.amended(json) else { return Some(self.close()) };
+        let Ok(connect) = self.connect.amended(json) else { return Some(self.close(Reason::Protocol)) };
         if std::mem::replace(&mut self.is_introduced, true) {
             // A second introduction starts over.
             core.forget_subscriptions(&self.peer);
@@ -405,10 +409,10 @@ impl Connection {
             return Some(self.refuse(core, worker));
         }
         if !(0..=1).contains(&self.connect.protocol) {
-            return Some(self.close_with(core, worker, "invalid client protocol"));
+            return Some(self.close_with(core, worker, Reason::ProtocolVersion, "invalid client protocol"));
         }
         if self.connect.no_responders && !self.connect.headers {
-            return Some(self.close_with(core, worker, "no responders requires headers support"));
+            return Some(self.close_with(core, worker, Reason::NoResponders, "no responders requires headers support"));
         }
         self.phase = Phase::Ready;
         self.leave_crowd(core);
@@ -419,13 +423,13 @@ impl Connection {
 
     fn refuse(&mut self, core: &Core, worker: &mut Worker) -> Next {
         count(&core.counters.auth_errors, 1);
-        self.close_with(core, worker, "Authorization Violation")
+        self.close_with(core, worker, Reason::AuthenticationFailure, "Authorization Violation")
     }
 
     #[inline]
     fn publish(&mut self, core: &Core, worker: &mut Worker, publish: &Pub<'_>, now: Mono) -> Option<Next> {
         if publish.header_len.is_some() && !self.connect.headers {
-            return Some(self.close());
+            return Some(self.close(Reason::Protocol));
         }
         if self.connect.pedantic && !is_valid_subject(publish.subject) {
             self.complain(core, worker, "Invalid Publish Subject");

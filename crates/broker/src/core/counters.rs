@@ -11,6 +11,9 @@ pub(super) struct Tally {
     pub(super) out_bytes: u64,
     pub(super) hits: u64,
     pub(super) misses: u64,
+    /// Receivers of the subjects that were missed, and the most of one.
+    pub(super) fanout: u64,
+    pub(super) max_fanout: u64,
 }
 
 /// Counts of the whole broker. Each is a total of its own, so relaxed order is enough.
@@ -23,6 +26,8 @@ pub(super) struct Counters {
     pub(super) cache_hits: AtomicU64,
     pub(super) cache_misses: AtomicU64,
     pub(super) cache_entries: AtomicU64,
+    pub(super) fanout: AtomicU64,
+    pub(super) max_fanout: AtomicU64,
     pub(super) total_connections: AtomicU64,
     pub(super) slow_consumers: AtomicU64,
     pub(super) slow_consumer_msgs: AtomicU64,
@@ -49,5 +54,9 @@ impl Tally {
         count(&counters.out_bytes, self.out_bytes);
         count(&counters.cache_hits, self.hits);
         count(&counters.cache_misses, self.misses);
+        count(&counters.fanout, self.fanout);
+        if self.max_fanout > 0 {
+            counters.max_fanout.fetch_max(self.max_fanout, Ordering::Relaxed);
+        }
     }
 }

@@ -125,9 +125,9 @@ impl Core {
     pub(super) fn answer_no_responders(&self, worker: &mut Worker, peer: &Arc<Peer>, subject: &[u8], reply: &[u8]) {
         let matched = worker.lookup(&self.directory, reply);
         let own = matched.plain.iter().find(|target| Arc::ptr_eq(&target.subscription.peer, peer));
-        // It does not count towards the subscription's maximum.
+        // It does not count towards the subscription's maximum. What the client may not see it is not told on either.
         let Some(subscription) =
-            own.map(|target| &target.subscription).filter(|subscription| !subscription.has_ended())
+            own.map(|target| &target.subscription).filter(|own| !own.has_ended() && !own.hides(reply))
         else {
             return;
         };

@@ -15,11 +15,18 @@ pub(super) struct Directory {
     index: RwLock<Index>,
     /// Goes up with every change of the index.
     generation: AtomicU64,
+    inserts: AtomicU64,
+    removes: AtomicU64,
 }
 
 impl Directory {
     pub(super) fn new() -> Self {
-        Self { index: RwLock::default(), generation: AtomicU64::new(1) }
+        Self {
+            index: RwLock::default(),
+            generation: AtomicU64::new(1),
+            inserts: AtomicU64::new(0),
+            removes: AtomicU64::new(0),
+        }
     }
 
     /// Changes with every subscription that begins or ends.
@@ -36,12 +43,14 @@ impl Directory {
 
     pub(super) fn insert(&self, subscription: &Arc<Subscription>) {
         self.index.write().unwrap_or_else(PoisonError::into_inner).insert(subscription);
+        self.inserts.fetch_add(1, Ordering::Relaxed);
         self.touch();
     }
 
     /// Ends a subscription. Ending it twice does nothing.
     pub(super) fn remove(&self, subscription: &Arc<Subscription>) {
         if subscription.end() && self.index.write().unwrap_or_else(PoisonError::into_inner).remove(subscription) {
+            self.removes.fetch_add(1, Ordering::Relaxed);
             self.touch();
         }
     }
@@ -52,6 +61,16 @@ impl Directory {
             return Matched::default();
         }
         self.index.read().unwrap_or_else(PoisonError::into_inner).matches(subject)
+    }
+
+    /// Subscriptions made since the start.
+    pub(super) fn inserts(&self) -> u64 {
+        self.inserts.load(Ordering::Relaxed)
+    }
+
+    /// Subscriptions ended since the start.
+    pub(super) fn removes(&self) -> u64 {
+        self.removes.load(Ordering::Relaxed)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -18,6 +18,7 @@ mod auth;
 mod connection;
 mod counters;
 mod deliver;
+mod departed;
 mod directory;
 mod in_force;
 mod index;
@@ -44,6 +45,7 @@ use std::{
 use crosstie_core::{Mono, Randomness, Wall};
 use crosstie_proto::nats::Info;
 
+pub(crate) use self::permissions::{Subscribe, may_publish, may_subscribe};
 pub use self::{
     auth::PasswordCheck,
     connection::{Connection, Next, PAUSE},
@@ -53,6 +55,7 @@ pub use self::{
 };
 use self::{
     counters::{Counters, count},
+    departed::{Departed, Reason},
     directory::Directory,
     in_force::InForce,
     lock::lock,
@@ -61,7 +64,7 @@ use self::{
 };
 use crate::{
     options::Options,
-    snapshot::{CacheSnapshot, ConnectionSnapshot, Snapshot, SubscriptionSnapshot},
+    snapshot::{CacheSnapshot, ClosedSnapshot, ConnectionSnapshot, Snapshot, SubscriptionSnapshot},
 };
 
 /// The version of nats-server whose core features are complete here. Clients switch features on by it.
@@ -91,6 +94,9 @@ pub struct Core {
     unauthenticated: AtomicUsize,
     lame_duck: AtomicBool,
     counters: Counters,
+    departed: Departed,
+    /// When the options in force were put in force.
+    options_since: AtomicU64,
 }
 
 impl Core {
@@ -118,6 +124,8 @@ impl Core {
             unauthenticated: AtomicUsize::new(0),
             lame_duck: AtomicBool::new(false),
             counters: Counters::default(),
+            departed: Departed::default(),
+            options_since: AtomicU64::new(now.as_nanos()),
         }
     }
 
@@ -157,7 +165,7 @@ impl Core {
         self.append(worker, &peer, format!("INFO {} \r\n", info.to_json()).as_bytes());
         if full || crowd {
             count(&self.counters.refused_connections, 1);
-            let _ = connection.close_with(self, worker, "maximum connections exceeded");
+            let _ = connection.close_with(self, worker, Reason::MaxConnections, "maximum connections exceeded");
         }
         connection
     }
@@ -182,8 +190,9 @@ impl Core {
     }
 
     /// Forgets a connection whose transport has ended.
-    pub fn close(&self, connection: Connection, worker: &mut Worker) {
+    pub fn close(&self, connection: Connection, worker: &mut Worker, now: Mono) {
         let peer = connection.into_peer(self);
+        self.remember(&peer, worker.options.limits.max_closed, now);
         self.forget_subscriptions(&peer);
         peer.close();
         peer.report(&self.counters.pending_bytes);
@@ -191,6 +200,23 @@ impl Core {
         lock(&self.peers).remove(&peer.id);
         worker.forget_if_changed(&self.directory);
         worker.touched.retain(|touched| touched.id != peer.id);
+    }
+
+    /// Keeps what monitoring tells of a connection that has ended.
+    fn remember(&self, peer: &Peer, max: usize, now: Mono) {
+        if max == 0 {
+            return;
+        }
+        let stop = self.wall_at(now);
+        let mut snapshot = connection_snapshot(peer, Departed::MAX_SUBSCRIPTIONS, now, stop);
+        snapshot.closed = Some(ClosedSnapshot { stop, reason: peer.parting.text() });
+        self.departed.add(snapshot, max);
+    }
+
+    /// The time of day at `now`, by the clock that was right when the broker started.
+    fn wall_at(&self, now: Mono) -> Wall {
+        let since = u64::try_from(now.since(self.started).as_nanos()).unwrap_or(u64::MAX);
+        Wall::from_unix_nanos(self.started_wall.unix_nanos().saturating_add(since))
     }
 
     /// Writes what waits for everybody this worker has appended to. True if one of them is far behind: the driver does well
@@ -244,8 +270,13 @@ impl Core {
         lock(&self.peers).values().cloned().collect()
     }
 
-    /// Ends a connection from any thread; its reactor sees its transport end.
+    /// Ends a connection from any thread because the broker ends; its reactor sees its transport end.
     pub fn disconnect(&self, peer: &Peer) {
+        self.disconnect_for(peer, Reason::Shutdown);
+    }
+
+    fn disconnect_for(&self, peer: &Peer, reason: Reason) {
+        peer.parting.note(reason);
         peer.close();
         peer.report(&self.counters.pending_bytes);
         peer.link.shutdown();
@@ -292,14 +323,15 @@ impl Core {
     fn appended(&self, worker: &mut Worker, peer: &Arc<Peer>, appended: Appended) {
         match appended {
             Appended::Flush => worker.touch(peer),
-            Appended::Overflow => self.cut_off(peer),
+            Appended::Overflow => self.cut_off(peer, Reason::PendingBytes),
             Appended::Queued | Appended::Closed => {}
         }
     }
 
     /// Ends a client that does not keep up, and counts what is lost with it.
-    fn cut_off(&self, peer: &Peer) {
+    fn cut_off(&self, peer: &Peer, reason: Reason) {
         let Some(lost) = peer.close() else { return };
+        peer.parting.note(reason);
         count(&self.counters.slow_consumers, 1);
         count(&self.counters.slow_consumer_msgs, lost);
         peer.report(&self.counters.pending_bytes);
@@ -316,7 +348,7 @@ impl Core {
             if largest.reported.load(Ordering::Relaxed) == 0 {
                 return;
             }
-            self.cut_off(largest);
+            self.cut_off(largest, Reason::PendingBytes);
         }
     }
 
@@ -343,18 +375,29 @@ impl Core {
             refused_connections: read(&c.refused_connections),
             permission_violations: read(&c.permission_violations),
             pending_bytes: read(&c.pending_bytes),
+            options_since: self.wall_at(Mono::from_nanos(read(&self.options_since))),
             lame_duck: self.lame_duck.load(Ordering::Relaxed),
             cache: CacheSnapshot {
                 entries: usize::try_from(read(&c.cache_entries)).unwrap_or(usize::MAX),
                 hits: read(&c.cache_hits),
                 misses: read(&c.cache_misses),
+                inserts: self.directory.inserts(),
+                removes: self.directory.removes(),
+                max_fanout: read(&c.max_fanout),
+                fanout: read(&c.fanout),
             },
         }
     }
 
     /// Every connection at `now`, by number.
     pub fn connections(&self, with_subscriptions: bool, now: Mono, wall: Wall) -> Vec<ConnectionSnapshot> {
-        self.peers().iter().map(|peer| connection_snapshot(peer, with_subscriptions, now, wall)).collect()
+        let most = if with_subscriptions { usize::MAX } else { 0 };
+        self.peers().iter().map(|peer| connection_snapshot(peer, most, now, wall)).collect()
+    }
+
+    /// The last connections that have ended, the oldest first.
+    pub fn closed_connections(&self) -> Vec<ConnectionSnapshot> {
+        self.departed.all()
     }
 }
 
@@ -366,7 +409,8 @@ fn is_crowded(options: &Options, peer: &Peer, now: Mono) -> bool {
         && outbox.stuck_since().is_some_and(|since| now.since(since) < STILL_TAKING)
 }
 
-fn connection_snapshot(peer: &Peer, with_subscriptions: bool, now: Mono, wall: Wall) -> ConnectionSnapshot {
+/// What there is to tell of a connection, with at most so many of its subscriptions.
+fn connection_snapshot(peer: &Peer, most: usize, now: Mono, wall: Wall) -> ConnectionSnapshot {
     let about = lock(&peer.about).clone();
     let outbox = lock(&peer.outbox);
     let idle = now.since(about.last_activity);
@@ -378,8 +422,10 @@ fn connection_snapshot(peer: &Peer, with_subscriptions: bool, now: Mono, wall: W
         msgs: subscription.delivered(),
         max: subscription.max(),
     };
-    let subscriptions =
-        if with_subscriptions { lock(&peer.subscriptions).values().map(subscription).collect() } else { Vec::new() };
+    let (subscription_count, subscriptions) = {
+        let all = lock(&peer.subscriptions);
+        (all.len(), all.values().take(most).map(subscription).collect())
+    };
     ConnectionSnapshot {
         cid: peer.id,
         peer: peer.address,
@@ -397,6 +443,8 @@ fn connection_snapshot(peer: &Peer, with_subscriptions: bool, now: Mono, wall: W
         in_bytes: peer.in_bytes.load(Ordering::Relaxed),
         out_msgs: outbox.msgs,
         out_bytes: outbox.bytes,
+        subscription_count,
         subscriptions,
+        closed: None,
     }
 }

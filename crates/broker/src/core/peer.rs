@@ -13,6 +13,7 @@ use crosstie_core::{ByteTransport, Mono, Wall};
 
 use super::{
     auth::Shown,
+    departed::{Parting, Reason},
     lock::lock,
     outbox::{Flushed, Outbox, Spares, flush},
     permissions::Rights,
@@ -75,6 +76,8 @@ pub struct Peer {
     pub(super) is_restricted: AtomicBool,
     /// Knows what to do with a second `INFO`.
     pub(super) takes_info: AtomicBool,
+    /// Why it ends.
+    pub(super) parting: Parting,
     pub(super) in_msgs: AtomicU64,
     pub(super) in_bytes: AtomicU64,
     /// Its share of the bytes that wait for all clients, as last reported.
@@ -99,6 +102,7 @@ impl Peer {
             notes_replies: AtomicBool::new(false),
             is_restricted: AtomicBool::new(false),
             takes_info: AtomicBool::new(false),
+            parting: Parting::default(),
             in_msgs: AtomicU64::new(0),
             in_bytes: AtomicU64::new(0),
             reported: AtomicU64::new(0),
@@ -108,6 +112,11 @@ impl Peer {
     /// The connection's number.
     pub const fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Notes that its transport could not be read from, rather than that it came to its end. Close it afterwards.
+    pub fn read_failed(&self) {
+        self.parting.note(Reason::ReadError);
     }
 
     /// Takes all its subscriptions, by id: the order in which they leave the index decides what the index looks like afterwards, and a map's
@@ -124,6 +133,7 @@ impl Peer {
         match flushed {
             Flushed::Blocked => self.link.watch_writable(),
             Flushed::Failed => {
+                self.parting.note(Reason::WriteError);
                 self.close();
                 self.link.shutdown();
             }

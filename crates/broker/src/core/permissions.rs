@@ -20,7 +20,7 @@ type Leave = (Option<u32>, Option<Mono>);
 
 /// Whether a client may subscribe.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Subscribe {
+pub(crate) enum Subscribe {
     /// It may, but not see these subjects inside the pattern.
     Allowed { hidden: Vec<SubjectPattern> },
     /// It may not.
@@ -30,7 +30,8 @@ pub(super) enum Subscribe {
 impl Rights {
     /// How many checks are remembered.
     const MAX_CHECKED: usize = 256;
-    /// How many unanswered requests are remembered; beyond it the oldest go.
+    /// How many unanswered requests are remembered. Beyond it those go that have run out, and if none has, all: the requesters of
+    /// these get no answer.
     const MAX_REPLIES: usize = 4096;
 
     pub(super) fn new(rules: Permissions) -> Self {
@@ -106,7 +107,7 @@ impl Rights {
 }
 
 /// True if the rules let one publish to `subject`.
-pub(super) fn may_publish(rules: &Rules, subject: &[u8]) -> bool {
+pub(crate) fn may_publish(rules: &Rules, subject: &[u8]) -> bool {
     let covers = |rule: &Rule| matches(rule.subject.as_bytes(), subject);
     rules.allow.as_ref().is_none_or(|allow| allow.iter().any(covers)) && !is_denied(rules, subject)
 }
@@ -116,7 +117,7 @@ fn is_denied(rules: &Rules, subject: &[u8]) -> bool {
 }
 
 /// Whether the rules let one subscribe to the pattern `subject`, in the group `queue` or alone.
-pub(super) fn may_subscribe(rules: &Rules, subject: &[u8], queue: Option<&[u8]>) -> Subscribe {
+pub(crate) fn may_subscribe(rules: &Rules, subject: &[u8], queue: Option<&[u8]>) -> Subscribe {
     let in_queue = |rule: &Rule| match (&rule.queue, queue) {
         (None, _) => true,
         (Some(pattern), Some(queue)) => matches(pattern.as_bytes(), queue),

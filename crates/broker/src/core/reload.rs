@@ -8,6 +8,7 @@ use super::{
     Core,
     auth::admission,
     counters::count,
+    departed::Reason,
     lock::lock,
     peer::{Peer, Subscription},
     permissions::{Rights, Subscribe},
@@ -37,6 +38,7 @@ impl Core {
         let before = self.in_force.view();
         refuse_fixed(&before, &options)?;
         self.in_force.replace(options);
+        self.options_since.store(now.as_nanos(), Ordering::Relaxed);
         worker.heed(&self.in_force);
         if self.info_now(&before) != self.info_now(&worker.options) {
             self.tell_info(worker);
@@ -59,7 +61,7 @@ impl Core {
             drop(standing);
             self.append(worker, peer, b"-ERR 'Authorization Violation'\r\n");
             peer.flush(&mut worker.spares, false, now, &self.counters.pending_bytes);
-            self.disconnect(peer);
+            self.disconnect_for(peer, Reason::AuthenticationFailure);
             done.cut_off += 1;
             return;
         };

@@ -88,6 +88,9 @@ impl Worker {
                     self.stages.forget();
                 }
                 let mut matched = directory.matches(subject);
+                let fanout = matched.targets().count() as u64;
+                self.tally.fanout += fanout;
+                self.tally.max_fanout = self.tally.max_fanout.max(fanout);
                 self.make_ready(&mut matched, subject);
                 let matched = Arc::new(matched);
                 self.matches.insert(subject.into(), Arc::clone(&matched));

@@ -160,7 +160,7 @@ impl<C: Clock> Reactor<C> {
         self.core.flush(&mut self.worker, now);
         if connection.is_closing() || link.register().is_err() {
             self.slots.release(token);
-            self.core.close(connection, &mut self.worker);
+            self.core.close(connection, &mut self.worker, now);
             return;
         }
         self.slots.fill(token, Entry { connection, link, due: now, paused_until: None, checking: false });
@@ -190,7 +190,10 @@ impl<C: Clock> Reactor<C> {
             Ok(0) => Next::Close,
             Ok(count) => self.core.input(&mut entry.connection, &mut self.worker, &self.buffer[..count], now),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
-            Err(_) => Next::Close,
+            Err(_) => {
+                entry.connection.peer().read_failed();
+                Next::Close
+            }
         };
         self.follow(token, next, now);
     }
@@ -230,7 +233,7 @@ impl<C: Clock> Reactor<C> {
     fn close(&mut self, token: u64, now: Mono) {
         if let Some(entry) = self.slots.take(token) {
             entry.link.deregister();
-            self.core.close(entry.connection, &mut self.worker);
+            self.core.close(entry.connection, &mut self.worker, now);
             self.core.flush(&mut self.worker, now);
         }
     }

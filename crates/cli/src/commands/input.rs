@@ -7,6 +7,7 @@ use std::{
 
 use crosstie::{ConnectOptions, Event, Headers, SubjectPattern, blocking::Client};
 
+use super::template;
 use crate::exit::{Code, Failure};
 
 /// The most bytes read from standard input: the largest payload any server takes.
@@ -73,21 +74,7 @@ pub(super) fn fill(template: &[u8], count: u64, more: &[(&str, &[u8])]) -> Vec<u
     let mut values: Vec<(&str, &[u8])> =
         vec![("{{count}}", count.as_bytes()), ("{{time}}", time.as_bytes()), ("{{random}}", random.as_bytes())];
     values.extend_from_slice(more);
-    let mut out = Vec::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(first) = rest.first() {
-        match values.iter().find(|(name, _)| rest.starts_with(name.as_bytes())) {
-            Some((name, value)) => {
-                out.extend_from_slice(value);
-                rest = &rest[name.len()..];
-            }
-            None => {
-                out.push(*first);
-                rest = &rest[1..];
-            }
-        }
-    }
-    out
+    template::fill(template, &values)
 }
 
 /// The time of day in RFC 3339, UTC.

@@ -10,3 +10,4 @@ pub(crate) mod serve;
 pub(crate) mod shell;
 pub(crate) mod shm;
 pub(crate) mod subscribe;
+mod template;

@@ -74,6 +74,8 @@ enum Link {
     /// Waits for `INFO`, then for the `PONG` that confirms `CONNECT`.
     Greeting {
         until: Mono,
+        /// The `CONNECT` is on its way: what the server says of itself from now on is news, and no greeting.
+        is_introduced: bool,
     },
     Connected,
     Closed,
@@ -253,8 +255,8 @@ impl Session {
             }
             Link::Away { retry_at } => Act::Wait(retry_at),
             Link::Dialing => Act::Wait(Mono::MAX),
-            Link::Greeting { until } if now >= until => Act::HangUp,
-            Link::Greeting { until } => Act::Wait(until),
+            Link::Greeting { until, .. } if now >= until => Act::HangUp,
+            Link::Greeting { until, .. } => Act::Wait(until),
             Link::Connected if now >= self.next_ping => {
                 if self.pings_out >= self.options.max_pings_out {
                     return Act::HangUp;
@@ -271,7 +273,7 @@ impl Session {
     /// The connection is there; the server's greeting is expected.
     pub fn dialed(&mut self, now: Mono) {
         if self.link == Link::Dialing {
-            self.link = Link::Greeting { until: now + self.options.connect_timeout };
+            self.link = Link::Greeting { until: now + self.options.connect_timeout, is_introduced: false };
         }
     }
 
@@ -410,7 +412,7 @@ impl Session {
         if self.info.ldm {
             self.events.put(Event::LameDuck);
         }
-        if matches!(self.link, Link::Greeting { .. }) {
+        if let Link::Greeting { until, is_introduced: false } = self.link {
             if self.info.tls_required {
                 return Err(Error::new(
                     Kind::Unsupported,
@@ -420,6 +422,7 @@ impl Session {
             let connect = self.introduction();
             write::connect(&mut self.out, &connect);
             self.ping(AfterPong::Welcome);
+            self.link = Link::Greeting { until, is_introduced: true };
         }
         Ok(())
     }

@@ -317,6 +317,15 @@ pub const KEYS: &[Key] = &[
         plain,
         "Connections that may be unauthenticated at a time."
     ),
+    key!(
+        live,
+        "limits.max_closed",
+        NUMBER,
+        options.limits.max_closed,
+        count,
+        plain,
+        "Connections that are remembered after their end, for monitoring; 4 MiB of them at most."
+    ),
     Key {
         path: "auth.token",
         form: TEXT,

@@ -76,6 +76,24 @@ pub fn check_config(path: &Path) -> Result<Loaded, ConfigError> {
     Layers { file: Some(path.to_owned()), ..Layers::default() }.load()
 }
 
+/// Reads a document that came from nowhere, leaving out the keys that name a file with a secret.
+pub(super) fn read_document(mut root: Node) -> Result<(), ConfigError> {
+    leave_out_secret_files(&mut root);
+    let mut loaded = Loaded { settings: Settings::new(), origins: HashMap::new() };
+    loaded.take_file(&root)
+}
+
+fn leave_out_secret_files(node: &mut Node) {
+    match &mut node.value {
+        Value::Table(table) => {
+            table.entries.retain(|entry| !entry.key.ends_with("token_file") && !entry.key.ends_with("password_file"));
+            table.entries.iter_mut().for_each(|entry| leave_out_secret_files(&mut entry.node));
+        }
+        Value::List(items) => items.iter_mut().for_each(leave_out_secret_files),
+        _ => {}
+    }
+}
+
 /// Settings, and from where each came.
 #[derive(Clone, Debug)]
 pub struct Loaded {

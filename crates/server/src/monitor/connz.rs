@@ -32,6 +32,10 @@ struct Connection {
     start: String,
     last_activity: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    stop: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     rtt: Option<String>,
     uptime: String,
     idle: String,
@@ -95,11 +99,10 @@ impl Subscription {
 }
 
 pub(super) fn connz(source: &dyn Monitored, question: &Question) -> Result<Connz, String> {
-    // Connections that are closed are not kept.
     let (mut all, are_open) = match question.text("state").map(str::to_ascii_lowercase).as_deref() {
         None | Some("open") => (source.connections(), true),
-        Some("all" | "any") => (source.connections(), false),
-        Some("closed") => (Vec::new(), false),
+        Some("all" | "any") => (source.closed_connections().into_iter().chain(source.connections()).collect(), false),
+        Some("closed") => (source.closed_connections(), false),
         Some(other) => return Err(format!("state: expected open, closed, all or any, found '{other}'")),
     };
     let cid = question.cid()?;
@@ -145,7 +148,7 @@ fn sort(all: &mut [ConnectionSnapshot], by: &str, are_open: bool) -> Result<(), 
     match by {
         "cid" => all.sort_by_key(|connection| connection.cid),
         "start" => all.sort_by_key(|connection| (connection.start, connection.cid)),
-        "subs" => all.sort_by_key(|connection| Reverse(connection.subscriptions.len())),
+        "subs" => all.sort_by_key(|connection| Reverse(connection.subscription_count)),
         "pending" => all.sort_by_key(|connection| Reverse(connection.pending_bytes)),
         "msgs_to" => all.sort_by_key(|connection| Reverse(connection.out_msgs)),
         "msgs_from" => all.sort_by_key(|connection| Reverse(connection.in_msgs)),
@@ -158,8 +161,8 @@ fn sort(all: &mut [ConnectionSnapshot], by: &str, are_open: bool) -> Result<(), 
         "stop" | "reason" if are_open => {
             return Err(format!("sort: '{by}' is for closed connections: ask for state=closed or state=all"));
         }
-        // Of those that are shown, none has stopped.
-        "stop" | "reason" => {}
+        "stop" => all.sort_by_key(|connection| Reverse(connection.closed.map(|closed| closed.stop))),
+        "reason" => all.sort_by_key(|connection| connection.closed.map(|closed| closed.reason)),
         other => {
             return Err(format!(
                 "sort: expected cid, start, subs, pending, msgs_to, msgs_from, bytes_to, bytes_from, last, idle, uptime or rtt, \
@@ -171,10 +174,16 @@ fn sort(all: &mut [ConnectionSnapshot], by: &str, are_open: bool) -> Result<(), 
 }
 
 fn describe(connection: ConnectionSnapshot, shown: &Shown) -> Connection {
-    let subscriptions = &connection.subscriptions;
-    let list = shown.subjects.then(|| subscriptions.iter().map(|one| one.subject.clone()).collect());
-    let detail =
-        shown.subscriptions.then(|| subscriptions.iter().map(|one| Subscription::new(connection.cid, one)).collect());
+    // As in nats-server: a list without rows is left out, and what has ended is told with its account.
+    let subscriptions = Some(&connection.subscriptions).filter(|all| !all.is_empty());
+    let row = |one| match (Subscription::new(connection.cid, one), connection.closed) {
+        (row, Some(_)) => row.with_account(),
+        (row, None) => row,
+    };
+    let list = subscriptions.filter(|_| shown.subjects);
+    let detail = subscriptions.filter(|_| shown.subscriptions);
+    let list = list.map(|all| all.iter().map(|one| one.subject.clone()).collect());
+    let detail = detail.map(|all| all.iter().map(row).collect());
     Connection {
         cid: connection.cid,
         kind: "Client",
@@ -183,6 +192,8 @@ fn describe(connection: ConnectionSnapshot, shown: &Shown) -> Connection {
         port: connection.peer.map_or(0, |peer| peer.port()),
         start: time(connection.start),
         last_activity: time(connection.last_activity),
+        stop: connection.closed.map(|closed| time(closed.stop)),
+        reason: connection.closed.map(|closed| closed.reason),
         rtt: connection.rtt.map(|rtt| format!("{rtt:?}")),
         uptime: uptime(connection.uptime),
         idle: uptime(connection.idle),
@@ -191,7 +202,7 @@ fn describe(connection: ConnectionSnapshot, shown: &Shown) -> Connection {
         out_msgs: connection.out_msgs,
         in_bytes: connection.in_bytes,
         out_bytes: connection.out_bytes,
-        subscriptions: subscriptions.len(),
+        subscriptions: connection.subscription_count,
         authorized_user: connection.user.filter(|_| shown.user),
         subscriptions_list: list,
         subscriptions_list_detail: detail,

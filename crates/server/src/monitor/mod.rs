@@ -26,6 +26,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use crosstie_broker::{ConnectionSnapshot, Options, Snapshot};
 use crosstie_core::{Error, HostPort, Kind};
 use serde::Serialize;
 use tokio::{runtime, sync::oneshot};
@@ -162,6 +163,36 @@ fn json(value: &impl Serialize) -> Response {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// Answers `query` about a server without connections, for the fuzz targets.
+pub(crate) fn read_query(page: &str, query: &str) -> Result<String, String> {
+    struct Empty;
+
+    impl Monitored for Empty {
+        fn snapshot(&self) -> Snapshot {
+            Snapshot::default()
+        }
+
+        fn options(&self) -> Arc<Options> {
+            Arc::default()
+        }
+
+        fn connections(&self) -> Vec<ConnectionSnapshot> {
+            Vec::new()
+        }
+
+        fn closed_connections(&self) -> Vec<ConnectionSnapshot> {
+            Vec::new()
+        }
+    }
+
+    let question = Question::parse(Some(query))?;
+    let text = match page {
+        "/connz" => serde_json::to_string(&connz::connz(&Empty, &question)?),
+        _ => serde_json::to_string(&subsz::subsz(&Empty, &question)?),
+    };
+    text.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

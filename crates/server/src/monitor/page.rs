@@ -20,6 +20,8 @@ pub(crate) trait Monitored: Send + Sync + 'static {
     fn options(&self) -> Arc<Options>;
     /// Every connection with its subscriptions.
     fn connections(&self) -> Vec<ConnectionSnapshot>;
+    /// The last connections that have ended.
+    fn closed_connections(&self) -> Vec<ConnectionSnapshot>;
 }
 
 impl Monitored for crosstie_broker::Broker {
@@ -33,6 +35,10 @@ impl Monitored for crosstie_broker::Broker {
 
     fn connections(&self) -> Vec<ConnectionSnapshot> {
         Self::connections(self, true)
+    }
+
+    fn closed_connections(&self) -> Vec<ConnectionSnapshot> {
+        Self::closed_connections(self)
     }
 }
 

@@ -31,6 +31,10 @@ impl Monitored for Fake {
     fn connections(&self) -> Vec<ConnectionSnapshot> {
         Vec::new()
     }
+
+    fn closed_connections(&self) -> Vec<ConnectionSnapshot> {
+        Vec::new()
+    }
 }
 
 fn start(fake: &Arc<Fake>) -> Monitoring {

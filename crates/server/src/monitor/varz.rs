@@ -67,6 +67,7 @@ pub(super) struct Varz {
     stale_connections: u64,
     stale_connection_stats: ByKind,
     subscriptions: usize,
+    config_load_time: String,
     http_req_stats: BTreeMap<&'static str, u64>,
     // What follows is our own.
     auth_errors: u64,
@@ -162,6 +163,7 @@ pub(super) fn varz(page: &Page) -> Varz {
         stale_connections: snapshot.stale_connections,
         stale_connection_stats: ByKind::of(snapshot.stale_connections),
         subscriptions: snapshot.subscriptions,
+        config_load_time: time(snapshot.options_since),
         http_req_stats: page.asked.counts(),
         auth_errors: snapshot.auth_errors,
         refused_connections: snapshot.refused_connections,

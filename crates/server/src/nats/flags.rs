@@ -88,6 +88,15 @@ const FLAGS: &[Flag] = &[
         }),
     },
     Flag {
+        names: &["client_advertise"],
+        value: "HOST[:PORT]",
+        doc: "The host that clients are told",
+        effect: Effect::Set(|value, settings, _| {
+            settings.options.advertise_host = address::host_and_port(value)?.0;
+            Ok(())
+        }),
+    },
+    Flag {
         names: &["c", "config"],
         value: "FILE",
         doc: "Configuration file in nats-server's grammar",
@@ -393,12 +402,96 @@ mod tests {
         assert_eq!(parse("-t -c f").unwrap().action, Action::Test);
     }
 
+    /// Every flag that nats-server 2.15.1 takes. Source: its server/opts.go.
+    const THEIRS: [&str; 63] = [
+        "D",
+        "DV",
+        "DVV",
+        "P",
+        "T",
+        "V",
+        "VV",
+        "a",
+        "addr",
+        "auth",
+        "c",
+        "client_advertise",
+        "cluster",
+        "cluster_advertise",
+        "cluster_listen",
+        "cluster_name",
+        "config",
+        "connect_retries",
+        "debug",
+        "h",
+        "help",
+        "help_tls",
+        "http_port",
+        "https_port",
+        "jetstream",
+        "js",
+        "l",
+        "log",
+        "log_size_limit",
+        "logtime",
+        "logtime_utc",
+        "m",
+        "max_traced_msg_len",
+        "ms",
+        "n",
+        "name",
+        "net",
+        "no_advertise",
+        "p",
+        "pass",
+        "pid",
+        "port",
+        "ports_file_dir",
+        "profile",
+        "r",
+        "remote_syslog",
+        "routes",
+        "s",
+        "sd",
+        "server_name",
+        "signal",
+        "sl",
+        "store_dir",
+        "syslog",
+        "t",
+        "tls",
+        "tlscacert",
+        "tlscert",
+        "tlskey",
+        "tlsverify",
+        "trace",
+        "user",
+        "v",
+    ];
+
+    #[test]
+    fn every_flag_of_nats_server_is_taken_or_refused_with_what_to_do() {
+        let mut refused = 0;
+        for name in THEIRS {
+            // No value fits all, so one that is missing or wrong is no surprise; a flag that nobody knows is one.
+            let error = settings(&format!("--{name}")).err().unwrap_or_default();
+            assert!(!error.starts_with("unknown flag"), "{name}: {error}");
+            if error.starts_with(&format!("'-{name}'")) && error.contains("not supported") {
+                let (_, instead) = error.rsplit_once(": ").expect("a sentence about what to do");
+                assert!(instead.contains("remove") || instead.contains("use"), "{name}: {error}");
+                refused += 1;
+            }
+        }
+        assert_eq!(refused, 27, "of all of them");
+        assert!(parse("--clutter x").unwrap_err().starts_with("unknown flag"), "the control");
+    }
+
     #[test]
     fn what_is_not_here_is_refused_by_name() {
         for (line, part) in [
             ("-js", "'-js': JetStream is not supported"),
             ("--tlscert x", "'-tlscert': TLS"),
-            ("--cluster_name x", "'-cluster_name': clusters"),
+            ("--cluster_name x", "'-cluster_name': a cluster"),
             ("--confg x", "unknown flag '-confg': did you mean 'config'?"),
             ("-p", "expected PORT after '-p'"),
             ("-p x", "expected a port, found 'x'"),

@@ -68,6 +68,10 @@ const KEYS: &[(&[&str], Read)] = &[
         settings.options.limits.max_connections = node.count()?;
         Ok(())
     }),
+    (&["max_closed_clients"], |node, settings, _| {
+        settings.options.limits.max_closed = node.count()?;
+        Ok(())
+    }),
     (&["max_control_line"], |node, settings, _| {
         settings.options.limits.max_control_line = node.size()?;
         Ok(())
@@ -165,8 +169,18 @@ fn port(node: &Node) -> Result<Option<u16>, ConfigError> {
     address::port(node.integer()?).map_err(|message| node.refuse(message))
 }
 
-const AUTHORIZATION: &[&str] =
-    &["user", "username", "password", "pass", "token", "timeout", "users", "permissions", "default_permissions"];
+const AUTHORIZATION: &[&str] = &[
+    "user",
+    "username",
+    "password",
+    "pass",
+    "token",
+    "timeout",
+    "users",
+    "permissions",
+    "default_permissions",
+    "default_permission",
+];
 const USER: &[&str] = &["user", "username", "password", "pass", "permissions", "permission", "authorization"];
 /// Keys of users and authorization blocks that need parts of NATS which are not here.
 const ELSEWHERE: &[&str] = &[
@@ -174,7 +188,9 @@ const ELSEWHERE: &[&str] = &[
     "account",
     "allowed_connection_types",
     "connection_types",
+    "clients",
     "auth_callout",
+    "auth_hook",
     "proxy_required",
     "timeout_jwt",
 ];
@@ -201,8 +217,11 @@ fn authorization(node: &Node, settings: &mut Settings) -> Result<(), ConfigError
     if let Some(timeout) = table.get("timeout") {
         auth.timeout = timeout.seconds()?;
     }
-    let default =
-        either(table, ["default_permissions", "permissions"]).map(permissions).transpose()?.unwrap_or_default();
+    let default = either(table, ["default_permissions", "default_permission"])
+        .or_else(|| table.get("permissions"))
+        .map(permissions)
+        .transpose()?
+        .unwrap_or_default();
     let single = either(table, ["user", "username"]);
     let (token, users) = (table.get("token"), table.get("users"));
     if let (Some(_), Some(other)) = (users, token.or(single)) {
@@ -326,6 +345,162 @@ mod tests {
             assert_eq!(error.line(), Some(line), "{text}: {error}");
             assert!(error.message().contains(part), "{text}: {error}");
         }
+    }
+
+    /// Every key that nats-server 2.15.1 takes at the top of a file, in `authorization`, and in a user. Source: its server/opts.go.
+    const THEIRS: [&[&str]; 3] = [
+        &[
+            "listen",
+            "client_advertise",
+            "port",
+            "server_name",
+            "host",
+            "net",
+            "debug",
+            "trace",
+            "trace_verbose",
+            "trace_headers",
+            "logtime",
+            "logtime_utc",
+            "mappings",
+            "maps",
+            "disable_sublist_cache",
+            "no_sublist_cache",
+            "accounts",
+            "default_sentinel",
+            "authorization",
+            "http",
+            "https",
+            "http_port",
+            "monitor_port",
+            "https_port",
+            "http_base_path",
+            "cluster",
+            "gateway",
+            "leaf",
+            "leafnodes",
+            "store_dir",
+            "storedir",
+            "jetstream",
+            "logfile",
+            "log_file",
+            "logfile_size_limit",
+            "log_size_limit",
+            "logfile_max_num",
+            "log_max_num",
+            "syslog",
+            "remote_syslog",
+            "pidfile",
+            "pid_file",
+            "ports_file_dir",
+            "prof_port",
+            "prof_block_rate",
+            "max_control_line",
+            "max_payload",
+            "max_pending",
+            "proxy_protocol",
+            "max_connections",
+            "max_conn",
+            "max_traced_msg_len",
+            "max_subscriptions",
+            "max_subs",
+            "max_sub_tokens",
+            "max_subscription_tokens",
+            "ping_interval",
+            "ping_max",
+            "tls",
+            "ocsp",
+            "allow_non_tls",
+            "write_deadline",
+            "write_timeout",
+            "lame_duck_duration",
+            "lame_duck_grace_period",
+            "operator",
+            "operators",
+            "roots",
+            "root",
+            "root_operators",
+            "root_operator",
+            "resolver",
+            "account_resolver",
+            "accounts_resolver",
+            "resolver_tls",
+            "resolver_preload",
+            "resolver_pinned_accounts",
+            "no_auth_user",
+            "system_account",
+            "system",
+            "no_system_account",
+            "no_system",
+            "no_sys_acc",
+            "no_header_support",
+            "trusted",
+            "trusted_keys",
+            "connect_error_reports",
+            "reconnect_error_reports",
+            "websocket",
+            "ws",
+            "mqtt",
+            "server_tags",
+            "server_metadata",
+            "feature_flags",
+            "default_js_domain",
+            "ocsp_cache",
+            "no_fast_producer_stall",
+            "max_closed_clients",
+            "proxies",
+        ],
+        &[
+            "user",
+            "username",
+            "pass",
+            "password",
+            "token",
+            "timeout",
+            "users",
+            "default_permission",
+            "default_permissions",
+            "permissions",
+            "auth_callout",
+            "auth_hook",
+            "proxy_required",
+        ],
+        &[
+            "nkey",
+            "user",
+            "username",
+            "pass",
+            "password",
+            "permission",
+            "permissions",
+            "authorization",
+            "allowed_connection_types",
+            "connection_types",
+            "clients",
+            "proxy_required",
+        ],
+    ];
+
+    #[test]
+    fn every_key_of_nats_server_is_taken_or_refused_with_what_to_do() {
+        let mut refused = 0;
+        for (keys, text) in
+            THEIRS.iter().zip(["KEY: []", "authorization { KEY: [] }", "authorization { users: [{KEY: []}] }"])
+        {
+            for key in *keys {
+                let text = text.replace("KEY", key);
+                let error = read(&text).err().map_or_else(String::new, |error| error.message().to_owned());
+                assert!(!error.starts_with("unknown key"), "{text}: {error}");
+                if error.starts_with(&format!("'{key}'")) {
+                    let (_, instead) = error.rsplit_once(": ").expect("a sentence about what to do");
+                    assert!(instead.contains("remove") || instead.contains("use"), "{text}: {error}");
+                    refused += 1;
+                }
+            }
+        }
+        assert!(refused > 60, "only {refused} were refused by name");
+        let error = read("max_paylaods: 1").expect_err("a key of nobody");
+        assert!(error.message().starts_with("unknown key"), "the control: {error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A lock of a segment, as this process sees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crosstie_core::{Deadline, FencingToken};
 
@@ -10,7 +10,7 @@ use super::{
     plan::{LockKind, Parts, expect_kind},
     protocol::{self, Holder, Told, Wait, holder_of},
     threads,
-    waiting::Waiting,
+    waiting::{Waiting, object},
 };
 use crate::{
     error::Result,
@@ -45,7 +45,8 @@ impl LockHandle {
             me: Holder::new(id.slot, id.generation),
             spins: spins(),
         });
-        threads::remember(Arc::downgrade(&handle));
+        let left: Weak<dyn threads::LeftBehind> = Arc::<Self>::downgrade(&handle);
+        threads::remember(left);
         Ok(handle)
     }
 
@@ -136,21 +137,21 @@ impl LockHandle {
         deadline: Deadline,
         act: impl FnOnce(&mut Wait<'_, Waiting<'_>>) -> Result<(), protocol::TimedOut>,
     ) -> Result<(), LockError> {
-        let waiting = Waiting::new(self);
+        let waiting = Waiting::new(&self.participant, self.cell(), self.index, self.spins);
         let outcome = act(&mut Wait::new(&waiting, deadline));
         self.cell().waits.fetch_add(1, Relaxed);
         match outcome {
             Ok(()) => {
                 if waiting.was_listed() {
                     let token = self.cell().token.load(Relaxed);
-                    self.participant.record(Act::Locked, self.object(), [u64::from(self.index), token]);
+                    self.participant.record(Act::Locked, object(self.index), [u64::from(self.index), token]);
                 }
                 Ok(())
             }
             Err(protocol::TimedOut) => {
                 self.participant.check()?;
                 let by = holder_of(self.cell().word.load(Relaxed)).map(|holder| self.named(holder));
-                self.participant.record(Act::TimedOut, self.object(), [u64::from(self.index), 0]);
+                self.participant.record(Act::TimedOut, object(self.index), [u64::from(self.index), 0]);
                 Err(LockError::TimedOut { by })
             }
         }
@@ -170,23 +171,13 @@ impl LockHandle {
         let deaths = told.deaths;
         let dead = self.full_id(deaths.slot, deaths.generation);
         let detail = [u64::from(self.index), u64::from(dead.slot) << 32 | u64::from(dead.generation)];
-        self.participant.record(Act::Recovered, self.object(), detail);
+        self.participant.record(Act::Recovered, object(self.index), detail);
         LockOutcome::Recovered(Recovery {
             dead,
             rolled_back: deaths.rolled_back,
             deaths: deaths.count,
             was_thread: deaths.was_thread,
         })
-    }
-
-    /// Frees the lock if thread `thread` of this process has left it behind.
-    pub(super) fn abandon(&self, thread: u64) {
-        let cell = self.cell();
-        let is_mine = holder_of(cell.word.load(Relaxed)) == Some(self.me);
-        if self.is_ours() && is_mine && cell.thread.load(Relaxed) == thread {
-            cell.thread.store(0, Relaxed);
-            protocol::recover_ended_thread(cell, self.me, self.parts.undo());
-        }
     }
 
     /// Who a word names.
@@ -201,9 +192,16 @@ impl LockHandle {
         let generation = if now & MASK == generation & MASK { now } else { generation };
         ParticipantId { slot, generation }
     }
+}
 
-    pub(super) fn object(&self) -> u16 {
-        u16::try_from(self.index).unwrap_or(u16::MAX)
+impl threads::LeftBehind for LockHandle {
+    fn abandon(&self, thread: u64) {
+        let cell = self.cell();
+        let is_mine = holder_of(cell.word.load(Relaxed)) == Some(self.me);
+        if self.is_ours() && is_mine && cell.thread.load(Relaxed) == thread {
+            cell.thread.store(0, Relaxed);
+            protocol::recover_ended_thread(cell, self.me, self.parts.undo());
+        }
     }
 }
 

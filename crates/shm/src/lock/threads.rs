@@ -11,10 +11,14 @@ use std::{
     },
 };
 
-use super::handle::LockHandle;
+/// Something that a thread may leave behind.
+pub(super) trait LeftBehind: Send + Sync {
+    /// Puts in order what thread `thread` of this process has left, if it has.
+    fn abandon(&self, thread: u64);
+}
 
 /// Locks of this process, for threads that end. What is gone is swept out when the list has doubled.
-static LOCKS: Mutex<Vec<Weak<LockHandle>>> = Mutex::new(Vec::new());
+static LOCKS: Mutex<Vec<Weak<dyn LeftBehind>>> = Mutex::new(Vec::new());
 
 struct ThisThread {
     number: u64,
@@ -59,7 +63,7 @@ fn number_slowly() -> u64 {
 }
 
 /// Puts a lock on the list of those that threads may leave behind.
-pub(super) fn remember(lock: Weak<LockHandle>) {
+pub(super) fn remember(lock: Weak<dyn LeftBehind>) {
     let mut locks = LOCKS.lock().unwrap_or_else(PoisonError::into_inner);
     if locks.len() == locks.capacity() {
         locks.retain(|lock| lock.strong_count() > 0);

@@ -8,7 +8,6 @@ use std::{
 use crosstie_core::Deadline;
 
 use super::{
-    handle::LockHandle,
     protocol::{Peers, note_since},
     threads,
     watch::{self, Watching},
@@ -16,6 +15,8 @@ use super::{
 use crate::{
     clock,
     events::Act,
+    layout::LockCell,
+    participant::Participant,
     sync::{
         AtomicU32,
         Ordering::{Acquire, Relaxed, Release},
@@ -28,14 +29,17 @@ const SHORT: Duration = Duration::from_millis(1);
 /// The peers of one waiting thread.
 #[derive(Debug)]
 pub(super) struct Waiting<'a> {
-    handle: &'a LockHandle,
+    participant: &'a Participant,
+    cell: &'a LockCell,
+    index: u32,
+    spins: u32,
     entry: Cell<Option<usize>>,
     watching: OnceCell<Watching>,
 }
 
 impl<'a> Waiting<'a> {
-    pub(super) const fn new(handle: &'a LockHandle) -> Self {
-        Self { handle, entry: Cell::new(None), watching: OnceCell::new() }
+    pub(super) const fn new(participant: &'a Participant, cell: &'a LockCell, index: u32, spins: u32) -> Self {
+        Self { participant, cell, index, spins, entry: Cell::new(None), watching: OnceCell::new() }
     }
 
     /// True if it waited so long that it was listed.
@@ -47,26 +51,25 @@ impl<'a> Waiting<'a> {
 impl Peers for Waiting<'_> {
     fn reap(&self, slot: u32) -> bool {
         // What goes wrong with reaping is seen by who reaps; for a waiter it means that it goes on waiting, until its deadline.
-        matches!(self.handle.participant.reap(slot), Ok(Some(_)))
+        matches!(self.participant.reap(slot), Ok(Some(_)))
     }
 
     fn membership(&self) -> &AtomicU32 {
-        self.handle.segment().membership()
+        self.participant.segment().membership()
     }
 
     fn watch(&self) -> Deadline {
-        self.watching.get_or_init(|| watch::begin(&self.handle.participant)).look()
+        self.watching.get_or_init(|| watch::begin(self.participant)).look()
     }
 
     fn list(&self) {
-        let handle = self.handle;
-        note_since(handle.cell(), || clock::wall().unix_nanos());
-        handle.participant.record(Act::Waited, handle.object(), [u64::from(handle.index), 0]);
-        handle.participant.slot().waits_for.store(handle.index + 1, Relaxed);
-        let Some(row) = handle.segment().waits(handle.me.slot()) else { return };
+        note_since(self.cell, || clock::wall().unix_nanos());
+        self.participant.record(Act::Waited, object(self.index), [u64::from(self.index), 0]);
+        self.participant.slot().waits_for.store(self.index + 1, Relaxed);
+        let Some(row) = self.participant.segment().waits(self.participant.id().slot) else { return };
         let free = |entry: &crate::layout::WaiterEntry| {
             // Acquire pairs with the Release in `unlist`: what it says of the last wait is not mixed with ours.
-            entry.lock.compare_exchange(0, handle.index + 1, Acquire, Relaxed).is_ok()
+            entry.lock.compare_exchange(0, self.index + 1, Acquire, Relaxed).is_ok()
         };
         if let Some(at) = row.entries.iter().position(free) {
             let entry = &row.entries[at];
@@ -78,10 +81,9 @@ impl Peers for Waiting<'_> {
     }
 
     fn unlist(&self) {
-        let handle = self.handle;
-        handle.participant.slot().waits_for.store(0, Relaxed);
+        self.participant.slot().waits_for.store(0, Relaxed);
         if let Some(at) = self.entry.take()
-            && let Some(row) = handle.segment().waits(handle.me.slot())
+            && let Some(row) = self.participant.segment().waits(self.participant.id().slot)
         {
             row.entries[at].lock.store(0, Release);
         }
@@ -92,11 +94,16 @@ impl Peers for Waiting<'_> {
     }
 
     fn spins(&self) -> u32 {
-        self.handle.spins
+        self.spins
     }
 
     fn is_past(&self, deadline: Deadline) -> bool {
         // A segment that nobody may use any more is no reason to wait; the caller finds out which of the two it was.
-        self.handle.participant.check().is_err() || (deadline != Deadline::NEVER && deadline.expired(clock::now()))
+        self.participant.check().is_err() || (deadline != Deadline::NEVER && deadline.expired(clock::now()))
     }
+}
+
+/// A lock as the records of acts name it.
+pub(super) fn object(index: u32) -> u16 {
+    u16::try_from(index).unwrap_or(u16::MAX)
 }

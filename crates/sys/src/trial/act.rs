@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// How a process meets its end, or nearly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +22,25 @@ pub enum Act {
 /// Where the ids of children that hold on to things are left for whoever takes them away.
 static LEFT_BEHIND: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
 
+/// Whether this process was told to fork, which it does at its next crash point.
+static FORKS_SOON: AtomicBool = AtomicBool::new(false);
+
+/// Forks and ends, if a signal has asked for it.
+pub(crate) fn fork_if_told() {
+    if FORKS_SOON.load(Ordering::Relaxed) {
+        Act::Fork.perform();
+    }
+}
+
 /// How long a child that holds on, or a program that was become, lives if nobody takes it away.
 const LIFE: u32 = 20;
 
 impl Act {
     /// Does it, here and now. Comes back from [`Act::Stop`] alone.
     ///
-    /// Calls nothing that a signal handler may not call.
+    /// All but [`Act::Fork`] call nothing that a signal handler may not call.
     pub fn perform(self) {
-        // SAFETY: each of these calls is safe in a signal handler. `fork` leaves a child of one thread that
+        // SAFETY: each of these calls but `fork` is safe in a signal handler. That leaves a child of one thread that
         // calls `alarm`, `signal` and `pause` and no more; the words for `execv` are static and end with a null.
         unsafe {
             match self {
@@ -76,24 +86,28 @@ impl Act {
     }
 }
 
-/// Has this process act at whatever instant a signal reaches it; the id of a child that [`Act::Fork`] leaves behind goes to `left_behind`.
+/// Has this process act at whatever instant a signal reaches it, or for [`Act::Fork`] at the next crash point; the id of a child that [`Act::Fork`] leaves behind goes to `left_behind`.
 ///
 /// # Errors
 ///
 /// What `sigaction` refuses.
 pub fn act_on_signals(left_behind: &'static AtomicU64) -> io::Result<()> {
     extern "C" fn on_signal(signal: libc::c_int) {
-        for act in [Act::Exit, Act::Fork, Act::Exec] {
+        for act in [Act::Exit, Act::Exec] {
             if act.signal() == signal {
                 act.perform();
             }
         }
+        // What a program runs around a fork may not be run in a signal handler.
+        FORKS_SOON.store(true, Ordering::Relaxed);
     }
 
     LEFT_BEHIND.store(ptr::from_ref(left_behind).cast_mut(), Ordering::Relaxed);
     for act in [Act::Exit, Act::Fork, Act::Exec] {
         // SAFETY: all-zero is a valid `sigaction`: no flags, an empty mask.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        // Whoever is to fork goes on with what it is at until then.
+        action.sa_flags = libc::SA_RESTART;
         action.sa_sigaction = on_signal as extern "C" fn(libc::c_int) as usize;
         // SAFETY: the handler calls only what a signal handler may; the old action is not asked for.
         if unsafe { libc::sigaction(act.signal(), &action, ptr::null_mut()) } != 0 {

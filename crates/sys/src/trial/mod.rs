@@ -11,12 +11,13 @@ mod pthread;
 mod stepper;
 mod ticker;
 
+pub(crate) use act::fork_if_told;
 pub use {
     act::{Act, act_on_signals},
     board::shared_cells,
     child::{Child, Cores, Ended, become_reaper_of_orphans, fork, is_asleep, kill, pin_to_core, take_away, unpin},
     namespace::fork_in_own_namespace,
     pthread::{Locked, MutexKind, PosixPage},
-    stepper::{CAN_STEP, die_after, stop_counting},
+    stepper::{CAN_STEP, count_instructions, die_after, leave, stop_counting},
     ticker::tick,
 };

@@ -30,6 +30,12 @@ struct Args {
     /// The first and the last instruction boundary, for the kinds that step
     #[arg(long, num_args = 2, value_names = ["FIRST", "LAST"])]
     boundaries: Option<Vec<u64>>,
+    /// Try no controls that were not named
+    #[arg(long)]
+    no_controls: bool,
+    /// Of the structures, try the N-th of M shares only
+    #[arg(long, num_args = 2, value_names = ["N", "M"])]
+    share: Option<Vec<usize>>,
     /// Fifty times as many
     #[arg(long)]
     long: bool,
@@ -37,8 +43,14 @@ struct Args {
     #[arg(long, default_value_t = 4000, value_name = "MS")]
     bound: u64,
     /// The folder for the trials
-    #[arg(long, default_value_os_t = std::env::temp_dir(), value_name = "DIR")]
+    #[arg(long, default_value_os_t = memory(), value_name = "DIR")]
     root: PathBuf,
+}
+
+/// A folder in memory, if there is one.
+fn memory() -> PathBuf {
+    let shared = PathBuf::from("/dev/shm");
+    if shared.is_dir() { shared } else { std::env::temp_dir() }
 }
 
 /// The slowest 1 % of recoveries may take longer than this; no others.
@@ -89,7 +101,9 @@ fn run(args: &Args, seed: u64) -> Result<Outcome, String> {
     for control in controls() {
         let structure = control.structure.as_ref();
         // A control that was asked for by name is tried in any way; otherwise in the one in which it must be found.
-        let chosen: Vec<Kind> = if args.only.is_empty() {
+        let chosen: Vec<Kind> = if args.only.is_empty() && args.no_controls {
+            Vec::new()
+        } else if args.only.is_empty() {
             kinds.iter().copied().filter(|kind| *kind == control.kind).collect()
         } else if is_chosen(structure.name()) {
             if args.kind.is_empty() { vec![control.kind] } else { kinds.clone() }
@@ -112,8 +126,12 @@ fn run(args: &Args, seed: u64) -> Result<Outcome, String> {
             }
         }
     }
-    for structure in structures().iter().filter(|structure| is_chosen(structure.name())) {
-        for kind in &kinds {
+    let share = args.share.as_ref().map_or((0, 1), |share| (share[0], share[1].max(1)));
+    for (at, structure) in structures().iter().enumerate() {
+        if !is_chosen(structure.name()) || at % share.1 != share.0 % share.1 {
+            continue;
+        }
+        for kind in kinds.iter().filter(|kind| options(**kind).count > 0 && (structure.is_stepped() || !kind.steps())) {
             let report = kind.run(structure.as_ref(), &options(*kind))?;
             println!("         {report}");
             judge(&report, *kind, args, &mut outcome);

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crosstie_sys::crash_point;
 use crosstie_sys::trial::shared_cells;
 
 use super::clock::now_ns;
@@ -79,6 +80,7 @@ mod global {
     pub(super) const TEXT_TAKEN: usize = 2;
     pub(super) const STAGE: usize = 3;
     pub(super) const PID: usize = 4;
+    pub(super) const TOKEN: usize = 5;
     pub(super) const FAULTS: usize = 16;
     pub(super) const TEXT: usize = 32;
     pub(super) const TEXT_LEN: usize = 64;
@@ -98,6 +100,9 @@ mod own {
     pub(super) const POINT: usize = 11;
     pub(super) const POINT_LEN: usize = 5;
     pub(super) const STEPS: usize = 16;
+    pub(super) const STEPPED: usize = 17;
+    pub(super) const TOLD_PENDING: usize = 18;
+    pub(super) const TOLD_LAST: usize = 19;
     pub(super) const LEN: usize = 24;
 }
 
@@ -182,6 +187,7 @@ impl Seat {
     /// A seat that finds another living seat inside reports [`Fault::GrantedTwice`].
     pub fn enters(&self) {
         self.holds();
+        crash_point!("board.entered");
         let before = self.global[global::OCCUPANT].swap(self.index as u64 + 1, Ordering::AcqRel);
         if let Some(other) = before.checked_sub(1).and_then(|other| usize::try_from(other).ok())
             && other != self.index
@@ -193,6 +199,7 @@ impl Seat {
 
     /// Notes the end of [`enters`](Self::enters). Call it right before giving back.
     pub fn leaves(&self) {
+        crash_point!("board.leaves");
         let own = self.index as u64 + 1;
         // Somebody else who was let in as well has reported it already.
         let _ = self.global[global::OCCUPANT].compare_exchange(own, 0, Ordering::AcqRel, Ordering::Relaxed);
@@ -204,15 +211,52 @@ impl Seat {
         self.own[own::INSIDE].store(1, Ordering::SeqCst);
     }
 
+    /// Notes that this seat holds so many of `all` permits. Reports it if the living hold more than there are.
+    pub fn holds_permits(&self, permits: u64, all: u64) {
+        self.own[own::INSIDE].store(permits, Ordering::SeqCst);
+        let living = (0..self.all.len() / own::LEN).filter(|seat| self.is_alive(*seat));
+        let held: u64 = living.map(|seat| self.all[seat * own::LEN + own::INSIDE].load(Ordering::SeqCst)).sum();
+        if held > all {
+            self.fault(Fault::GrantedTwice, &format!("{held} permits of {all} are held by the living"));
+        }
+        crash_point!("board.holds_permits");
+    }
+
     /// Notes the end of [`holds`](Self::holds). Call it right before giving back.
     pub fn lets_go(&self) {
+        // Who dies before this has told nobody: the next one is told of both deaths.
+        let told = self.own[own::TOLD_PENDING].swap(0, Ordering::SeqCst);
+        self.own[own::TOLD_LAST].store(told, Ordering::SeqCst);
+        self.own[own::TOLD].fetch_add(told, Ordering::SeqCst);
         self.own[own::INSIDE].store(0, Ordering::SeqCst);
     }
 
-    /// Notes that the structure told of the death of one who held it.
-    pub fn told_of_a_death(&self) {
+    /// Notes that the structure told of the deaths of so many who held it. Counts once this seat lets go.
+    pub fn told_of_deaths(&self, deaths: u64) {
         self.own[own::TOLD_AT].store(now_ns(), Ordering::Relaxed);
-        self.own[own::TOLD].fetch_add(1, Ordering::AcqRel);
+        self.own[own::TOLD_PENDING].store(deaths, Ordering::SeqCst);
+    }
+
+    /// Passes some time with what is held, so that ends at random instants find it held; none while instructions are counted.
+    pub fn dwell(&self, chance: &mut fastrand::Rng) {
+        if self.read(own::STEPPED) == 0 && chance.u8(..4) == 0 {
+            for _ in 0..chance.u32(..5_000) {
+                std::hint::spin_loop();
+            }
+        }
+    }
+
+    /// Whether this seat is stepped through, and should do the same each time.
+    pub fn is_stepped(&self) -> bool {
+        self.read(own::STEPPED) != 0
+    }
+
+    /// Takes note of a number that only grows, seen by whoever is alone inside; reports it if it has not grown.
+    pub fn saw_token(&self, token: u64) {
+        let before = self.global[global::TOKEN].swap(token, Ordering::AcqRel);
+        if token <= before {
+            self.fault(Fault::GrantedTwice, &format!("fencing token {token} came after {before}"));
+        }
     }
 
     /// Adds to a count of this seat, kept over its deaths: what was acknowledged, sent, received. What each means is the structure's affair.
@@ -241,20 +285,19 @@ impl Seat {
         self.global[global::FAULTS + fault as usize].fetch_add(1, Ordering::AcqRel);
     }
 
-    /// How many instructions the work of this seat took.
-    pub(super) fn set_steps(&self, steps: u64) {
-        self.own[own::STEPS].store(steps, Ordering::SeqCst);
-    }
-
-    pub(super) fn steps(&self) -> u64 {
-        self.read(own::STEPS)
+    /// Where the instructions are counted that this seat makes.
+    pub(super) fn steps(&self) -> &'static AtomicU64 {
+        &self.own[own::STEPS]
     }
 
     pub(super) fn begins(&self) {
+        crash_point!("board.begins");
+        self.own[own::TOLD_LAST].store(0, Ordering::SeqCst);
         self.own[own::BEGUN].fetch_add(1, Ordering::AcqRel);
     }
 
     pub(super) fn has_done(&self) {
+        crash_point!("board.has_done");
         self.own[own::DONE].fetch_add(1, Ordering::AcqRel);
     }
 
@@ -270,6 +313,15 @@ impl Seat {
         self.read(own::INSIDE) != 0
     }
 
+    /// Deaths that were told to this seat, which may have died before it gave back what it held; then they are told again.
+    pub(super) fn told_last(&self) -> u64 {
+        self.read(own::TOLD_LAST)
+    }
+
+    pub(super) fn becomes_stepped(&self) {
+        self.own[own::STEPPED].store(1, Ordering::SeqCst);
+    }
+
     pub(super) fn told_at(&self) -> u64 {
         self.read(own::TOLD_AT)
     }
@@ -280,12 +332,22 @@ impl Seat {
         self.own[own::DONE].store(0, Ordering::SeqCst);
         self.own[own::INSIDE].store(0, Ordering::SeqCst);
         self.point_cells().iter().for_each(|cell| cell.store(0, Ordering::SeqCst));
+        for cell in [own::STEPS, own::STEPPED, own::TOLD_PENDING, own::TOLD_LAST] {
+            self.own[cell].store(0, Ordering::SeqCst);
+        }
         self.own[own::ALIVE].store(1, Ordering::SeqCst);
     }
 
     /// Its process is about to be killed, or to leave.
     pub(super) fn gets_up(&self) {
         self.own[own::ALIVE].store(0, Ordering::SeqCst);
+    }
+
+    /// Its process is gone, and the next one to sit here is not inside because this one was.
+    pub(super) fn is_vacated(&self) {
+        let own = self.index as u64 + 1;
+        // Somebody else is inside by now, if it is not this one.
+        let _ = self.global[global::OCCUPANT].compare_exchange(own, 0, Ordering::AcqRel, Ordering::Relaxed);
     }
 
     pub(super) fn left_behind(&self) -> &'static AtomicU64 {
@@ -302,8 +364,10 @@ impl Seat {
         read_text(self.point_cells())
     }
 
+    /// Whether the process of a seat is not known to be dead. Who has left the name of a crash point dies there, unless it goes on to count instructions.
     fn is_alive(&self, other: usize) -> bool {
-        self.all[other * own::LEN + own::ALIVE].load(Ordering::SeqCst) != 0
+        let cell = |cell: usize| self.all[other * own::LEN + cell].load(Ordering::SeqCst);
+        cell(own::ALIVE) != 0 && (cell(own::POINT) == 0 || cell(own::STEPPED) != 0)
     }
 
     fn read(&self, cell: usize) -> u64 {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crosstie_sys::trial::{Act, Child, Ended, act_on_signals, fork, fork_in_own_namespace, is_asleep, take_away};
-use crosstie_sys::{CrashPlan, plan_crash};
+use crosstie_sys::{CrashPlan, Planned, plan_crash};
 
 use super::board::{Board, Fault, Seat};
 use super::clock::now_ns;
@@ -40,6 +40,9 @@ pub(super) enum Post {
     AtPoint(u64, Act),
 }
 
+/// Descriptors that a process keeps for all its structures together, once it has waited for one: a poller, and one for each that it watches.
+const OF_THE_PROCESS: usize = 8;
+
 /// Pauses between two looks at a condition.
 const LOOK: Duration = Duration::from_micros(30);
 
@@ -49,17 +52,16 @@ impl<'a> Crew<'a> {
         board.wipe();
         let place =
             Place::new(&options.root, structure.name()).map_err(|error| format!("no folder for the trial: {error}"))?;
-        let seats = structure.seats();
         let mut crew = Self {
             structure,
             board,
             place,
             bound: options.bound,
-            children: (0..seats).map(|_| None).collect(),
+            children: (0..board.seats() - 1).map(|_| None).collect(),
             lingering: Vec::new(),
             orphans: Vec::new(),
             tally: Tally::default(),
-            progress: vec![(0, Instant::now()); seats],
+            progress: vec![(0, Instant::now()); board.seats() - 1],
         };
         crew.alone("setting up", |structure, place, _| structure.set_up(place))?;
         Ok(crew)
@@ -148,7 +150,7 @@ impl<'a> Crew<'a> {
         let (structure, place) = (self.structure, self.place.path());
         let body = || {
             if let Post::AtPoint(at_hit, act) = post {
-                plan_crash(CrashPlan { at_hit, act, name_goes_to: seat.point_cells() });
+                plan_crash(CrashPlan { at_hit, planned: Planned::Act(act), name_goes_to: seat.point_cells() });
             }
             work(structure, place, seat, seed);
             0
@@ -185,10 +187,15 @@ impl<'a> Crew<'a> {
                 seat.fault(Fault::Broken, &format!("seat {index} had ended by itself: {how:?}"));
                 true
             }),
-            Act::Exit | Act::Fork => child
+            Act::Exit => child
                 .signal(act.signal())
                 .and_then(|()| child.wait_until(Instant::now() + self.bound))
                 .map(|ended| ended.is_some()),
+            // One that waits for something comes to no crash point; then it is killed, as it would be after the fork.
+            Act::Fork => child
+                .signal(act.signal())
+                .and_then(|()| child.wait_until(Instant::now() + self.bound / 50))
+                .and_then(|ended| if ended.is_some() { Ok(true) } else { child.kill().map(|_| true) }),
         };
         match outcome {
             Ok(true) => {}
@@ -230,6 +237,7 @@ impl<'a> Crew<'a> {
     pub(super) fn bury(&mut self, index: usize, at: u64) -> Option<u64> {
         let seat = self.board.seat(index);
         seat.gets_up();
+        seat.is_vacated();
         self.children[index] = None;
         let orphan = seat.left_behind().swap(0, std::sync::atomic::Ordering::AcqRel);
         if let Ok(orphan @ 1..) = i32::try_from(orphan) {
@@ -240,7 +248,10 @@ impl<'a> Crew<'a> {
             self.tally.deaths_inside += 1;
             Some(at)
         } else {
-            self.tally.deaths_perhaps_inside += u64::from(seat.begun() > seat.done());
+            if seat.begun() > seat.done() {
+                self.tally.deaths_perhaps_inside += 1;
+                self.tally.told_again += seat.told_last();
+            }
             None
         }
     }
@@ -317,12 +328,12 @@ impl<'a> Crew<'a> {
     }
 
     fn check_telling(&self, seat: Seat) {
-        let Tally { deaths, deaths_inside: inside, deaths_perhaps_inside: perhaps } = self.tally;
+        let Tally { deaths, deaths_inside: inside, deaths_perhaps_inside: perhaps, told_again } = self.tally;
         let told = self.board.told();
         let most = match self.structure.told() {
             Told::Never => return,
-            Told::Once => inside + perhaps,
-            Told::AtMostOnce => deaths,
+            Told::Once => inside + perhaps + told_again,
+            Told::AtMostOnce => deaths + told_again,
         };
         if told > most {
             seat.fault(Fault::Told, &format!("{told} times, though at most {most} can have died holding something"));
@@ -352,7 +363,7 @@ fn work(structure: &dyn Structure, place: &Path, seat: Seat, seed: u64) {
             }
             drop(victim);
             let after = open_descriptors();
-            if after > before {
+            if after > before + OF_THE_PROCESS {
                 seat.fault(
                     Fault::LeftBehind,
                     &format!("seat {} joined with {before} descriptors and left with {after}", seat.index),

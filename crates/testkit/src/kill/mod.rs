@@ -6,7 +6,7 @@
 //! | kind | who meets an end, and where |
 //! | --- | --- |
 //! | [`random`] | one of several, at a random instant; killed, or now and then stopped, left, forked or replaced by another program |
-//! | [`points`] | each of several, at the k-th named crash point that it meets (`crash_point!`) |
+//! | [`points`] | each of several, at the k-th named crash point that it meets |
 //! | [`namespaces`] | one of several, each of which is process 1 of its own PID namespace |
 //! | [`steps`] | one, at *every* instruction boundary of its work; nested: the one who recovers from that, too |
 //!
@@ -21,6 +21,7 @@ mod points;
 pub mod posix;
 mod random;
 mod report;
+pub mod shared;
 mod steps;
 mod structure;
 

@@ -7,6 +7,7 @@ use super::points::points;
 use super::posix::{Held, Ledger, OneWord, Robust, Unrecovered};
 use super::random::{Ends, namespaces, random};
 use super::report::Report;
+use super::shared::{Books, Frames, Membership, Permits, Slots};
 use super::steps::{Nesting, steps};
 use super::structure::{Options, Structure};
 
@@ -52,16 +53,17 @@ impl Kind {
     /// How many ends one structure meets.
     pub fn usual_count(self, long: bool) -> u64 {
         match (self, long) {
-            (Self::Random, false) => 1_500,
-            (Self::Random, true) => 80_000,
-            (Self::Points, false) => 500,
+            (Self::Random, false) => 1_850,
+            (Self::Random, true) => 95_000,
+            (Self::Points, false) => 450,
             (Self::Points, true) => 25_000,
             (Self::Ends | Self::Namespaces, false) => 60,
-            (Self::Ends | Self::Namespaces, true) => 4_000,
+            (Self::Ends | Self::Namespaces, true) => 6_000,
             (Self::Steps, _) => 50_000,
             (Self::Contended, false) => 0,
             (Self::Contended, true) => 20_000,
-            (Self::Recovery | Self::Joining, false) => 1_000,
+            (Self::Recovery, false) => 1_200,
+            (Self::Joining, false) => 100,
             (Self::Recovery | Self::Joining, true) => 20_000,
         }
     }
@@ -73,7 +75,7 @@ impl Kind {
     /// What keeps the harness itself from working, in words.
     pub fn run(self, structure: &dyn Structure, options: &Options) -> Result<Report, String> {
         /// Boundaries of the first process's work at which it is killed so that another recovers.
-        const OUTER: u64 = 3;
+        const OUTER: u64 = 2;
 
         match self {
             Self::Random => random(structure, options, Ends::Kills),
@@ -140,5 +142,15 @@ pub fn controls() -> Vec<Control> {
 
 /// The structures of ours.
 pub fn structures() -> Vec<Box<dyn Structure>> {
-    Vec::new()
+    vec![
+        Box::new(Books::UnderMutex),
+        Box::new(Books::InRegion),
+        Box::new(Books::InTxRegion),
+        Box::new(Books::UnderRwLock),
+        Box::new(Books::Forgotten),
+        Box::new(Permits),
+        Box::new(Slots),
+        Box::new(Frames),
+        Box::new(Membership),
+    ]
 }

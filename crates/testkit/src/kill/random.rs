@@ -117,13 +117,19 @@ fn trial(
             continue;
         }
         let told = board.told();
-        let died_at = crew.end(victim, act);
+        let died_at = crew.end(victim, act).filter(|_| structure.told() == Told::Once);
         if let Some(at) = died_at
-            && structure.told() == Told::Once
+            && structure.blocks_all()
         {
             report.recoveries.extend(crew.await_telling(told, at));
+            crew.man(victim, chance.u64(..), trial.post)?;
+        } else {
+            crew.man(victim, chance.u64(..), trial.post)?;
+            // Whoever joins puts in order what the last one in the slot has left.
+            if let Some(at) = died_at {
+                crew.await_telling(told, at);
+            }
         }
-        crew.man(victim, chance.u64(..), trial.post)?;
     }
     Ok(crew.finish(report, trial.seed))
 }

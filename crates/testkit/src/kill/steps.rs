@@ -1,13 +1,18 @@
 //! Ends at every instruction boundary of one operation, and of the recovery from each.
 //!
-//! A child does one step of its work, counts its own instructions, and is killed behind the k-th; then another looks at what is left. k
-//! counts from 0 until the step is over. What the child does before, joining and one step to warm up, is not counted.
+//! A child does one step of its work, counts its own instructions, and is killed behind the k-th; then another looks at what is left. What
+//! the child does before, joining and one step to warm up, is not counted.
+//!
+//! The crash points cut the work into sections. A child runs at full speed to the point that begins one and counts from there, so that
+//! all boundaries of a long work cost no more than those of its sections. The number of a boundary is its section and its place in it.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crosstie_sys::trial::{
-    CAN_STEP, Child, Ended, become_reaper_of_orphans, die_after, fork, pin_to_core, stop_counting, tick, unpin,
+    CAN_STEP, Child, Ended, become_reaper_of_orphans, count_instructions, fork, pin_to_core, stop_counting, tick, unpin,
 };
+use crosstie_sys::{CrashPlan, NEXT_POINT, Planned, plan_crash};
 
 use super::board::{Board, Fault};
 use super::clock::now_ns;
@@ -31,10 +36,6 @@ pub enum Nesting {
 /// How many ends one structure sees before its oracle is asked and another is set up.
 const PER_TRIAL: u64 = 64;
 
-/// Seats of those who take part.
-const WORKER: usize = 0;
-const RECOVERER: usize = 1;
-
 /// How far the one who is to recover is.
 mod stage {
     pub(super) const NOT_READY: u64 = 0;
@@ -44,6 +45,27 @@ mod stage {
 
 /// What a child leaves with that came to the end of its work.
 const DONE: u8 = 3;
+
+/// The most boundaries of one section that are all tried; of a longer one so many are chosen.
+const LONGEST: u64 = 1_500;
+const CHOSEN: u64 = 25;
+
+/// A place in the work: behind so many instructions of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Boundary {
+    part: usize,
+    section: u64,
+    place: u64,
+}
+
+impl Boundary {
+    const PER_SECTION: u64 = 1_000_000;
+    const PER_PART: u64 = 1_000 * Self::PER_SECTION;
+
+    fn number(self) -> u64 {
+        self.part as u64 * Self::PER_PART + self.section * Self::PER_SECTION + self.place.min(Self::PER_SECTION - 1)
+    }
+}
 
 /// Kills at every instruction boundary within `options.boundaries`, or until something is found wrong; `options.count` bounds the kills.
 ///
@@ -66,14 +88,17 @@ pub fn steps(structure: &dyn Structure, options: &Options, nesting: Nesting) -> 
     // All take turns, so one core is enough, and leaves the other to another run.
     let core = (nesting != Nesting::Contended).then(|| pin_to_core(usize::from(options.seed % 2 == 1)));
     let core = core.transpose().map_err(|error| format!("no core to stay on: {error}"))?;
-    let board = Board::new(structure.seats().max(2) + 1).map_err(|error| format!("no board: {error}"))?;
+    let board =
+        Board::new(structure.seats().max(2 * structure.parts()) + 1).map_err(|error| format!("no board: {error}"))?;
     let begun = Instant::now();
     let mut walk = Walk { structure, options, board: &board, report: &mut report, crew: None, trials: 0 };
-    match nesting {
-        Nesting::Alone => walk.alone(false)?,
-        Nesting::Contended => walk.alone(true)?,
-        Nesting::Recovery(outer) => walk.nested(outer, false)?,
-        Nesting::Joining(outer) => walk.nested(outer, true)?,
+    for part in 0..structure.parts() {
+        match nesting {
+            Nesting::Alone => walk.alone(part, false)?,
+            Nesting::Contended => walk.alone(part, true)?,
+            Nesting::Recovery(outer) => walk.nested(part, outer, false)?,
+            Nesting::Joining(outer) => walk.nested(part, outer, true)?,
+        }
     }
     walk.close();
     if let Some(core) = core {
@@ -97,7 +122,9 @@ struct Walk<'a> {
 enum Reached {
     /// It was killed where it was to be.
     There,
-    /// It was done before.
+    /// It came to the next crash point before.
+    NextPoint,
+    /// It came to the end of its work before.
     Done,
     /// Something is wrong, and reported.
     Wrong,
@@ -122,30 +149,39 @@ impl Walk<'_> {
         }
     }
 
-    fn alone(&mut self, contended: bool) -> Result<(), String> {
-        let (first, last) = self.options.boundaries;
-        for boundary in first..last {
-            if boundary - first >= self.options.count {
-                self.report.is_cut_short = true;
-                break;
-            }
+    /// The seat of the one who recovers: of the same part where there is only one, of the next part otherwise, as the living see it.
+    fn other(&self, part: usize) -> usize {
+        let parts = self.structure.parts();
+        parts + (part + 1) % parts
+    }
+
+    /// One of each part does one step, in its own time.
+    fn look(&mut self) -> Result<(), String> {
+        let parts = self.structure.parts();
+        let Some(crew) = &mut self.crew else { return Ok(()) };
+        (parts..2 * parts).try_for_each(|seat| look(crew, seat))
+    }
+
+    fn alone(&mut self, part: usize, contended: bool) -> Result<(), String> {
+        let other = self.other(part);
+        for boundary in self.boundaries(part, None)? {
             self.open()?;
             let Some(crew) = &mut self.crew else { break };
-            if contended && !crew.is_manned(RECOVERER) {
-                crew.man(RECOVERER, boundary, Post::Plain)?;
+            if contended && !crew.is_manned(other) {
+                crew.man(other, boundary.number(), Post::Plain)?;
             }
             let told = self.board.told();
-            let worker = start(crew, WORKER, Start::Warm, boundary)?;
-            let reached = end(crew, WORKER, worker);
+            let worker = start(crew, part, Start::Warm, boundary)?;
+            let reached = end(crew, part, worker);
             self.report.boundaries.0 += u64::from(reached == Reached::There);
-            let held = crew.bury(WORKER, now_ns()).is_some();
+            let held = crew.bury(part, now_ns()).is_some();
             if contended {
-                crew.await_steps_of(RECOVERER);
+                crew.await_steps_of(other);
             } else if reached != Reached::Wrong {
-                look(crew, RECOVERER)?;
-                expect_telling(crew, told, held);
+                self.look()?;
+                self.expect_telling(told, held);
             }
-            if self.note(boundary) || reached == Reached::Done {
+            if self.note(boundary) {
                 break;
             }
         }
@@ -153,69 +189,115 @@ impl Walk<'_> {
     }
 
     /// The worker dies at some boundaries, the recoverer at every one that it passes then.
-    fn nested(&mut self, outer: u64, joins: bool) -> Result<(), String> {
-        let length = self.length()?;
+    fn nested(&mut self, part: usize, outer: u64, joins: bool) -> Result<(), String> {
+        let all = self.boundaries(part, None)?;
         let mut chance = fastrand::Rng::with_seed(self.options.seed);
         for nth in 0..outer {
             // Spread evenly, each at a random place of its part.
-            let boundary = (nth * length + chance.u64(..length.max(1))) / outer.max(1);
-            for inner in 0.. {
-                if inner >= self.options.count / outer.max(1) {
-                    self.report.is_cut_short = true;
-                    break;
-                }
-                self.open()?;
-                let Some(crew) = &mut self.crew else { return Ok(()) };
-                self.board.set_stage(stage::NOT_READY);
-                let mut recoverer = None;
-                if !joins {
-                    recoverer = Some(start(crew, RECOVERER, Start::Joined, inner)?);
-                    if !await_until(self.options.bound, || {
-                        self.board.stage() == stage::READY || self.board.has_faults()
-                    }) {
-                        crew.seat(RECOVERER).fault(Fault::Stuck, "the one who is to recover could not join");
-                    }
-                }
-                let worker = start(crew, WORKER, Start::Warm, boundary)?;
-                end(crew, WORKER, worker);
-                crew.bury(WORKER, now_ns());
-                self.board.set_stage(stage::GO);
-                let recoverer = match recoverer {
-                    Some(recoverer) => recoverer,
-                    None => start(crew, RECOVERER, Start::Cold, inner)?,
-                };
-                let within = end(crew, RECOVERER, recoverer);
-                crew.bury(RECOVERER, now_ns());
-                self.report.boundaries.1 += u64::from(within == Reached::There);
-                look(crew, WORKER)?;
-                if self.note(inner) {
+            let length = all.len() as u64;
+            let at = (nth * length + chance.u64(..length.max(1))) / outer.max(1);
+            let Some(boundary) = usize::try_from(at).ok().and_then(|at| all.get(at)) else { break };
+            for inner in self.boundaries(part, Some((*boundary, joins)))? {
+                let (reached, _) = self.pair(*boundary, inner, joins)?;
+                self.report.boundaries.1 += u64::from(reached == Reached::There);
+                if self.note(inner) || !self.report.faults.is_empty() {
                     return Ok(());
-                }
-                if within == Reached::Done {
-                    break;
                 }
             }
         }
         Ok(())
     }
 
-    /// How many boundaries the work has.
-    fn length(&mut self) -> Result<u64, String> {
+    /// One dies at `boundary`, the one who recovers at `inner`, and others look. Says how far the recoverer came, and in how many instructions.
+    fn pair(&mut self, boundary: Boundary, inner: Boundary, joins: bool) -> Result<(Reached, u64), String> {
         self.open()?;
-        let Some(crew) = &mut self.crew else { return Ok(0) };
-        let worker = start(crew, WORKER, Start::Warm, u64::MAX)?;
-        end(crew, WORKER, worker);
-        crew.bury(WORKER, now_ns());
-        Ok(crew.seat(WORKER).steps())
+        let part = boundary.part;
+        // Who takes the dead one's place can come only when it is dead; who is there before does something else, if there is something else.
+        let second = if joins { self.structure.parts() + part } else { self.other(part) };
+        let Some(crew) = &mut self.crew else { return Ok((Reached::Wrong, 0)) };
+        self.board.set_stage(stage::NOT_READY);
+        let mut recoverer = None;
+        if !joins {
+            recoverer = Some(start(crew, second, Start::Joined, inner)?);
+            if !await_until(self.options.bound, || self.board.stage() == stage::READY || self.board.has_faults()) {
+                crew.seat(second).fault(Fault::Stuck, "the one who is to recover could not join");
+            }
+        }
+        let worker = start(crew, part, Start::Warm, boundary)?;
+        end(crew, part, worker);
+        crew.bury(part, now_ns());
+        self.board.set_stage(stage::GO);
+        let recoverer = match recoverer {
+            Some(recoverer) => recoverer,
+            None => start(crew, second, Start::Cold, inner)?,
+        };
+        let reached = end(crew, second, recoverer);
+        crew.bury(second, now_ns());
+        let length = crew.seat(second).steps().load(Ordering::Acquire);
+        self.look()?;
+        Ok((reached, length))
+    }
+
+    /// The boundaries of the work; or, of the recovery from a death at one of them.
+    fn boundaries(&mut self, part: usize, recovery: Option<(Boundary, bool)>) -> Result<Vec<Boundary>, String> {
+        let mut chance = fastrand::Rng::with_seed(self.options.seed);
+        let mut all = Vec::new();
+        for section in 0.. {
+            let endless = Boundary { part, section, place: u64::MAX };
+            let (reached, length) = match recovery {
+                Some((boundary, joins)) => self.pair(boundary, endless, joins)?,
+                None => {
+                    self.open()?;
+                    let Some(crew) = &mut self.crew else { break };
+                    let worker = start(crew, part, Start::Warm, endless)?;
+                    let reached = end(crew, part, worker);
+                    crew.bury(part, now_ns());
+                    let length = crew.seat(part).steps().load(Ordering::Acquire);
+                    self.look()?;
+                    (reached, length)
+                }
+            };
+            if self.note(endless) || length == 0 {
+                break;
+            }
+            if length <= LONGEST {
+                all.extend((0..length).map(|place| Boundary { part, section, place }));
+            } else {
+                self.report.is_cut_short = true;
+                let places = (0..CHOSEN).map(|nth| (nth * length + chance.u64(..length)) / CHOSEN);
+                all.extend(places.map(|place| Boundary { part, section, place }));
+            }
+            if reached != Reached::NextPoint {
+                break;
+            }
+        }
+        let (first, last) = self.options.boundaries;
+        all.retain(|boundary| recovery.is_some() || (first..last).contains(&boundary.number()));
+        let most = usize::try_from(self.options.count).unwrap_or(usize::MAX);
+        if all.len() > most {
+            self.report.is_cut_short = true;
+            chance.shuffle(&mut all);
+            all.truncate(most);
+        }
+        Ok(all)
+    }
+
+    /// With one death, and one of each part who looks, the telling is exact.
+    fn expect_telling(&self, told_before: u64, held: bool) {
+        let told = self.board.told() - told_before;
+        if self.structure.told() == Told::Once && !self.board.has_faults() && held && told != 1 {
+            let text = format!("one process died holding something, and that was told {told} times");
+            self.board.seat(0).fault(Fault::Told, &text);
+        }
     }
 
     /// Whether something is wrong. Then the boundary is what leads there again.
-    fn note(&mut self, boundary: u64) -> bool {
+    fn note(&mut self, boundary: Boundary) -> bool {
         if !self.board.has_faults() {
             return false;
         }
         if let Some(crew) = self.crew.take() {
-            crew.finish(self.report, boundary);
+            crew.finish(self.report, boundary.number());
         }
         true
     }
@@ -232,12 +314,22 @@ enum Start {
     Warm,
 }
 
-/// A process that does one step, to be killed behind so many instructions of it.
-fn start(crew: &Crew<'_>, index: usize, start: Start, instructions: u64) -> Result<Child, String> {
+/// A process that does one step, to be killed at a boundary of it.
+fn start(crew: &Crew<'_>, index: usize, start: Start, boundary: Boundary) -> Result<Child, String> {
     let (seat, board) = (crew.seat(index), crew.board());
     seat.sits_down();
+    seat.becomes_stepped();
     let (structure, place) = (crew.structure(), crew.place());
-    let count = || die_after(instructions).map_err(|error| format!("instructions cannot be counted: {error}"));
+    let plan = CrashPlan {
+        at_hit: boundary.section,
+        planned: Planned::DieAfter(boundary.place),
+        name_goes_to: seat.point_cells(),
+    };
+    let count = || {
+        count_instructions(seat.steps()).map_err(|error| format!("instructions cannot be counted: {error}"))?;
+        plan_crash(plan);
+        Ok::<(), String>(())
+    };
     fork(|| {
         let mut chance = fastrand::Rng::with_seed(index as u64);
         let mut work = || {
@@ -252,6 +344,7 @@ fn start(crew: &Crew<'_>, index: usize, start: Start, instructions: u64) -> Resu
                     count()?;
                 }
                 Start::Joined => {
+                    victim.prepare()?;
                     board.set_stage(stage::READY);
                     while board.stage() != stage::GO {
                         std::thread::yield_now();
@@ -262,7 +355,7 @@ fn start(crew: &Crew<'_>, index: usize, start: Start, instructions: u64) -> Resu
             seat.begins();
             victim.step(seat, &mut chance)?;
             seat.has_done();
-            seat.set_steps(stop_counting());
+            stop_counting();
             Ok(())
         };
         let outcome: Result<(), String> = work();
@@ -280,6 +373,7 @@ fn end(crew: &Crew<'_>, index: usize, mut child: Child) -> Reached {
     let (seat, bound) = (crew.seat(index), crew.bound() * 2);
     match child.wait_until(Instant::now() + bound) {
         Ok(Some(Ended::Killed(9))) => return Reached::There,
+        Ok(Some(Ended::Exited(NEXT_POINT))) => return Reached::NextPoint,
         Ok(Some(Ended::Exited(code))) if code == i32::from(DONE) => {
             return if crew.board().has_faults() { Reached::Wrong } else { Reached::Done };
         }
@@ -296,10 +390,11 @@ fn look(crew: &mut Crew<'_>, index: usize) -> Result<(), String> {
     }
     let seat = crew.seat(index);
     seat.sits_down();
+    seat.becomes_stepped();
     let (structure, place) = (crew.structure(), crew.place());
     let mut child = fork(|| {
         let mut chance = fastrand::Rng::with_seed(index as u64);
-        if let Err(why) = structure.join(place, seat).and_then(|mut victim| victim.step(seat, &mut chance)) {
+        if let Err(why) = structure.join(place, seat).and_then(|mut victim| victim.look(seat, &mut chance)) {
             seat.fault(Fault::Broken, &format!("seat {index}, looking at what was left: {why}"));
         }
         0
@@ -308,13 +403,4 @@ fn look(crew: &mut Crew<'_>, index: usize) -> Result<(), String> {
     crew.await_end(&mut child, seat, "looking at what was left");
     seat.gets_up();
     Ok(())
-}
-
-/// With one death and one who looks, the telling is exact.
-fn expect_telling(crew: &Crew<'_>, told_before: u64, held: bool) {
-    let told = crew.board().told() - told_before;
-    if crew.structure().told() == Told::Once && !crew.board().has_faults() && held && told != 1 {
-        crew.seat(RECOVERER)
-            .fault(Fault::Told, &format!("one process died holding something, and that was told {told} times"));
-    }
 }

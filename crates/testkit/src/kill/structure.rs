@@ -17,7 +17,22 @@ pub trait Structure {
         Told::Never
     }
 
-    /// Seats that have a part of their own, such as the producer of a ring; the others do what the rest do. At least two.
+    /// Whether it is worth while to step through its work: not if another structure's is the same.
+    fn is_stepped(&self) -> bool {
+        true
+    }
+
+    /// Whether a death of one who holds it keeps all others from going on, so that recovery can be timed. Otherwise nobody may notice for long.
+    fn blocks_all(&self) -> bool {
+        true
+    }
+
+    /// How many different parts there are to play, such as the sender and the receiver of a ring. Seat `n` plays part `n % parts()`.
+    fn parts(&self) -> usize {
+        1
+    }
+
+    /// How many work on it at a time. A multiple of the parts.
     fn seats(&self) -> usize {
         4
     }
@@ -53,6 +68,25 @@ pub trait Victim {
     ///
     /// What went wrong, in words. A wait that ran out is [`Fault::Stuck`](super::Fault::Stuck), reported through the seat.
     fn step(&mut self, seat: Seat, chance: &mut fastrand::Rng) -> Result<(), String>;
+
+    /// Starts what the process would start on its first wait: a thread must not begin while instructions are counted.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong, in words.
+    fn prepare(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Looks at what is left after a death at an instruction boundary. One of each part does, in their order; together they leave as much
+    /// as the next one needs to do two steps without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
+    fn look(&mut self, seat: Seat, chance: &mut fastrand::Rng) -> Result<(), String> {
+        self.step(seat, chance)
+    }
 }
 
 /// How often a death is told.
@@ -75,6 +109,8 @@ pub struct Tally {
     pub deaths_inside: u64,
     /// Others that died in the middle of a step: they may have.
     pub deaths_perhaps_inside: u64,
+    /// Deaths told to some of these, who may have died before they gave back: the next one is told of them again.
+    pub told_again: u64,
 }
 
 /// What is asked of a trial.

@@ -3,6 +3,8 @@
 mod dump;
 mod failure;
 mod gc;
+pub(crate) mod lock;
+pub(crate) mod locks;
 mod ls;
 mod rm;
 mod show;
@@ -26,11 +28,28 @@ use crate::{exit::Failure, output::Output};
   crosstie shm gc                          remove what nobody uses any more
   crosstie shm rm ledger                   remove one, whatever is in it")]
 pub(crate) struct ShmArgs {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: ShmCommand,
+}
+
+/// Where the segments are.
+#[derive(Args)]
+pub(crate) struct Place {
     /// The directory of segments [default: $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/crosstie, /dev/shm/crosstie-UID]
     #[arg(long, env = "CROSSTIE_DIR", global = true)]
     dir: Option<PathBuf>,
-    #[command(subcommand)]
-    command: ShmCommand,
+}
+
+impl Place {
+    fn open(&self) -> Result<Directory, Failure> {
+        Ok(match &self.dir {
+            // The variable of the same name may go with one that names a group.
+            Some(dir) if std::env::var_os("CROSSTIE_DIR").as_deref() != Some(dir.as_os_str()) => Directory::at(dir)?,
+            _ => Directory::of_user()?,
+        })
+    }
 }
 
 #[derive(Subcommand)]
@@ -50,11 +69,7 @@ enum ShmCommand {
 }
 
 pub(crate) fn run(args: &ShmArgs, output: &Output) -> Result<(), Failure> {
-    let directory = match &args.dir {
-        // The variable of the same name may go with one that names a group.
-        Some(dir) if std::env::var_os("CROSSTIE_DIR").as_deref() != Some(dir.as_os_str()) => Directory::at(dir)?,
-        _ => Directory::of_user()?,
-    };
+    let directory = args.place.open()?;
     match &args.command {
         ShmCommand::Ls => ls::run(&directory, output),
         ShmCommand::Show(target) => show::run(&directory, target, output),

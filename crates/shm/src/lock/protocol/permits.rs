@@ -54,7 +54,10 @@ pub(crate) fn acquire<P: Peers>(
         if is_kept(Fault::SecondLook) && free(cell, counts) >= u64::from(permits) {
             continue;
         }
-        wait.sleep(&cell.wake, signal, |peers| reap_counted(counts, me, peers))?;
+        // One may have given back and died before it raised the signal, when nobody watched it yet: so the counts are looked at once more as well.
+        wait.sleep(&cell.wake, signal, |peers| {
+            reap_counted(counts, me, peers) || free(cell, counts) >= u64::from(permits)
+        })?;
     }
 }
 

@@ -104,7 +104,9 @@ pub(crate) fn write<P: Peers>(
         if is_kept(Fault::SecondLook) && !has_readers(counts) {
             break;
         }
-        let slept = wait.sleep(&cell.wake, signal, |peers| reap_counted(counts, me, peers));
+        // One may have left and died before it raised the signal, when nobody watched it yet: so the counts are looked at once more as well.
+        let look = |peers: &P| reap_counted(counts, me, peers) || !has_readers(counts);
+        let slept = wait.sleep(&cell.wake, signal, look);
         if let Err(timed_out) = slept {
             release_to_all(cell, Fault::WakeAllOnRelease);
             return Err(timed_out);

@@ -42,7 +42,7 @@ impl Victim for Worker {
             Ok(Locked::Clean) => seat.enters(),
             Ok(Locked::OwnerDied) => {
                 seat.enters();
-                seat.told_of_a_death();
+                seat.told_of_deaths(1);
                 self.0.make_consistent().map_err(in_words("making the mutex consistent"))?;
             }
             Err(error) => {
