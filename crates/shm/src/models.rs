@@ -17,6 +17,20 @@ const SURVIVORS: &[(Fault, &str)] = &[
     ),
 ];
 
+/// Those that are tried each time; the others with `CROSSTIE_ALL_FAULTS` set, for it takes minutes.
+const TELLING: &[Fault] = &[
+    Fault::Stamp,
+    Fault::NextHeader,
+    Fault::ResumeWalk,
+    Fault::Seat,
+    Fault::WakerFence,
+    Fault::Epoch,
+    Fault::Given,
+    Fault::GiveCheck,
+    Fault::LatestSeen,
+    Fault::Claimed,
+];
+
 /// The models in which a fault is to show.
 fn models_of(fault: Fault) -> &'static str {
     match fault {
@@ -39,9 +53,12 @@ fn control_each_fault_breaks_a_model() {
         command.arg(models_of(fault)).env("CROSSTIE_RING_FAULT", name);
         command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("it runs").success()
     };
+    let survives = |fault: &Fault| SURVIVORS.iter().any(|(survivor, _)| survivor == fault);
+    let all = std::env::var_os("CROSSTIE_ALL_FAULTS").is_some();
     let unexpected: Vec<_> = Fault::ALL
         .iter()
-        .filter(|(fault, name)| is_whole(*fault, name) != SURVIVORS.iter().any(|(survivor, _)| survivor == fault))
+        .filter(|(fault, _)| all || TELLING.contains(fault))
+        .filter(|(fault, name)| is_whole(*fault, name) != survives(fault))
         .map(|(_, name)| name)
         .collect();
     assert!(unexpected.is_empty(), "found though listed as survivors, or not found: {unexpected:?}");
