@@ -6,6 +6,7 @@ mod contract;
 mod deny;
 mod failure;
 mod fuzz;
+mod hostile;
 mod kill;
 mod models;
 mod readme;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Chore::Kill(args) => kill::run(&args),
         Chore::Models(args) => models::run(&args),
         Chore::Mutants(args) => models::run_mutants(&args),
+        Chore::Hostile(args) => hostile::run(&args),
         Chore::Deny => deny::run(),
         Chore::Readme => readme::run(),
         Chore::Contract => contract::run(),
@@ -58,6 +60,8 @@ enum Chore {
     Models(models::Args),
     /// Break the locks in one place after the other and look whether a model notices
     Mutants(models::MutantArgs),
+    /// Attack the built server with hostile clients while honest ones work
+    Hostile(hostile::Args),
     /// Check the licences, sources and duplicates of what we depend on
     Deny,
     /// Run the commands that README.md shows

@@ -20,6 +20,9 @@ use crate::{
     snapshot::{ConnectionSnapshot, Snapshot},
 };
 
+/// How many descriptors a broker needs besides those of its connections, and some for the program it is in.
+const OWN_DESCRIPTORS: usize = 64;
+
 /// A running broker. Cloning the handle is cheap; the broker runs until [`Broker::shutdown`], whatever becomes of the handles.
 #[derive(Clone)]
 pub struct Broker {
@@ -48,6 +51,7 @@ impl Broker {
         let endpoints = listeners.iter().map(SocketListener::local_endpoint).collect::<io::Result<Vec<_>>>()?;
         refuse_open_door(&options, &endpoints)?;
         crosstie_sys::raise_descriptor_limit();
+        crosstie_sys::reserve_descriptors(options.limits.max_connections + OWN_DESCRIPTORS);
         let clock = Arc::new(SystemClock::new());
         let (host, port) = announced(&options, &endpoints);
         let reactors = match options.reactors {

@@ -56,13 +56,19 @@ impl Default for Options {
 }
 
 /// How much of everything there may be. Zero means no limit only where it says so.
+///
+/// Each bound on memory is a share of [`Limits::memory`], as [`Limits::within`] cuts it; `docs/decisions/0004-memory.md` adds them up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Connections at a time.
+    /// Memory that the whole broker is to fit in. It bounds nothing itself: the shares do.
+    pub memory: usize,
+    /// Connections at a time. Beyond it one that never said `CONNECT` makes room, the oldest first; else the newcomer is refused.
     pub max_connections: usize,
-    /// Subscriptions of one connection; zero: no limit.
+    /// Subscriptions of one connection; zero: no limit but that on what all clients have remembered.
     pub max_subscriptions: usize,
+    /// Subscriptions of one connection to one and the same pattern: how often one message may be sent to a client. Zero: no limit.
+    pub max_same_subscriptions: usize,
     /// Bytes of a payload, headers included. What all connections hold of it is bounded by `max_held_input_total`.
     pub max_payload: usize,
     /// Bytes of a line of the protocol.
@@ -70,11 +76,14 @@ pub struct Limits {
     /// Bytes that may wait for a slow client before it is cut off. Worst-case memory for output is this much per
     /// connection, bounded in all by `max_pending_total`.
     pub max_pending: usize,
-    /// Bytes that may wait for all clients together; beyond it the client with the most is cut off first.
+    /// Bytes that may wait for all clients together; beyond it those are cut off first that keep the most for the longest.
     pub max_pending_total: usize,
-    /// Bytes that may be held for all operations whose end has not come; beyond it a client that adds to them is cut
-    /// off. A client that holds no more than 4 KiB is spared.
+    /// Bytes that may be held for all operations whose end has not come; beyond it those are cut off first that hold the most
+    /// for the longest.
     pub max_held_input_total: usize,
+    /// Bytes that subscriptions and what clients say of themselves may take up in all. A client may have no more than what is still
+    /// free, so that one, or a hundred, leave some to the next.
+    pub max_remembered_total: usize,
     /// Bytes a client may send before it has authenticated.
     pub max_unauthenticated_bytes: usize,
     /// Connections that may be between `INFO` and `CONNECT` at a time.
@@ -83,20 +92,35 @@ pub struct Limits {
     pub max_closed: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limits {
+    /// What one connection that does nothing takes up, generously.
+    const CONNECTION: usize = 4 * 1024;
+
+    /// Limits under which a broker fits in `memory` bytes, whatever its clients do.
+    pub fn within(memory: usize) -> Self {
+        let max_connections = (memory / 4 / Self::CONNECTION).clamp(16, 65_536);
+        let max_pending_total = memory / 4;
         Self {
-            max_connections: 65_536,
+            memory,
+            max_connections,
             max_subscriptions: 0,
+            max_same_subscriptions: 128,
             max_payload: 1024 * 1024,
             max_control_line: 4096,
-            max_pending: 64 * 1024 * 1024,
-            max_pending_total: 128 * 1024 * 1024,
-            max_held_input_total: 64 * 1024 * 1024,
+            max_pending: max_pending_total.min(64 * 1024 * 1024),
+            max_pending_total,
+            max_held_input_total: memory / 8,
+            max_remembered_total: memory / 16 * 3,
             max_unauthenticated_bytes: 64 * 1024,
-            max_unauthenticated: 16_384,
+            max_unauthenticated: max_connections.min(16_384),
             max_closed: 10_000,
         }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::within(256 * 1024 * 1024)
     }
 }
 
@@ -207,5 +231,22 @@ pub struct Responses {
 impl Default for Responses {
     fn default() -> Self {
         Self { max: Some(1), expires: Some(Duration::from_secs(120)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shares_leave_room_for_what_has_none() {
+        for memory in [16, 64, 256, 1024].map(|mib| mib * 1024 * 1024) {
+            let limits = Limits::within(memory);
+            let connections = limits.max_connections * Limits::CONNECTION;
+            let shares =
+                limits.max_pending_total + limits.max_held_input_total + limits.max_remembered_total + connections;
+            assert!(shares <= memory / 16 * 13, "{shares} of {memory}");
+            assert!(limits.max_pending <= limits.max_pending_total);
+        }
     }
 }

@@ -46,6 +46,14 @@ pub struct Snapshot {
     pub pending_bytes: u64,
     /// When the options in force were put in force.
     pub options_since: Wall,
+    /// Bytes held of operations whose end has not come.
+    pub held_input_bytes: u64,
+    /// Bytes that subscriptions take up, by our own count.
+    pub remembered_bytes: u64,
+    /// Clients cut off because they held too much of what they never ended.
+    pub held_input_evictions: u64,
+    /// Clients cut off because they subscribed to so much that others could not.
+    pub subscription_evictions: u64,
     /// True once lame duck mode has begun.
     pub lame_duck: bool,
     /// Entries of the match cache, its hits and misses.

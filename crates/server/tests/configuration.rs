@@ -35,6 +35,18 @@ fn a_flag_beats_the_environment_and_that_beats_the_file() {
 }
 
 #[test]
+fn one_number_shares_out_the_memory_and_what_was_set_stays() {
+    let limits = |flags: &[(&str, &str)]| layers(None, &[], flags).load().unwrap().settings.options.limits;
+    let default = limits(&[]);
+    assert_eq!((default.memory, default.max_connections), (256 << 20, 16384));
+    let small = limits(&[("limits.memory", "32MiB")]);
+    assert_eq!((small.max_connections, small.max_pending_total, small.max_pending), (2048, 8 << 20, 8 << 20));
+    assert_eq!((small.max_held_input_total, small.max_remembered_total), (4 << 20, 6 << 20));
+    let set = limits(&[("limits.memory", "32MiB"), ("limits.max_held_input_total", "1MiB")]);
+    assert_eq!((set.max_held_input_total, set.max_remembered_total), (1 << 20, 6 << 20));
+}
+
+#[test]
 fn what_is_printed_reads_back_as_the_same_and_tells_no_secret() {
     let path = file(
         "printed",

@@ -79,6 +79,7 @@ impl Host {
             Next::Read if crowded => entry.paused_until = Some(now + PAUSE),
             Next::Read => {}
             Next::Pause(until) => entry.paused_until = Some(until),
+            Next::Yield => entry.paused_until = Some(now),
             Next::Check(_) => unreachable!("no simulated client has a hashed password"),
             Next::Close => self.close(id, now),
         }

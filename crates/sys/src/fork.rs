@@ -46,6 +46,7 @@ impl ForkClosed {
     }
 
     /// The descriptor; `None` in the child of a fork.
+    #[inline]
     pub fn get(&self) -> Option<BorrowedFd<'_>> {
         // SAFETY: in the process that opened it, it stays open until this value is dropped.
         self.owner.is_current().then(|| unsafe { BorrowedFd::borrow_raw(self.descriptor) })

@@ -39,7 +39,7 @@ pub use crate::{
     descriptors::{MAX_DESCRIPTORS, receive_descriptors, send_descriptors},
     fork::ForkClosed,
     incarnation::Incarnation,
-    limits::raise_descriptor_limit,
+    limits::{raise_descriptor_limit, reserve_descriptors, widen_backlog},
     mapping::{Access, Mapping, page_size},
     memory_file::{is_sealed, sealed_memory},
     monotonic::monotonic_nanos,

@@ -44,7 +44,8 @@ pub struct Event {
     pub readable: bool,
     /// There is room to write.
     pub writable: bool,
-    /// Both directions have ended, or there is an error: it must be removed, or it will be reported for ever.
+    /// The other side will send no more, or there is an error: it must be removed, or it will be reported for ever. There may be bytes
+    /// left to read.
     pub ended: bool,
 }
 
@@ -114,7 +115,7 @@ impl Poller {
                 token: event.data.u64(),
                 readable: flags.intersects(epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::HUP),
                 writable: flags.contains(epoll::EventFlags::OUT),
-                ended: flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR),
+                ended: flags.intersects(epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR),
             }
         }));
         Ok(())

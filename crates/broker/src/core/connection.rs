@@ -21,14 +21,25 @@ use super::{
     peer::{Peer, Subscription},
     permissions::{Rights, Subscribe},
     quote::quoted,
+    remembered::Room,
     worker::Worker,
 };
 
 /// A buffer for half an operation that is larger than this is given back once the operation is whole.
 const MAX_KEPT: usize = 1024;
 
-/// A client that holds no more than this is not cut off for what all hold together: it is not the cause.
-const SPARED_HELD: usize = 4096;
+/// How much of a payload that is still to come there is room for beforehand; the room doubles as it comes.
+const FIRST_ROOM: usize = 4096;
+/// How many bytes of a payload that is still to come are kept with one unit of effort: mostly, their memory is new.
+const HELD_A_UNIT: usize = 64;
+/// How many bytes of an operation are looked through with one unit of effort.
+const READ_A_UNIT: usize = 512;
+/// The effort of a complaint, besides its text.
+const COMPLAINING: u64 = 10;
+/// Longer texts of a `CONNECT` are not kept.
+const MAX_TEXT: usize = 256;
+/// The most tokens of a pattern: each costs a level of the index, which is a hundred times its own size.
+const MAX_TOKENS: usize = 512;
 /// How long after `CONNECT` the first `PING` goes out, to measure the round trip.
 const FIRST_PING: Duration = Duration::from_secs(2);
 /// After this long, whoever has had its turn has another: the others that wait come first.
@@ -44,6 +55,8 @@ pub enum Next {
     /// Read on at this time, not before: those it writes to are far behind, or it has had its turn. Then hand in nothing first, for
     /// what it has sent already.
     Pause(Mono),
+    /// It has had its turn, and not all of what it sent was taken in: go on by [`Core::input`] without bytes, after others.
+    Yield,
     /// Run the check off the reactor, hand its outcome to [`Core::checked`], and read nothing meanwhile.
     Check(PasswordCheck),
     /// Write what waits and close.
@@ -72,8 +85,6 @@ pub struct Connection {
     is_counted: bool,
     /// The beginning of an operation whose end has not come.
     held: Vec<u8>,
-    /// The capacity of `held` as counted in the whole broker's sum.
-    counted_held: u64,
     /// How long `held` must be before it is worth a look.
     wanted: usize,
     /// What the client last said of itself; before that, the defaults.
@@ -96,7 +107,6 @@ impl Connection {
             is_counted: must_show,
             phase,
             held: Vec::new(),
-            counted_held: 0,
             wanted: 0,
             connect: Box::default(),
             is_introduced: false,
@@ -131,10 +141,12 @@ impl Connection {
     fn count_held(&mut self, core: &Core) -> u64 {
         let sum = &core.counters.held_input;
         let now = self.held.capacity() as u64;
-        let change = now.wrapping_sub(std::mem::replace(&mut self.counted_held, now));
-        if change == 0 {
+        let before = self.peer.held.load(Ordering::Relaxed);
+        if now == before {
             return sum.load(Ordering::Relaxed);
         }
+        // Somebody else may have taken it back meanwhile, so what was there is asked for once more.
+        let change = now.wrapping_sub(self.peer.held.swap(now, Ordering::Relaxed));
         sum.fetch_add(change, Ordering::Relaxed).wrapping_add(change)
     }
 
@@ -162,6 +174,7 @@ impl Connection {
     }
 
     fn complain(&self, core: &Core, worker: &mut Worker, text: &str) {
+        worker.effort += COMPLAINING + text.len() as u64 / 16;
         core.append(worker, &self.peer, format!("-ERR '{text}'\r\n").as_bytes());
     }
 
@@ -176,8 +189,8 @@ impl Core {
     /// Takes in what a client has sent and does what it asks. Call [`Core::flush`] afterwards, whatever the outcome.
     pub fn input(&self, connection: &mut Connection, worker: &mut Worker, bytes: &[u8], now: Mono) -> Next {
         worker.heed(&self.in_force);
-        if connection.is_closing() {
-            return Next::Close;
+        if connection.is_closing() || connection.peer.is_evicted() {
+            return connection.close(Reason::HeldInput);
         }
         connection.last_input = now;
         lock(&connection.peer.about).last_activity = now;
@@ -190,9 +203,11 @@ impl Core {
         }
         worker.spent = 0;
         let mut next = connection.digest(self, worker, bytes, now);
-        let total = connection.count_held(self);
-        if connection.held.capacity() > SPARED_HELD && total > worker.options.limits.max_held_input_total as u64 {
-            next = connection.close_with(self, worker, Reason::HeldInput, "Maximum Held Input Exceeded");
+        if connection.count_held(self) > worker.options.limits.max_held_input_total as u64 {
+            self.relieve_held(&worker.options, now);
+            if connection.peer.is_evicted() {
+                next = connection.close(Reason::HeldInput);
+            }
         }
         if connection.is_closing() {
             connection.give_back_held(self);
@@ -270,7 +285,9 @@ impl Connection {
         while !self.held.is_empty() {
             if self.held.len() < self.wanted {
                 let take = self.missing(bytes);
+                self.make_room(take);
                 self.held.extend_from_slice(&bytes[..take]);
+                worker.effort += (take / HELD_A_UNIT) as u64;
                 bytes = &bytes[take..];
                 if self.held.len() < self.wanted {
                     return Next::Read;
@@ -283,12 +300,12 @@ impl Connection {
                 self.held = held;
             }
             if let Some(next) = next {
-                return self.leave(bytes, next);
+                return self.leave(bytes, next, now);
             }
         }
         // Then straight from what was read, without a copy.
         let (used, next) = self.take_ops(core, worker, bytes, now);
-        self.leave(&bytes[used..], next.unwrap_or(Next::Read))
+        self.leave(&bytes[used..], next.unwrap_or(Next::Read), now)
     }
 
     /// Takes every whole operation of `input`; says how many bytes they took up, and whether to stop.
@@ -298,13 +315,17 @@ impl Connection {
         while at < input.len() {
             let (used, next) = self.step(core, worker, &input[at..], now);
             at += used;
+            worker.effort += (used / READ_A_UNIT) as u64;
             if used == 0 || next.is_some() {
                 return (at, next);
+            }
+            if worker.has_done_enough() || worker.unflushed > MAX_UNFLUSHED && worker.is_allowed_so_much() {
+                return (at, (at < input.len()).then_some(Next::Yield));
             }
             if worker.spent > MAX_TURN {
                 return (at, Some(Next::Pause(now + NEXT_TURN)));
             }
-            if worker.unflushed > MAX_UNFLUSHED && core.flush(worker, now) {
+            if (worker.unflushed > MAX_UNFLUSHED || worker.crowded) && core.flush(worker, now) {
                 return (at, Some(Next::Pause(now + PAUSE)));
             }
         }
@@ -321,9 +342,20 @@ impl Connection {
         memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1)
     }
 
+    /// Makes room in `held` for `more` bytes, in steps that double, and for no more than is known to come.
+    fn make_room(&mut self, more: usize) {
+        let len = self.held.len();
+        if self.held.capacity() - len < more && self.wanted > len + more {
+            let step = more.max(len).max(FIRST_ROOM);
+            self.held.reserve_exact(step.min(self.wanted - len));
+        }
+    }
+
     /// Keeps what was not used for the next time.
-    fn leave(&mut self, bytes: &[u8], next: Next) -> Next {
-        if !self.is_closing() {
+    fn leave(&mut self, bytes: &[u8], next: Next, now: Mono) -> Next {
+        let holds_some = !bytes.is_empty() || !self.held.is_empty();
+        if holds_some && !self.is_closing() {
+            self.peer.held_since.store(now.as_nanos(), Ordering::Relaxed);
             self.held.extend_from_slice(bytes);
         }
         next
@@ -357,9 +389,10 @@ impl Connection {
 
     #[inline]
     fn execute(&mut self, core: &Core, worker: &mut Worker, op: ClientOp<'_>, now: Mono) -> Option<Next> {
+        worker.effort += 1;
         match op {
             ClientOp::Pub(publish) => return self.publish(core, worker, &publish, now),
-            ClientOp::Sub { subject, queue, sid } => self.subscribe(core, worker, subject, queue, sid),
+            ClientOp::Sub { subject, queue, sid } => self.subscribe(core, worker, &Sub { subject, queue, sid }, now),
             ClientOp::Unsub { sid, max } => self.unsubscribe(core, worker, sid, max),
             ClientOp::Ping => core.append(worker, &self.peer, b"PONG\r\n"),
             ClientOp::Pong => self.pong(now),
@@ -389,12 +422,16 @@ impl Connection {
         peer.echo.store(connect.echo, Ordering::Relaxed);
         peer.takes_info.store(connect.protocol >= 1, Ordering::Relaxed);
         let mut about = lock(&peer.about);
-        (about.name, about.lang, about.version) = (connect.name.clone(), connect.lang.clone(), connect.version.clone());
+        about.name = kept(&connect.name);
+        about.lang = kept(&connect.lang);
+        about.version = kept(&connect.version);
         drop(about);
         if connect.account.as_deref().is_some_and(|account| !account.is_empty()) {
             return Some(self.refuse(core, worker));
         }
-        match judge(&worker.options.auth, connect) {
+        let verdict = judge(&worker.options.auth, connect);
+        forget_long_texts(&mut self.connect);
+        match verdict {
             Verdict::Admit(shown) => self.admit(core, worker, shown, now),
             Verdict::Check { check, then } => {
                 self.phase = Phase::Checking { then };
@@ -415,6 +452,7 @@ impl Connection {
             return Some(self.close_with(core, worker, Reason::NoResponders, "no responders requires headers support"));
         }
         self.phase = Phase::Ready;
+        self.peer.is_introduced.store(true, Ordering::Relaxed);
         self.leave_crowd(core);
         self.confirm(core, worker);
         self.next_ping = self.next_ping.min(now + FIRST_PING);
@@ -456,7 +494,8 @@ impl Connection {
             || lock(&self.peer.standing).rights.as_mut().is_none_or(|rights| rights.may_publish(subject, now))
     }
 
-    fn subscribe(&mut self, core: &Core, worker: &mut Worker, subject: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
+    fn subscribe(&mut self, core: &Core, worker: &mut Worker, sub: &Sub<'_>, now: Mono) {
+        let Sub { subject, queue, sid } = *sub;
         let standing = lock(&self.peer.standing);
         let hidden = match standing.rights.as_ref().map(|rights| rights.may_subscribe(subject, queue)) {
             None => Vec::new(),
@@ -468,26 +507,39 @@ impl Connection {
                 return self.complain(core, worker, &text);
             }
         };
-        let subscription = {
+        if subject.iter().filter(|b| **b == b'.').count() >= MAX_TOKENS {
+            return self.complain(core, worker, "Invalid Subject, too many tokens");
+        }
+        let limits = &worker.options.limits;
+        {
             let mut subscriptions = lock(&self.peer.subscriptions);
-            let max = worker.options.limits.max_subscriptions;
-            if max > 0 && subscriptions.len() >= max {
-                drop(subscriptions);
-                return self.complain(core, worker, "maximum subscriptions exceeded");
-            }
-            if subscriptions.contains_key(sid) {
-                drop(subscriptions);
+            let is_full = limits.max_subscriptions > 0 && subscriptions.len() >= limits.max_subscriptions;
+            let is_known = !is_full && subscriptions.contains(sid);
+            let has_same =
+                limits.max_same_subscriptions > 0 && subscriptions.has_same(subject, limits.max_same_subscriptions);
+            drop(subscriptions);
+            if is_known {
                 return self.confirm(core, worker);
             }
-            if !is_valid_pattern(subject) {
-                drop(subscriptions);
-                return self.complain(core, worker, "Invalid Subject");
+            if is_full || has_same {
+                return self.complain(core, worker, "maximum subscriptions exceeded");
             }
-            let subscription = Arc::new(Subscription::new(Arc::clone(&self.peer), subject, queue, sid, hidden));
-            subscriptions.insert(sid.into(), Arc::clone(&subscription));
-            subscription
-        };
-        core.directory.insert(&subscription);
+        }
+        if !is_valid_pattern(subject) {
+            return self.complain(core, worker, "Invalid Subject");
+        }
+        let subscription = Arc::new(Subscription::new(Arc::clone(&self.peer), subject, queue, sid, hidden));
+        match core.room(worker, &subscription) {
+            Room::Free => {}
+            Room::Owed => core.relieve_remembered(&worker.options, now),
+            Room::Full => return self.complain(core, worker, "maximum subscriptions exceeded"),
+        }
+        lock(&self.peer.subscriptions).insert(&subscription);
+        worker.effort += core.directory.insert(&subscription);
+        if subscription.has_ended() {
+            // Its client was cut off by another reactor before it was in the index.
+            core.directory.remove(&subscription);
+        }
         drop(standing);
         self.confirm(core, worker);
     }
@@ -501,7 +553,7 @@ impl Connection {
         };
         drop(subscriptions);
         if let Some(subscription) = ended {
-            core.directory.remove(&subscription);
+            worker.effort += core.directory.remove(&subscription);
         }
         self.confirm(core, worker);
     }
@@ -519,5 +571,32 @@ impl Core {
         peer.is_restricted.store(rights.is_some(), Ordering::Release);
         (standing.shown, standing.rights) = (Some(shown), rights);
         true
+    }
+}
+
+/// The arguments of a `SUB`.
+struct Sub<'a> {
+    subject: &'a [u8],
+    queue: Option<&'a [u8]>,
+    sid: &'a [u8],
+}
+
+/// As much of a client's text as is kept.
+fn kept(text: &str) -> String {
+    text[..text.floor_char_boundary(MAX_TEXT)].to_owned()
+}
+
+/// Drops what a client may have stuffed its `CONNECT` with, so that nobody keeps a line of it for each connection.
+fn forget_long_texts(connect: &mut Connect) {
+    for text in [&mut connect.name, &mut connect.lang, &mut connect.version] {
+        if text.len() > MAX_TEXT {
+            *text = kept(text);
+        }
+    }
+    let secrets = [&mut connect.user, &mut connect.pass, &mut connect.auth_token, &mut connect.nkey];
+    for text in secrets.into_iter().chain([&mut connect.sig, &mut connect.jwt, &mut connect.account]) {
+        if text.as_ref().is_some_and(|text| text.len() > MAX_TEXT) {
+            *text = None;
+        }
     }
 }

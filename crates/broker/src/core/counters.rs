@@ -37,6 +37,8 @@ pub(super) struct Counters {
     pub(super) permission_violations: AtomicU64,
     pub(super) pending_bytes: AtomicU64,
     pub(super) held_input: AtomicU64,
+    pub(super) held_input_evictions: AtomicU64,
+    pub(super) subscription_evictions: AtomicU64,
 }
 
 pub(super) fn count(counter: &AtomicU64, by: u64) {

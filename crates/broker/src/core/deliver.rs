@@ -7,7 +7,7 @@ use crosstie_core::Mono;
 use crosstie_proto::nats::{client_op::Pub, write::push_decimal};
 
 use super::{
-    Core, DELIVERY,
+    Core, DELIVERY, MAX_UNFLUSHED,
     index::{Matched, Target},
     lock::lock,
     peer::{Peer, Subscription},
@@ -35,7 +35,9 @@ impl Core {
         if matched.plain.is_empty() && matched.groups.is_empty() {
             return 0;
         }
-        let many = publish.body.len() >= SHARE_FROM && receivers(&matched) > 1;
+        let copies = receivers(&matched);
+        worker.effort += (copies + ((publish.body.len() * copies) >> 8)) as u64;
+        let many = publish.body.len() >= SHARE_FROM && copies > 1;
         let shared = many.then(|| Bytes::copy_from_slice(publish.body));
         let is_plain = publish.reply.is_none() && publish.header_len.is_none() && shared.is_none();
         let ready = publish.sized.filter(|_| is_plain);
@@ -46,6 +48,10 @@ impl Core {
         let mut delivered = 0;
         for target in &matched.plain {
             delivered += usize::from(self.hand(worker, target, &delivery));
+            if worker.unflushed > MAX_UNFLUSHED {
+                // One message may have more receivers than there is memory for all of its copies.
+                worker.crowded |= self.flush_all_touched(worker, now);
+            }
         }
         for group in &matched.groups {
             delivered += usize::from(self.hand_to_one(worker, group, &delivery));
@@ -117,7 +123,8 @@ impl Core {
 
     /// Ends a subscription that has just had its last message; its id is free from now on.
     fn retire(&self, subscription: &Arc<Subscription>) {
-        lock(&subscription.peer.subscriptions).remove(&subscription.sid);
+        // Its client may have ended it meanwhile, and given its id to another.
+        lock(&subscription.peer.subscriptions).forget(subscription);
         self.directory.remove(subscription);
     }
 

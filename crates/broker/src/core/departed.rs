@@ -27,6 +27,7 @@ pub(super) enum Reason {
     Payload,
     ControlLine,
     HeldInput,
+    Subscriptions,
     NoResponders,
     Shutdown,
 }
@@ -51,6 +52,7 @@ impl Reason {
             Self::ControlLine => "Maximum Control Line Exceeded",
             // Ours alone: nats-server holds whatever has begun.
             Self::HeldInput => "Maximum Held Input Exceeded",
+            Self::Subscriptions => "Maximum Subscriptions Exceeded",
             Self::NoResponders => "No Responders Requires Headers",
             Self::Shutdown => "Server Shutdown",
         }

@@ -8,6 +8,7 @@ use std::sync::{
 use super::{
     index::{Index, Matched},
     peer::Subscription,
+    remembered::{Charge, Remembered, Room},
 };
 
 /// Who wants what, shared by all reactors.
@@ -17,7 +18,16 @@ pub(super) struct Directory {
     generation: AtomicU64,
     inserts: AtomicU64,
     removes: AtomicU64,
+    /// What the subscriptions take up.
+    pub(super) remembered: Remembered,
 }
+
+/// What a subscription takes up besides its texts: itself, its places in two tables, and what the allocator adds.
+const SUBSCRIPTION: usize = 448;
+/// What a level of the index takes up if it is the only one in its table, which is the worst case.
+const LEVEL: usize = 600;
+/// What a subject hidden from its client takes up.
+const HIDDEN: usize = 64;
 
 impl Directory {
     pub(super) fn new() -> Self {
@@ -26,7 +36,14 @@ impl Directory {
             generation: AtomicU64::new(1),
             inserts: AtomicU64::new(0),
             removes: AtomicU64::new(0),
+            remembered: Remembered::default(),
         }
+    }
+
+    /// Whether there is room for `subscription` where all of them may take up `limit` bytes.
+    pub(super) fn room(&self, subscription: &Subscription, limit: usize) -> Room {
+        let more = Charge { own: share(subscription), sum: texts(subscription) + in_levels(depth(subscription)) };
+        self.remembered.room(&subscription.peer.remembered, more, limit as u64)
     }
 
     /// Changes with every subscription that begins or ends.
@@ -41,18 +58,30 @@ impl Directory {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    pub(super) fn insert(&self, subscription: &Arc<Subscription>) {
-        self.index.write().unwrap_or_else(PoisonError::into_inner).insert(subscription);
+    /// Begins a subscription, and says how much of an effort that was.
+    pub(super) fn insert(&self, subscription: &Arc<Subscription>) -> u64 {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let levels = index.insert(subscription);
+        let charge = Charge { own: share(subscription), sum: texts(subscription) + in_levels(levels) };
+        self.remembered.add(&subscription.peer.remembered, charge);
+        drop(index);
         self.inserts.fetch_add(1, Ordering::Relaxed);
         self.touch();
+        effort(subscription)
     }
 
-    /// Ends a subscription. Ending it twice does nothing.
-    pub(super) fn remove(&self, subscription: &Arc<Subscription>) {
-        if subscription.end() && self.index.write().unwrap_or_else(PoisonError::into_inner).remove(subscription) {
+    /// Ends a subscription, and says how much of an effort that was. Ending it twice does nothing.
+    pub(super) fn remove(&self, subscription: &Arc<Subscription>) -> u64 {
+        subscription.end();
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(levels) = index.remove(subscription) {
+            let charge = Charge { own: share(subscription), sum: texts(subscription) + in_levels(levels) };
+            self.remembered.remove(&subscription.peer.remembered, charge);
+            drop(index);
             self.removes.fetch_add(1, Ordering::Relaxed);
             self.touch();
         }
+        effort(subscription)
     }
 
     /// Who wants `subject`; nobody if one of its tokens is empty.
@@ -76,4 +105,28 @@ impl Directory {
     pub(super) fn len(&self) -> usize {
         self.index.read().unwrap_or_else(PoisonError::into_inner).len()
     }
+}
+
+/// What `subscription` takes up outside the levels of the index.
+fn texts(subscription: &Subscription) -> u64 {
+    let queue = subscription.queue.as_ref().map_or(0, |queue| queue.len());
+    let bytes = 2 * subscription.subject.len() + 2 * subscription.sid.len() + queue;
+    (SUBSCRIPTION + bytes + subscription.hidden_at_first * HIDDEN) as u64
+}
+
+fn effort(subscription: &Subscription) -> u64 {
+    20 + 20 * depth(subscription) as u64
+}
+
+fn in_levels(levels: usize) -> u64 {
+    (levels * LEVEL) as u64
+}
+
+fn depth(subscription: &Subscription) -> usize {
+    subscription.subject.split(|b| *b == b'.').count()
+}
+
+/// What its client is charged with. Most levels are shared with others, and who made them does not matter: a quarter is a fair guess.
+fn share(subscription: &Subscription) -> u64 {
+    texts(subscription) + in_levels(depth(subscription)) / 4
 }

@@ -4,7 +4,7 @@
 //! is removed without a search, however many share its pattern.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -32,6 +32,8 @@ struct Level {
 pub(super) struct Matched {
     pub(super) plain: Vec<Target>,
     pub(super) groups: Vec<Vec<Target>>,
+    /// How many levels were looked at to find them.
+    pub(super) steps: usize,
 }
 
 /// A subscription that wants a subject, and what a worker knows of it.
@@ -55,6 +57,13 @@ impl Matched {
         self.plain.iter_mut().chain(self.groups.iter_mut().flatten())
     }
 
+    /// Bytes of its lists.
+    pub(super) fn size(&self) -> usize {
+        let members = self.groups.iter().map(|group| group.len() + 1).sum::<usize>();
+        let heads = self.plain.iter().chain(self.groups.iter().flatten()).map(|target| target.head.len());
+        (self.plain.len() + members) * size_of::<Target>() + heads.sum::<usize>()
+    }
+
     fn extend(&mut self, subscriptions: &[Arc<Subscription>]) {
         for subscription in subscriptions {
             let Some(queue) = &subscription.queue else {
@@ -75,28 +84,38 @@ impl Index {
         self.len
     }
 
-    pub(super) fn insert(&mut self, subscription: &Arc<Subscription>) {
+    /// Puts it in, and says how many levels that added.
+    pub(super) fn insert(&mut self, subscription: &Arc<Subscription>) -> usize {
         let mut level = &mut self.root;
         let mut to_rest = false;
+        let mut added = 0;
         for token in subscription.subject.split(|b| *b == b'.') {
             match token {
                 b">" => to_rest = true,
-                b"*" => level = level.star.get_or_insert_default(),
-                _ => level = level.literal.entry(token.into()).or_default(),
+                b"*" => {
+                    added += usize::from(level.star.is_none());
+                    level = level.star.get_or_insert_default();
+                }
+                _ => {
+                    let entry = level.literal.entry(token.into());
+                    added += usize::from(matches!(entry, Entry::Vacant(_)));
+                    level = entry.or_default();
+                }
             }
         }
         let list = if to_rest { &mut level.rest } else { &mut level.here };
         subscription.slot.store(list.len(), Ordering::Relaxed);
         list.push(Arc::clone(subscription));
         self.len += 1;
+        added
     }
 
-    /// Removes it; false if it was not there.
-    pub(super) fn remove(&mut self, subscription: &Arc<Subscription>) -> bool {
+    /// Removes it, and says how many levels went with it; `None` if it was not there.
+    pub(super) fn remove(&mut self, subscription: &Arc<Subscription>) -> Option<usize> {
         let tokens: Vec<&[u8]> = subscription.subject.split(|b| *b == b'.').collect();
-        let removed = self.root.remove(&tokens, subscription);
-        self.len -= usize::from(removed);
-        removed
+        let levels = self.root.remove(&tokens, subscription)?;
+        self.len -= 1;
+        Some(levels)
     }
 
     pub(super) fn matches(&self, subject: &[u8]) -> Matched {
@@ -113,6 +132,7 @@ impl Level {
     }
 
     fn collect(&self, tokens: &[&[u8]], found: &mut Matched) {
+        found.steps += 1;
         let Some((first, others)) = tokens.split_first() else {
             found.extend(&self.here);
             return;
@@ -126,32 +146,34 @@ impl Level {
         }
     }
 
-    /// Removes the subscription and, on the way back, every level it leaves empty.
-    fn remove(&mut self, tokens: &[&[u8]], subscription: &Arc<Subscription>) -> bool {
+    /// Removes the subscription and, on the way back, every level it leaves empty; says how many those were.
+    fn remove(&mut self, tokens: &[&[u8]], subscription: &Arc<Subscription>) -> Option<usize> {
         let Some((first, others)) = tokens.split_first() else {
-            return take(&mut self.here, subscription);
+            return take(&mut self.here, subscription).then_some(0);
         };
         match *first {
-            b">" => take(&mut self.rest, subscription),
+            b">" => take(&mut self.rest, subscription).then_some(0),
             b"*" => {
-                let Some(level) = &mut self.star else {
-                    return false;
-                };
-                let removed = level.remove(others, subscription);
-                if level.is_empty() {
-                    self.star = None;
+                let level = self.star.as_mut()?;
+                let levels = level.remove(others, subscription)?;
+                if !level.is_empty() {
+                    return Some(levels);
                 }
-                removed
+                self.star = None;
+                Some(levels + 1)
             }
             token => {
-                let Some(level) = self.literal.get_mut(token) else {
-                    return false;
-                };
-                let removed = level.remove(others, subscription);
-                if level.is_empty() {
-                    self.literal.remove(token);
+                let level = self.literal.get_mut(token)?;
+                let levels = level.remove(others, subscription)?;
+                if !level.is_empty() {
+                    return Some(levels);
                 }
-                removed
+                self.literal.remove(token);
+                // A table keeps the size it once had; one that has become far too large is given back in part.
+                if self.literal.capacity() > 64 && self.literal.len() < self.literal.capacity() / 8 {
+                    self.literal.shrink_to(2 * self.literal.len());
+                }
+                Some(levels + 1)
             }
         }
     }
@@ -164,6 +186,9 @@ fn take(list: &mut Vec<Arc<Subscription>>, subscription: &Arc<Subscription>) -> 
         return false;
     }
     list.swap_remove(slot);
+    if list.capacity() > 64 && list.len() < list.capacity() / 8 {
+        list.shrink_to(2 * list.len());
+    }
     if let Some(moved) = list.get(slot) {
         moved.slot.store(slot, Ordering::Relaxed);
     }

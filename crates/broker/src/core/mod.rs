@@ -27,16 +27,19 @@ mod outbox;
 mod peer;
 mod permissions;
 mod quote;
+mod relief;
 mod reload;
+mod remembered;
 mod stage;
 mod subscription;
+mod subscriptions;
 mod worker;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -59,8 +62,9 @@ use self::{
     directory::Directory,
     in_force::InForce,
     lock::lock,
-    outbox::Appended,
-    peer::Subscription,
+    outbox::{Appended, Batch},
+    peer::{Subscription, Subscriptions},
+    remembered::Room,
 };
 use crate::{
     options::Options,
@@ -79,6 +83,18 @@ const MAX_UNFLUSHED: usize = 4 * 1024 * 1024;
 const MAX_TURN: usize = 8 * 1024 * 1024;
 /// What a delivery costs besides its bytes, as so many bytes.
 const DELIVERY: usize = 64;
+/// From this many bytes in one read on, whoever sends them may be asked to rest; one who sends little never is.
+const MUCH: usize = 64 * 1024;
+
+/// How much effort goes at a time into clearing away the subscriptions of clients who are gone.
+const CLEARING: u64 = 1000;
+/// How many clients are written to, and how many bytes, before others get their turn.
+const MAX_WRITTEN: usize = 16;
+const MAX_WRITTEN_BYTES: usize = 256 * 1024;
+/// How many megabytes that waited for clients who are gone are freed before others get their turn.
+const MAX_FREED: usize = 2;
+/// What it takes to write to a client.
+const WRITING: u64 = 40;
 
 /// What all connections share.
 pub struct Core {
@@ -97,6 +113,16 @@ pub struct Core {
     departed: Departed,
     /// When the options in force were put in force.
     options_since: AtomicU64,
+    /// Connections that have not said who they are, the oldest first; some of them may have by now.
+    newcomers: Mutex<VecDeque<Weak<Peer>>>,
+    /// The subscriptions of clients who are gone, to be cleared away bit by bit, and whether there are any.
+    leaving: Mutex<Vec<Subscriptions>>,
+    is_leaving: AtomicBool,
+    /// What waited for clients who are gone, to be freed bit by bit.
+    remains: Mutex<VecDeque<Batch>>,
+    has_remains: AtomicBool,
+    /// Held by the reactor that makes room for others.
+    relief: Mutex<()>,
 }
 
 impl Core {
@@ -126,6 +152,12 @@ impl Core {
             counters: Counters::default(),
             departed: Departed::default(),
             options_since: AtomicU64::new(now.as_nanos()),
+            newcomers: Mutex::default(),
+            leaving: Mutex::default(),
+            is_leaving: AtomicBool::new(false),
+            remains: Mutex::default(),
+            has_remains: AtomicBool::new(false),
+            relief: Mutex::default(),
         }
     }
 
@@ -148,17 +180,16 @@ impl Core {
         worker.heed(&self.in_force);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let peer = Arc::new(Peer::new(id, link, address, now, wall));
-        let full = {
-            let mut peers = lock(&self.peers);
-            let full = peers.len() >= worker.options.limits.max_connections;
-            if !full {
-                peers.insert(id, Arc::clone(&peer));
-            }
-            full
-        };
+        let limits = &worker.options.limits;
+        let full = lock(&self.peers).len() >= limits.max_connections && !self.make_place();
+        if !full {
+            lock(&self.peers).insert(id, Arc::clone(&peer));
+            self.note_newcomer(&peer);
+        }
         let mut connection = Connection::new(Arc::clone(&peer), self, worker, now);
         let crowd = connection.is_unauthenticated()
-            && self.unauthenticated.fetch_add(1, Ordering::Relaxed) >= worker.options.limits.max_unauthenticated;
+            && self.unauthenticated.fetch_add(1, Ordering::Relaxed) >= worker.options.limits.max_unauthenticated
+            && !self.make_place();
         count(&self.counters.total_connections, 1);
         let client_ip = address.map(|address| address.ip().to_string());
         let info = Info { client_id: Some(id), client_ip, ..self.info_now(&worker.options) };
@@ -193,8 +224,13 @@ impl Core {
     pub fn close(&self, connection: Connection, worker: &mut Worker, now: Mono) {
         let peer = connection.into_peer(self);
         self.remember(&peer, worker.options.limits.max_closed, now);
-        self.forget_subscriptions(&peer);
+        self.directory.remembered.leave(&peer.remembered);
+        self.put_away(&peer);
+        // What it is still owed, why it is closed above all, as far as it takes that at once.
+        self.unload(worker);
+        peer.flush(&mut worker.spares, false, now, &self.counters.pending_bytes);
         peer.close();
+        self.free_later(&peer);
         peer.report(&self.counters.pending_bytes);
         peer.link.shutdown();
         lock(&self.peers).remove(&peer.id);
@@ -219,20 +255,136 @@ impl Core {
         Wall::from_unix_nanos(self.started_wall.unix_nanos().saturating_add(since))
     }
 
+    /// Takes leave of all subscriptions of a client that takes nothing more. They are taken out of the index bit by bit, so that nobody waits for it.
+    fn put_away(&self, peer: &Peer) {
+        let subscriptions = std::mem::take(&mut *lock(&peer.subscriptions));
+        if subscriptions.len() > 0 {
+            lock(&self.leaving).push(subscriptions);
+            self.is_leaving.store(true, Ordering::Relaxed);
+            self.clear_some();
+        }
+    }
+
+    /// Sees to it that what waited for a client who is gone is freed: tens of megabytes at once would hold up everybody.
+    fn free_later(&self, peer: &Peer) {
+        let mut remains = lock(&peer.outbox).take_remains();
+        if !remains.is_empty() {
+            lock(&self.remains).append(&mut remains);
+            self.has_remains.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Goes on with what [`Core::free_later`] and [`Core::put_away`] began.
+    fn clear_some(&self) {
+        for _ in 0..MAX_FREED {
+            if !self.has_remains.load(Ordering::Relaxed) {
+                break;
+            }
+            let batch = {
+                let mut remains = lock(&self.remains);
+                let batch = remains.pop_front();
+                self.has_remains.store(!remains.is_empty(), Ordering::Relaxed);
+                batch
+            };
+            // It is freed here, where the lock is not held.
+            drop(batch);
+        }
+        let mut effort = 0;
+        while effort < CLEARING && self.is_leaving.load(Ordering::Relaxed) {
+            let some = {
+                let mut leaving = lock(&self.leaving);
+                let some = leaving.last_mut().map(|subscriptions| subscriptions.take(1)).unwrap_or_default();
+                if leaving.last().is_some_and(|subscriptions| subscriptions.len() == 0) {
+                    leaving.pop();
+                }
+                self.is_leaving.store(!leaving.is_empty(), Ordering::Relaxed);
+                some
+            };
+            effort += some.iter().map(|subscription| self.directory.remove(subscription)).sum::<u64>();
+        }
+    }
+
+    /// Whether there is room for `subscription`. Where there is next to none, whoever asks clears away what is left of others first.
+    fn room(&self, worker: &mut Worker, subscription: &Subscription) -> Room {
+        let limit = worker.options.limits.max_remembered_total;
+        if self.directory.remembered.total() > limit as u64 {
+            self.clear_some();
+            worker.effort += CLEARING;
+        }
+        self.directory.room(subscription, limit)
+    }
+
+    /// True if something is still to be done, a bit at a time, by [`Core::go_on`] or [`Core::flush`].
+    pub fn is_behind(&self, worker: &Worker) -> bool {
+        let has_left = self.is_leaving.load(Ordering::Relaxed) || self.has_remains.load(Ordering::Relaxed);
+        has_left || !worker.backlog.is_empty()
+    }
+
+    /// True if clients of earlier turns still wait to be written to. Whoever has many receivers does well to wait with its next turn.
+    pub fn has_backlog(&self, worker: &Worker) -> bool {
+        !worker.backlog.is_empty()
+    }
+
+    /// True if one of those written to by [`Core::go_on`] since the last call is far behind: whoever has many receivers does well to rest
+    /// for [`PAUSE`].
+    pub const fn is_stalled(&self, worker: &mut Worker) -> bool {
+        std::mem::replace(&mut worker.is_stalled, false)
+    }
+
+    /// Does a bit of what is still to be done.
+    pub fn go_on(&self, worker: &mut Worker, now: Mono) {
+        worker.spares.written = 0;
+        for _ in 0..MAX_WRITTEN {
+            if worker.spares.written > MAX_WRITTEN_BYTES {
+                break;
+            }
+            let Some(peer) = worker.backlog.pop_front() else { break };
+            peer.flush(&mut worker.spares, false, now, &self.counters.pending_bytes);
+            worker.is_stalled |= self.is_crowded(&worker.options, &peer, now);
+        }
+        self.relieve_pending(&worker.options, now);
+        self.clear_some();
+    }
+
     /// Writes what waits for everybody this worker has appended to. True if one of them is far behind: the driver does well
     /// to let the writer rest for [`PAUSE`].
     pub fn flush(&self, worker: &mut Worker, now: Mono) -> bool {
+        let crowded = self.flush_all_touched(worker, now);
+        while let Some(peer) = worker.backlog.pop_front() {
+            peer.flush(&mut worker.spares, false, now, &self.counters.pending_bytes);
+        }
+        self.clear_some();
+        crowded
+    }
+
+    /// As [`Core::flush`], but where a message has many receivers most of them wait until others have had their turn: see
+    /// [`Core::is_behind`].
+    pub fn flush_first(&self, worker: &mut Worker, now: Mono) -> bool {
+        self.flush_some(worker, MAX_WRITTEN, now)
+    }
+
+    fn flush_all_touched(&self, worker: &mut Worker, now: Mono) -> bool {
+        self.flush_some(worker, usize::MAX, now)
+    }
+
+    fn flush_some(&self, worker: &mut Worker, most: usize, now: Mono) -> bool {
         worker.heed(&self.in_force);
-        let mut crowded = false;
-        worker.unflushed = 0;
+        let mut crowded = std::mem::take(&mut worker.crowded);
+        let is_much = std::mem::take(&mut worker.unflushed) >= MUCH;
         self.unload(worker);
         let mut touched = std::mem::take(&mut worker.touched);
-        for peer in touched.drain(..) {
+        worker.effort += WRITING * touched.len().min(most) as u64;
+        worker.spares.written = 0;
+        for (place, peer) in touched.drain(..).enumerate() {
+            if place >= most || most < usize::MAX && worker.spares.written > MAX_WRITTEN_BYTES {
+                worker.backlog.push_back(peer);
+                continue;
+            }
             peer.flush(&mut worker.spares, false, now, &self.counters.pending_bytes);
-            crowded |= is_crowded(&worker.options, &peer, now);
+            crowded |= is_much && self.is_crowded(&worker.options, &peer, now);
         }
         worker.touched = touched;
-        self.relieve(&worker.options);
+        self.relieve_pending(&worker.options, now);
         crowded
     }
 
@@ -259,10 +411,12 @@ impl Core {
         self.tell_info(worker);
     }
 
+    /// Ends all subscriptions of a client at once.
     fn forget_subscriptions(&self, peer: &Peer) {
-        for subscription in peer.take_subscriptions() {
-            self.directory.remove(&subscription);
-        }
+        lock(&peer.subscriptions).iter().for_each(|subscription| {
+            subscription.end();
+        });
+        self.put_away(peer);
     }
 
     /// Every connection there is now, by number.
@@ -328,28 +482,14 @@ impl Core {
         }
     }
 
-    /// Ends a client that does not keep up, and counts what is lost with it.
-    fn cut_off(&self, peer: &Peer, reason: Reason) {
-        let Some(lost) = peer.close() else { return };
-        peer.parting.note(reason);
-        count(&self.counters.slow_consumers, 1);
-        count(&self.counters.slow_consumer_msgs, lost);
-        peer.report(&self.counters.pending_bytes);
-        peer.link.shutdown();
-    }
-
-    /// Cuts off the client with the most waiting if all together have too much.
-    fn relieve(&self, options: &Options) {
-        while self.counters.pending_bytes.load(Ordering::Relaxed) > options.limits.max_pending_total as u64 {
-            let peers = self.peers();
-            let Some(largest) = peers.iter().max_by_key(|peer| peer.reported.load(Ordering::Relaxed)) else {
-                return;
-            };
-            if largest.reported.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-            self.cut_off(largest, Reason::PendingBytes);
-        }
+    /// True if a client is far behind but taking what it gets: whoever writes to it does well to pause.
+    fn is_crowded(&self, options: &Options, peer: &Peer, now: Mono) -> bool {
+        const STILL_TAKING: Duration = Duration::from_millis(100);
+        let outbox = lock(&peer.outbox);
+        let limits = &options.limits;
+        let is_full = self.counters.pending_bytes.load(Ordering::Relaxed) > limits.max_pending_total as u64 / 2;
+        outbox.held() > if is_full { MUCH } else { limits.max_pending / 4 }
+            && outbox.stuck_since().is_some_and(|since| now.since(since) < STILL_TAKING)
     }
 
     /// The broker as a whole at `now`.
@@ -376,6 +516,10 @@ impl Core {
             permission_violations: read(&c.permission_violations),
             pending_bytes: read(&c.pending_bytes),
             options_since: self.wall_at(Mono::from_nanos(read(&self.options_since))),
+            held_input_bytes: read(&c.held_input),
+            remembered_bytes: self.directory.remembered.total(),
+            held_input_evictions: read(&c.held_input_evictions),
+            subscription_evictions: read(&c.subscription_evictions),
             lame_duck: self.lame_duck.load(Ordering::Relaxed),
             cache: CacheSnapshot {
                 entries: usize::try_from(read(&c.cache_entries)).unwrap_or(usize::MAX),
@@ -401,14 +545,6 @@ impl Core {
     }
 }
 
-/// True if a client is far behind but taking what it gets: whoever writes to it does well to pause.
-fn is_crowded(options: &Options, peer: &Peer, now: Mono) -> bool {
-    const STILL_TAKING: Duration = Duration::from_millis(100);
-    let outbox = lock(&peer.outbox);
-    outbox.held() > options.limits.max_pending / 4
-        && outbox.stuck_since().is_some_and(|since| now.since(since) < STILL_TAKING)
-}
-
 /// What there is to tell of a connection, with at most so many of its subscriptions.
 fn connection_snapshot(peer: &Peer, most: usize, now: Mono, wall: Wall) -> ConnectionSnapshot {
     let about = lock(&peer.about).clone();
@@ -424,7 +560,7 @@ fn connection_snapshot(peer: &Peer, most: usize, now: Mono, wall: Wall) -> Conne
     };
     let (subscription_count, subscriptions) = {
         let all = lock(&peer.subscriptions);
-        (all.len(), all.values().take(most).map(subscription).collect())
+        (all.len(), all.iter().take(most).map(subscription).collect())
     };
     ConnectionSnapshot {
         cid: peer.id,

@@ -4,7 +4,10 @@
 //! other without a change of thread. The lock is held to append and to take a batch, never while writing: `writing` says
 //! that somebody is at it, and whoever is takes along what came meanwhile. So frames leave in the order they were appended.
 
-use std::io::{self, IoSlice};
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+};
 
 use bytes::Bytes;
 use crosstie_core::{ByteTransport, Mono};
@@ -15,6 +18,9 @@ use super::lock::lock;
 const MAX_SLICES: usize = 256;
 /// A buffer that grew beyond this is given back to the allocator instead of being kept for the next batch.
 const MAX_SPARE: usize = 1024 * 1024;
+
+/// A batch that waits takes no more frames from this size on, so that what is written of a long queue is given back bit by bit.
+const MAX_BATCH: usize = MAX_SPARE;
 
 /// Frames in order: bytes copied together, with shared payloads between them.
 #[derive(Default)]
@@ -31,6 +37,11 @@ pub(super) struct Batch {
 impl Batch {
     fn is_empty(&self) -> bool {
         self.at == self.copied.len() && self.next == self.shared.len()
+    }
+
+    /// What its buffer takes up beyond what is to be written of it.
+    fn slack(&self) -> usize {
+        self.copied.capacity() - (self.copied.len() - self.at)
     }
 
     fn slices<'a>(&'a self, out: &mut Vec<IoSlice<'a>>) {
@@ -51,7 +62,7 @@ impl Batch {
     }
 
     fn advance(&mut self, mut written: usize) {
-        while let Some((cut, payload)) = self.shared.get(self.next) {
+        while let Some((cut, payload)) = self.shared.get_mut(self.next) {
             let copied = *cut - self.at;
             if written < copied {
                 self.at += written;
@@ -65,6 +76,7 @@ impl Batch {
                 return;
             }
             written -= rest;
+            *payload = Bytes::new();
             self.next += 1;
             self.within = 0;
         }
@@ -111,19 +123,30 @@ impl Batch {
 
 /// Buffers that are empty now and save the next batch an allocation. Each reactor has its own.
 #[derive(Default)]
-pub(super) struct Spares(Vec<Vec<u8>>);
+pub(super) struct Spares {
+    /// Bytes written by whoever has these, since somebody looked.
+    pub(super) written: usize,
+    buffers: Vec<Vec<u8>>,
+    /// What they take up together.
+    bytes: usize,
+}
 
 impl Spares {
     const MAX: usize = 32;
+    const MAX_BYTES: usize = 4 * MAX_SPARE;
 
     fn give(&mut self, batch: Batch) {
-        if let Some(buffer) = batch.recycle().filter(|_| self.0.len() < Self::MAX) {
-            self.0.push(buffer);
+        let Some(buffer) = batch.recycle() else { return };
+        if self.buffers.len() < Self::MAX && self.bytes + buffer.capacity() <= Self::MAX_BYTES {
+            self.bytes += buffer.capacity();
+            self.buffers.push(buffer);
         }
     }
 
     fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_default()
+        let buffer = self.buffers.pop().unwrap_or_default();
+        self.bytes -= buffer.capacity();
+        buffer
     }
 }
 
@@ -171,10 +194,15 @@ impl Load {
 pub(super) struct Outbox {
     /// Written in part when the transport took no more.
     front: Option<Batch>,
+    /// Full batches behind it, and what their buffers take up beyond them.
+    queue: VecDeque<Batch>,
+    queue_slack: usize,
+    /// What is left of them once it is closed.
+    remains: VecDeque<Batch>,
     pending: Batch,
-    /// Bytes in `front`, in `pending` and in a batch being written.
+    /// Bytes in all of them and in a batch being written.
     held: usize,
-    /// Somebody will flush what is pending: no need to ask again.
+    /// Somebody will flush what is pending, or note that it waits: no need to ask again.
     dirty: bool,
     writing: bool,
     /// The transport took no more; it will say when it does.
@@ -221,8 +249,9 @@ impl Outbox {
         if self.held + text.len() > limit {
             return Appended::Overflow;
         }
+        self.queue_full_batch();
         let buffer = &mut self.pending.copied;
-        if buffer.capacity() == 0 {
+        if buffer.capacity() == 0 && !self.blocked {
             *buffer = spares.take();
         }
         buffer.extend_from_slice(text);
@@ -247,9 +276,12 @@ impl Outbox {
             }
             self.mark()
         };
+        self.queue_full_batch();
+        // A client that takes nothing is to keep no large buffer for a little.
+        let is_tight = !self.blocked || load.batch.slack() <= load.size;
         if matches!(appended, Appended::Closed | Appended::Overflow) {
             spares.give(load.batch);
-        } else if self.pending.is_empty() {
+        } else if self.pending.is_empty() && is_tight {
             spares.give(std::mem::replace(&mut self.pending, load.batch));
         } else {
             spares.give(self.pending.append(load.batch));
@@ -257,16 +289,32 @@ impl Outbox {
         appended
     }
 
-    fn mark(&mut self) -> Appended {
-        if self.dirty || self.blocked {
-            return Appended::Queued;
+    fn queue_full_batch(&mut self) {
+        if self.pending.copied.len() >= MAX_BATCH {
+            self.queue_slack += self.pending.slack();
+            self.queue.push_back(std::mem::take(&mut self.pending));
         }
-        self.dirty = true;
-        Appended::Flush
+    }
+
+    fn mark(&mut self) -> Appended {
+        // A blocked one is flushed in vain, but so that what waits for it is added to what waits for all.
+        if std::mem::replace(&mut self.dirty, true) { Appended::Queued } else { Appended::Flush }
     }
 
     pub(super) const fn held(&self) -> usize {
         self.held
+    }
+
+    /// The memory that it takes up, apart from a batch being written.
+    pub(super) fn memory(&self) -> usize {
+        self.held + self.front.as_ref().map_or(0, Batch::slack) + self.queue_slack + self.pending.slack()
+    }
+
+    /// The batch to be written next.
+    fn next_batch(&mut self) -> Batch {
+        let Some(batch) = self.queue.pop_front() else { return std::mem::take(&mut self.pending) };
+        self.queue_slack -= batch.slack();
+        batch
     }
 
     pub(super) const fn queued_msgs(&self) -> u64 {
@@ -278,9 +326,16 @@ impl Outbox {
         self.blocked.then_some(self.progress)
     }
 
+    /// What waited when it was closed, megabytes of memory perhaps, to be freed bit by bit.
+    pub(super) fn take_remains(&mut self) -> VecDeque<Batch> {
+        std::mem::take(&mut self.remains)
+    }
+
     /// Takes nothing more and forgets what waits. True if it was open.
     pub(super) fn close(&mut self) -> bool {
         self.front = None;
+        self.remains.append(&mut self.queue);
+        self.queue_slack = 0;
         self.pending = Batch::default();
         self.held = 0;
         !std::mem::replace(&mut self.closed, true)
@@ -304,15 +359,22 @@ pub(super) fn flush(
         if outbox.closed || outbox.writing || outbox.blocked {
             return Flushed::Done;
         }
-        let batch = outbox.front.take().unwrap_or_else(|| std::mem::take(&mut outbox.pending));
+        let front = outbox.front.take();
+        let is_new = front.is_none();
+        let batch = front.unwrap_or_else(|| outbox.next_batch());
         if batch.is_empty() {
             return Flushed::Done;
+        }
+        if is_new {
+            // It waits from now on, however long nothing was there to wait for.
+            outbox.progress = now;
         }
         outbox.writing = true;
         batch
     };
     loop {
         let (written, result) = batch.write_to(transport);
+        spares.written += written;
         let mut outbox = lock(outbox);
         outbox.held = outbox.held.saturating_sub(written);
         if written > 0 || result.is_ok() {
@@ -320,7 +382,7 @@ pub(super) fn flush(
         }
         match result {
             Ok(()) => {
-                let pending = std::mem::take(&mut outbox.pending);
+                let pending = outbox.next_batch();
                 outbox.writing = !pending.is_empty();
                 let finished = !outbox.writing;
                 if finished {
@@ -336,8 +398,8 @@ pub(super) fn flush(
                 if outbox.closed {
                     return Flushed::Failed;
                 }
-                if outbox.progress == Mono::ZERO {
-                    outbox.progress = now;
+                if batch.slack() > batch.copied.len() {
+                    batch.copied.shrink_to_fit();
                 }
                 outbox.front = Some(batch);
                 outbox.writing = false;

@@ -1,7 +1,6 @@
 //! The side of a connection that every reactor may touch: its outbox, its subscriptions, what is known of it.
 
 use std::{
-    collections::HashMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -17,7 +16,8 @@ use super::{
     lock::lock,
     outbox::{Flushed, Outbox, Spares, flush},
     permissions::Rights,
-    subscription,
+    remembered::Share,
+    subscription, subscriptions,
 };
 
 /// A connection's transport, and a way to hear when it takes bytes again.
@@ -51,7 +51,7 @@ pub(super) struct Standing {
 pub(super) type Subscription = subscription::Subscription<Peer>;
 
 /// The subscriptions of one client by its own ids.
-pub(super) type Subscriptions = HashMap<Box<[u8]>, Arc<Subscription>, foldhash::fast::RandomState>;
+pub(super) type Subscriptions = subscriptions::Subscriptions<Peer>;
 
 /// The shared side of one connection.
 pub struct Peer {
@@ -80,8 +80,17 @@ pub struct Peer {
     pub(super) parting: Parting,
     pub(super) in_msgs: AtomicU64,
     pub(super) in_bytes: AtomicU64,
-    /// Its share of the bytes that wait for all clients, as last reported.
+    /// What its outbox takes up, as last reported.
     pub(super) reported: AtomicU64,
+    /// Bytes of an operation whose end has not come, and since when, in nanoseconds.
+    pub(super) held: AtomicU64,
+    pub(super) held_since: AtomicU64,
+    /// What its subscriptions take up.
+    pub(super) remembered: Share,
+    /// It has said who it is, and that was accepted.
+    pub(super) is_introduced: AtomicBool,
+    /// Cut off for what it made the broker keep: nothing more of it is read.
+    pub(super) evicted: AtomicBool,
 }
 
 impl Peer {
@@ -106,6 +115,11 @@ impl Peer {
             in_msgs: AtomicU64::new(0),
             in_bytes: AtomicU64::new(0),
             reported: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            held_since: AtomicU64::new(0),
+            remembered: Share::default(),
+            is_introduced: AtomicBool::new(false),
+            evicted: AtomicBool::new(false),
         }
     }
 
@@ -119,12 +133,13 @@ impl Peer {
         self.parting.note(Reason::ReadError);
     }
 
-    /// Takes all its subscriptions, by id: the order in which they leave the index decides what the index looks like afterwards, and a map's
-    /// own order would differ from run to run.
-    pub(super) fn take_subscriptions(&self) -> Vec<Arc<Subscription>> {
-        let mut taken: Vec<_> = std::mem::take(&mut *lock(&self.subscriptions)).into_values().collect();
-        taken.sort_unstable_by(|one, other| one.sid.cmp(&other.sid));
-        taken
+    pub(super) fn is_evicted(&self) -> bool {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// True if it has not said who it is.
+    pub(super) fn is_newcomer(&self) -> bool {
+        !self.is_introduced.load(Ordering::Relaxed) && !self.is_evicted()
     }
 
     /// Writes what waits. `total` is the sum over all clients, kept true within one flush of each.
@@ -162,7 +177,7 @@ impl Peer {
 
     // Relaxed is enough: the sum is a bound on memory, not a signal.
     pub(super) fn report(&self, total: &AtomicU64) {
-        let held = lock(&self.outbox).held() as u64;
+        let held = lock(&self.outbox).memory() as u64;
         let before = self.reported.swap(held, Ordering::Relaxed);
         total.fetch_add(held.wrapping_sub(before), Ordering::Relaxed);
     }

@@ -13,6 +13,8 @@ pub(super) struct Rights {
     checked: HashMap<Box<[u8]>, bool, foldhash::fast::RandomState>,
     /// Reply subjects of messages it has received: how often each may be published to, and until when.
     replies: HashMap<Box<[u8]>, Leave, foldhash::fast::RandomState>,
+    /// At least the bytes of their subjects.
+    reply_bytes: usize,
 }
 
 /// How often a reply subject may still be published to, and until when.
@@ -30,12 +32,16 @@ pub(crate) enum Subscribe {
 impl Rights {
     /// How many checks are remembered.
     const MAX_CHECKED: usize = 256;
+    /// A subject longer than this is checked each time, so that nobody fills the memory with long ones.
+    const LONGEST_CHECKED: usize = 128;
     /// How many unanswered requests are remembered. Beyond it those go that have run out, and if none has, all: the requesters of
     /// these get no answer.
     const MAX_REPLIES: usize = 4096;
+    /// How many bytes their subjects may have together.
+    const MAX_REPLY_BYTES: usize = 256 * 1024;
 
     pub(super) fn new(rules: Permissions) -> Self {
-        Self { rules, checked: HashMap::default(), replies: HashMap::default() }
+        Self { rules, checked: HashMap::default(), replies: HashMap::default(), reply_bytes: 0 }
     }
 
     /// What the rights come from.
@@ -61,7 +67,9 @@ impl Rights {
                     self.checked.clear();
                 }
                 let allowed = may_publish(&self.rules.publish, subject);
-                self.checked.insert(subject.into(), allowed);
+                if subject.len() <= Self::LONGEST_CHECKED {
+                    self.checked.insert(subject.into(), allowed);
+                }
                 allowed
             }
         };
@@ -92,13 +100,20 @@ impl Rights {
         let Some(Responses { max, expires }) = self.rules.responses else {
             return;
         };
-        if self.replies.len() >= Self::MAX_REPLIES {
+        if self.replies_are_full(reply.len()) {
             self.replies.retain(|_, (left, until)| *left != Some(0) && until.is_none_or(|until| now < until));
-            if self.replies.len() >= Self::MAX_REPLIES {
+            self.reply_bytes = self.replies.keys().map(|reply| reply.len()).sum();
+            if self.replies_are_full(reply.len()) {
                 self.replies.clear();
+                self.reply_bytes = 0;
             }
         }
+        self.reply_bytes += reply.len();
         self.replies.insert(reply.into(), (max, expires.map(|expires| now + expires)));
+    }
+
+    fn replies_are_full(&self, more: usize) -> bool {
+        self.replies.len() >= Self::MAX_REPLIES || self.reply_bytes + more > Self::MAX_REPLY_BYTES
     }
 
     pub(super) fn may_subscribe(&self, subject: &[u8], queue: Option<&[u8]>) -> Subscribe {

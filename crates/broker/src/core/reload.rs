@@ -77,7 +77,7 @@ impl Core {
         peer.notes_replies.store(rights.is_some_and(Rights::notes_replies), Ordering::Relaxed);
         // Release pairs with the Acquire of whoever publishes.
         peer.is_restricted.store(rights.is_some(), Ordering::Release);
-        let subscriptions: Vec<_> = lock(&peer.subscriptions).values().cloned().collect();
+        let subscriptions: Vec<_> = lock(&peer.subscriptions).iter().cloned().collect();
         for subscription in subscriptions {
             let may = rights.map(|rights| rights.may_subscribe(&subscription.subject, subscription.queue.as_deref()));
             match may {
@@ -93,7 +93,7 @@ impl Core {
 
     fn end_denied(&self, worker: &mut Worker, subscription: &Arc<Subscription>) {
         count(&self.counters.permission_violations, 1);
-        lock(&subscription.peer.subscriptions).remove(&subscription.sid);
+        lock(&subscription.peer.subscriptions).forget(subscription);
         self.directory.remove(subscription);
         let (subject, sid) = (quoted(&subscription.subject), quoted(&subscription.sid));
         let text = format!("-ERR 'Permissions Violation for Subscription to {subject} (sid {sid})'\r\n");

@@ -9,21 +9,43 @@ mod mailbox;
 mod password;
 mod slots;
 mod spin;
+mod turns;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use crosstie_core::{ByteTransport, Clock, Mono, Seeded};
 use crosstie_net::{Peer, SocketListener, SocketTransport};
 use crosstie_sys::{Event, Interest};
 
 pub(crate) use self::mailbox::{Command, Mailbox};
-use self::{link::SocketLink, mailbox::WAKE, password::PasswordChecker, slots::Slots, spin::Spin};
+use self::{
+    link::SocketLink,
+    mailbox::WAKE,
+    password::PasswordChecker,
+    slots::Slots,
+    spin::Spin,
+    turns::{MAX_READ, TURN, Usage},
+};
 use crate::core::{Connection, Core, Next, PAUSE, Worker};
 
-/// What is read from a connection at most before others get their turn. `docs/decisions/0002-reactor.md` has the measurement.
-const READ_BUFFER: usize = 512 * 1024;
-/// How many connections are accepted in a row.
-const MAX_ACCEPTS: usize = 64;
+/// How many connections are accepted or taken over in a row before others get their turn.
+const MAX_ACCEPTS: usize = 16;
+/// For how many connections what is due is done in a row.
+const MAX_DUE: usize = 32;
+/// The most that one turn may take while nobody else is there, in the core's units of effort.
+const LONG_TURN: u64 = 100 * TURN;
+/// The effort of one read.
+const READING: u64 = 30;
+/// How many bytes are read and looked through with one unit of effort.
+const BYTES_A_UNIT: u64 = 1024;
+/// How long after a client that is not busy was served the turns of busy ones are kept short.
+const COMPANY: Duration = Duration::from_secs(1);
 /// The longest a reactor sleeps while it has connections: a bound on how late anything due is noticed.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
 /// How long a listener rests after it could not accept for want of descriptors.
@@ -36,9 +58,25 @@ struct Entry {
     connection: Connection,
     link: Arc<SocketLink>,
     due: Mono,
+    /// When its timer rings; a timer that rings at another time is an old one.
+    timer: Mono,
     /// Reads nothing until then.
     paused_until: Option<Mono>,
-    checking: bool,
+    /// The ticket of its password, while that is checked.
+    checking: Option<u64>,
+    usage: Usage,
+    /// Waits in the line of the busy, its socket unwatched.
+    is_queued: bool,
+    /// Not all of what it sent has been taken in.
+    has_more: bool,
+    /// Its socket has ended and is watched no more: it is read to its end in its turns.
+    has_ended: bool,
+}
+
+impl Entry {
+    const fn may_read(&self) -> bool {
+        self.paused_until.is_none() && self.checking.is_none()
+    }
 }
 
 /// One thread's share of the broker.
@@ -56,7 +94,18 @@ pub(crate) struct Reactor<C> {
     passwords: PasswordChecker,
     spin: Spin,
     buffer: Vec<u8>,
-    next_due: Mono,
+    /// When something is due, and for whom.
+    timers: BinaryHeap<Reverse<(Mono, u64)>>,
+    /// Busy clients who have something to be read, in the order of their turns, and those whose sockets have ended.
+    busy: VecDeque<u64>,
+    /// Until when they rest, because those they write to are far behind.
+    busy_rest: Mono,
+    /// What was spent on clients since events were asked for.
+    spent: u64,
+    /// Connections that were accepted and wait to be taken over.
+    newcomers: VecDeque<(Box<dyn SocketTransport>, Peer)>,
+    /// When a client that is not busy was served last.
+    company: Option<Mono>,
 }
 
 impl<C: Clock> Reactor<C> {
@@ -84,8 +133,13 @@ impl<C: Clock> Reactor<C> {
             slots: Slots::default(),
             passwords,
             spin,
-            buffer: vec![0; READ_BUFFER],
-            next_due: Mono::MAX,
+            buffer: vec![0; MAX_READ],
+            timers: BinaryHeap::new(),
+            busy: VecDeque::new(),
+            busy_rest: Mono::ZERO,
+            spent: 0,
+            newcomers: VecDeque::new(),
+            company: None,
         }
     }
 
@@ -99,29 +153,55 @@ impl<C: Clock> Reactor<C> {
             let patience = self.patience();
             self.spin.wait(&self.mailbox.poller, &*self.clock, &mut events, patience)?;
             let now = self.clock.mono();
+            self.spent = 0;
+            let alone = events.len() == 1 && self.busy.is_empty();
             for event in &events {
                 match event.token {
                     WAKE => self.mailbox.waker.reset(),
                     token if token >= LISTENER => self.accept((token - LISTENER) as usize, now),
-                    _ => self.serve(event, now),
+                    _ => self.serve(event, alone, now),
                 }
             }
+            self.serve_busy(now);
             if !self.obey(now) {
                 self.close_all(now);
                 return Ok(());
             }
-            if now >= self.next_due {
+            if events.is_empty() {
+                self.core.forget_if_changed(&mut self.worker);
+            }
+            if now >= self.next_due() {
                 self.sweep(now);
             }
+            self.core.go_on(&mut self.worker, now);
         }
+    }
+
+    fn next_due(&self) -> Mono {
+        self.timers.peek().map_or(Mono::MAX, |Reverse((due, _))| *due)
     }
 
     /// How long to sleep at most.
     fn patience(&self) -> Option<Duration> {
-        if self.next_due == Mono::MAX && self.slots.is_empty() {
+        if !self.newcomers.is_empty() || self.core.is_behind(&self.worker) {
+            return Some(Duration::ZERO);
+        }
+        let next_turn = if self.busy.is_empty() { Mono::MAX } else { self.busy_rest };
+        let next_due = self.next_due().min(next_turn);
+        if next_due == Mono::MAX && self.slots.is_empty() {
             return None;
         }
-        Some(self.next_due.since(self.clock.mono()).min(MAX_SLEEP))
+        Some(next_due.since(self.clock.mono()).min(MAX_SLEEP))
+    }
+
+    /// Sees to it that `token` is looked after at `at`.
+    fn schedule(&mut self, token: u64, at: Mono) {
+        if let Some(entry) = self.slots.get_mut(token)
+            && at < entry.timer
+        {
+            entry.timer = at;
+            self.timers.push(Reverse((at, token)));
+        }
     }
 
     fn accept(&mut self, index: usize, now: Mono) {
@@ -145,7 +225,7 @@ impl<C: Clock> Reactor<C> {
                         let _ = self.mailbox.poller.remove(listener);
                     }
                     self.listening_again = Some(now + ACCEPT_REST);
-                    self.next_due = self.next_due.min(now + ACCEPT_REST);
+                    self.timers.push(Reverse((now + ACCEPT_REST, LISTENER)));
                     return;
                 }
             }
@@ -157,18 +237,30 @@ impl<C: Clock> Reactor<C> {
         let link = Arc::new(SocketLink::new(transport, Arc::clone(&self.mailbox.poller), token));
         let shared = Arc::clone(&link);
         let connection = self.core.open(shared, peer.address(), &mut self.worker, now, self.clock.wall());
-        self.core.flush(&mut self.worker, now);
+        self.core.flush_first(&mut self.worker, now);
         if connection.is_closing() || link.register().is_err() {
             self.slots.release(token);
             self.core.close(connection, &mut self.worker, now);
             return;
         }
-        self.slots.fill(token, Entry { connection, link, due: now, paused_until: None, checking: false });
-        self.next_due = now;
+        let entry = Entry {
+            connection,
+            link,
+            due: now,
+            timer: Mono::MAX,
+            paused_until: None,
+            checking: None,
+            usage: Usage::new(now),
+            is_queued: false,
+            has_more: false,
+            has_ended: false,
+        };
+        self.slots.fill(token, entry);
+        self.schedule(token, now);
     }
 
-    /// Reads from, or writes on to, a connection that is ready.
-    fn serve(&mut self, event: &Event, now: Mono) {
+    /// Reads from, or writes on to, a connection that is ready. `alone` says that nobody else is.
+    fn serve(&mut self, event: &Event, alone: bool, now: Mono) {
         let Some(entry) = self.slots.get_mut(event.token) else {
             return;
         };
@@ -176,40 +268,129 @@ impl<C: Clock> Reactor<C> {
             entry.link.unwatch_writable();
             self.core.writable(&entry.connection, &mut self.worker, now);
         }
-        let may_read = entry.paused_until.is_none() && !entry.checking;
-        if event.readable && may_read {
-            self.read(event.token, now);
-        } else if event.ended {
-            self.close(event.token, now);
+        if event.ended {
+            // Thousands may end at once, and each has a little to be cleared away.
+            entry.has_ended = true;
+            entry.link.deregister();
+            if !entry.is_queued {
+                self.queue(event.token);
+            }
+        } else if event.readable && entry.may_read() {
+            if entry.is_queued {
+                return;
+            }
+            let may_go_on = self.spent < TURN || entry.usage.is_light();
+            if alone || !entry.usage.is_busy(now) && may_go_on {
+                self.read(event.token, now);
+            } else {
+                self.queue(event.token);
+            }
         }
     }
 
-    fn read(&mut self, token: u64, now: Mono) {
+    /// Puts a client into the line of the busy, until when its socket is not looked at.
+    fn queue(&mut self, token: u64) {
+        if let Some(entry) = self.slots.get_mut(token) {
+            entry.is_queued = true;
+            entry.link.watch_readable(false);
+            self.busy.push_back(token);
+        }
+    }
+
+    /// Reads on whenever there is something. Nobody wakes the reactor for a socket that has ended, nor for what was read before: they take
+    /// their turns.
+    fn resume(&mut self, token: u64) {
         let Some(entry) = self.slots.get_mut(token) else { return };
-        let next = match entry.link.try_read(&mut self.buffer) {
-            Ok(0) => Next::Close,
-            Ok(count) => self.core.input(&mut entry.connection, &mut self.worker, &self.buffer[..count], now),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
-            Err(_) => {
-                entry.connection.peer().read_failed();
-                Next::Close
+        if entry.is_queued || !entry.may_read() {
+            return;
+        }
+        if entry.has_ended || entry.has_more {
+            self.queue(token);
+        } else {
+            entry.link.watch_readable(true);
+        }
+    }
+
+    /// Gives the first in the line of the busy their turns, as many as fit into one.
+    fn serve_busy(&mut self, now: Mono) {
+        if self.core.is_stalled(&mut self.worker) {
+            self.busy_rest = now + PAUSE;
+        }
+        if now < self.busy_rest {
+            return;
+        }
+        let mut spent = 0;
+        while spent < TURN && !self.core.has_backlog(&self.worker) {
+            let Some(token) = self.busy.pop_front() else { return };
+            let Some(entry) = self.slots.get_mut(token) else { continue };
+            entry.is_queued = false;
+            if entry.may_read() {
+                let is_full = self.read(token, now);
+                spent += READING + self.worker.effort();
+                let Some(entry) = self.slots.get_mut(token) else { continue };
+                if entry.is_queued || !entry.may_read() {
+                    continue;
+                }
+                if is_full {
+                    self.queue(token);
+                } else {
+                    self.resume(token);
+                }
+            }
+        }
+    }
+
+    /// Reads once, or goes on with what was read; true if there may be more to read.
+    fn read(&mut self, token: u64, now: Mono) -> bool {
+        let in_company = self.company.is_some_and(|at| now.since(at) < COMPANY);
+        let Some(entry) = self.slots.get_mut(token) else { return false };
+        self.worker.allow(if in_company { TURN } else { LONG_TURN });
+        let wanted = if in_company { entry.usage.read() } else { MAX_READ };
+        let (count, next) = if std::mem::take(&mut entry.has_more) {
+            (0, self.core.input(&mut entry.connection, &mut self.worker, &[], now))
+        } else {
+            match entry.link.try_read(&mut self.buffer[..wanted]) {
+                Ok(0) => (0, Next::Close),
+                Ok(count) => {
+                    (count, self.core.input(&mut entry.connection, &mut self.worker, &self.buffer[..count], now))
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                    return false;
+                }
+                Err(_) => {
+                    entry.connection.peer().read_failed();
+                    (0, Next::Close)
+                }
             }
         };
+        let was_busy = entry.usage.is_busy(now);
         self.follow(token, next, now);
+        if !was_busy {
+            self.company = Some(now);
+        }
+        let effort = READING + count as u64 / BYTES_A_UNIT + self.worker.effort();
+        self.spent += effort;
+        if let Some(entry) = self.slots.get_mut(token) {
+            entry.usage.note(effort, count == wanted);
+        }
+        count == wanted
     }
 
     /// Writes what an act earned, and does what the core asks for next.
     fn follow(&mut self, token: u64, next: Next, now: Mono) {
-        let crowded = self.core.flush(&mut self.worker, now);
+        let crowded = self.core.flush_first(&mut self.worker, now);
         let Some(entry) = self.slots.get_mut(token) else { return };
         match next {
             Next::Read if crowded => self.pause(token, now + PAUSE, now),
             Next::Read => {}
             Next::Pause(until) => self.pause(token, until, now),
+            Next::Yield => {
+                entry.has_more = true;
+                self.queue(token);
+            }
             Next::Check(check) => {
-                entry.checking = true;
+                entry.checking = Some(self.passwords.submit(token, check));
                 self.watch_readable(token, false);
-                self.passwords.submit(token, check);
             }
             Next::Close => self.close(token, now),
         }
@@ -219,9 +400,8 @@ impl<C: Clock> Reactor<C> {
         self.watch_readable(token, false);
         if let Some(entry) = self.slots.get_mut(token) {
             entry.paused_until = Some(until);
-            entry.due = entry.due.min(until);
         }
-        self.next_due = self.next_due.min(until.max(now));
+        self.schedule(token, until.max(now));
     }
 
     fn watch_readable(&mut self, token: u64, on: bool) {
@@ -233,16 +413,23 @@ impl<C: Clock> Reactor<C> {
     fn close(&mut self, token: u64, now: Mono) {
         if let Some(entry) = self.slots.take(token) {
             entry.link.deregister();
+            if let Some(ticket) = entry.checking {
+                self.passwords.cancel(ticket);
+            }
             self.core.close(entry.connection, &mut self.worker, now);
-            self.core.flush(&mut self.worker, now);
+            self.core.flush_first(&mut self.worker, now);
         }
     }
 
     /// Does what other threads asked for. False if that was to stop.
     fn obey(&mut self, now: Mono) -> bool {
+        for _ in 0..MAX_ACCEPTS {
+            let Some((transport, peer)) = self.newcomers.pop_front() else { break };
+            self.adopt(transport, peer, now);
+        }
         for command in self.mailbox.take() {
             match command {
-                Command::Adopt(transport, peer) => self.adopt(transport, peer, now),
+                Command::Adopt(transport, peer) => self.newcomers.push_back((transport, peer)),
                 Command::Checked { token, is_right } => self.checked(token, is_right, now),
                 Command::LameDuck => {
                     self.core.lame_duck(&mut self.worker);
@@ -257,53 +444,64 @@ impl<C: Clock> Reactor<C> {
 
     fn checked(&mut self, token: u64, is_right: bool, now: Mono) {
         let Some(entry) = self.slots.get_mut(token) else { return };
-        entry.checking = false;
+        entry.checking = None;
+        self.worker.allow(TURN);
         let next = self.core.checked(&mut entry.connection, &mut self.worker, is_right, now);
-        self.watch_readable(token, true);
         self.follow(token, next, now);
+        self.resume(token);
     }
 
-    /// Does what is due on every connection, and finds out when to look again.
+    /// Does what is due.
     fn sweep(&mut self, now: Mono) {
-        self.next_due = Mono::MAX;
         if self.listening_again.is_some_and(|at| now >= at) {
             self.listening_again = None;
             for (index, listener) in self.listeners.iter().enumerate() {
                 let _ = self.mailbox.poller.add(listener, LISTENER + index as u64, Interest::Read);
             }
         }
-        self.next_due = self.next_due.min(self.listening_again.unwrap_or(Mono::MAX));
         self.core.forget_if_changed(&mut self.worker);
-        for token in self.slots.tokens() {
-            let Some(entry) = self.slots.get_mut(token) else {
-                continue;
+        for _ in 0..MAX_DUE {
+            let Some(Reverse((at, token))) = self.timers.peek().copied().filter(|Reverse((at, _))| now >= *at) else {
+                break;
             };
-            if entry.paused_until.is_some_and(|until| now >= until) {
-                entry.paused_until = None;
-                // What was held back first, without waiting for more to come.
-                let next = self.core.input(&mut entry.connection, &mut self.worker, &[], now);
-                self.watch_readable(token, true);
-                self.follow(token, next, now);
-            }
-            let Some(entry) = self.slots.get_mut(token) else {
-                continue;
-            };
-            if now >= entry.due {
-                let (next, due) = self.core.tick(&mut entry.connection, &mut self.worker, now);
-                entry.due = due.min(entry.paused_until.unwrap_or(Mono::MAX));
-                if let Next::Close = next {
-                    self.follow(token, next, now);
-                    continue;
-                }
-            }
-            if let Some(entry) = self.slots.get_mut(token) {
-                self.next_due = self.next_due.min(entry.due);
+            self.timers.pop();
+            if let Some(entry) = self.slots.get_mut(token)
+                && entry.timer == at
+            {
+                entry.timer = Mono::MAX;
+                self.look_after(token, now);
             }
         }
         self.core.flush(&mut self.worker, now);
     }
 
+    /// Does what is due on one connection, and finds out when to look again.
+    fn look_after(&mut self, token: u64, now: Mono) {
+        let Some(entry) = self.slots.get_mut(token) else { return };
+        if entry.paused_until.is_some_and(|until| now >= until) {
+            entry.paused_until = None;
+            // What was held back first, without waiting for more to come.
+            self.worker.allow(TURN);
+            let next = self.core.input(&mut entry.connection, &mut self.worker, &[], now);
+            self.follow(token, next, now);
+            self.resume(token);
+        }
+        let Some(entry) = self.slots.get_mut(token) else { return };
+        if now >= entry.due {
+            let (next, due) = self.core.tick(&mut entry.connection, &mut self.worker, now);
+            entry.due = due;
+            if let Next::Close = next {
+                self.follow(token, next, now);
+                return;
+            }
+        }
+        let Some(entry) = self.slots.get_mut(token) else { return };
+        let at = entry.due.min(entry.paused_until.unwrap_or(Mono::MAX));
+        self.schedule(token, at);
+    }
+
     fn close_all(&mut self, now: Mono) {
+        self.core.flush(&mut self.worker, now);
         for token in self.slots.tokens() {
             self.close(token, now);
         }

@@ -74,8 +74,6 @@ enum Link {
     /// Waits for `INFO`, then for the `PONG` that confirms `CONNECT`.
     Greeting {
         until: Mono,
-        /// The `CONNECT` is on its way: what the server says of itself from now on is news, and no greeting.
-        is_introduced: bool,
     },
     Connected,
     Closed,
@@ -255,8 +253,8 @@ impl Session {
             }
             Link::Away { retry_at } => Act::Wait(retry_at),
             Link::Dialing => Act::Wait(Mono::MAX),
-            Link::Greeting { until, .. } if now >= until => Act::HangUp,
-            Link::Greeting { until, .. } => Act::Wait(until),
+            Link::Greeting { until } if now >= until => Act::HangUp,
+            Link::Greeting { until } => Act::Wait(until),
             Link::Connected if now >= self.next_ping => {
                 if self.pings_out >= self.options.max_pings_out {
                     return Act::HangUp;
@@ -273,7 +271,7 @@ impl Session {
     /// The connection is there; the server's greeting is expected.
     pub fn dialed(&mut self, now: Mono) {
         if self.link == Link::Dialing {
-            self.link = Link::Greeting { until: now + self.options.connect_timeout, is_introduced: false };
+            self.link = Link::Greeting { until: now + self.options.connect_timeout };
         }
     }
 
@@ -412,7 +410,7 @@ impl Session {
         if self.info.ldm {
             self.events.put(Event::LameDuck);
         }
-        if let Link::Greeting { until, is_introduced: false } = self.link {
+        if matches!(self.link, Link::Greeting { .. }) {
             if self.info.tls_required {
                 return Err(Error::new(
                     Kind::Unsupported,
@@ -422,7 +420,6 @@ impl Session {
             let connect = self.introduction();
             write::connect(&mut self.out, &connect);
             self.ping(AfterPong::Welcome);
-            self.link = Link::Greeting { until, is_introduced: true };
         }
         Ok(())
     }

@@ -126,20 +126,6 @@ fn a_request_made_while_the_server_is_away_outlives_attempts_in_vain() {
 }
 
 #[test]
-fn news_of_the_server_during_the_greeting_are_no_second_greeting() {
-    let mut session = session(ConnectOptions::new());
-    session.subscribe("a".into(), None).unwrap();
-    session.poll(Mono::ZERO);
-    session.dialed(Mono::ZERO);
-    say(&mut session, "INFO {}\r\nINFO {\"ldm\":true}\r\n", Mono::ZERO).unwrap();
-    assert_eq!(output(&mut session).matches("CONNECT").count(), 1);
-    say(&mut session, "PONG\r\n", Mono::ZERO).unwrap();
-    assert_eq!(output(&mut session), "SUB a 1\r\n");
-    let events: Vec<_> = std::iter::from_fn(|| session.events().try_take()).collect();
-    assert_eq!(events, [Event::LameDuck, Event::Connected]);
-}
-
-#[test]
 fn wrong_credentials_end_the_first_attempt() {
     let mut session = session(ConnectOptions::new());
     session.poll(Mono::ZERO);

@@ -15,6 +15,7 @@ use crate::transport::{AsyncStream, Listen, Peer, SocketTransport, Transport};
 pub(super) fn bind(host: &HostPort) -> io::Result<TcpListener> {
     let listener = TcpListener::bind((host.host.as_str(), host.port))?;
     listener.set_nonblocking(true)?;
+    crosstie_sys::widen_backlog(&listener)?;
     Ok(listener)
 }
 

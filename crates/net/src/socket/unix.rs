@@ -36,6 +36,7 @@ pub(super) fn bind(address: &UnixAddress) -> io::Result<Listener> {
         UnixAddress::Abstract(name) => UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?,
     };
     listener.set_nonblocking(true)?;
+    crosstie_sys::widen_backlog(&listener)?;
     Ok(Listener { listener, address: address.clone() })
 }
 

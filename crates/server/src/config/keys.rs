@@ -238,12 +238,23 @@ pub const KEYS: &[Key] = &[
     ),
     key!(
         live,
+        "limits.memory",
+        SIZE,
+        options.limits.memory,
+        size,
+        bytes,
+        "Memory that the whole server is to fit in, whatever its clients do. The keys below that say so are shares of it unless set; \
+         whoever sets one of them has to add up the shares anew."
+    ),
+    key!(
+        live,
         "limits.max_connections",
         NUMBER,
         options.limits.max_connections,
         count,
         plain,
-        "Connections at a time."
+        "Connections at a time; one for each 16 KiB of `limits.memory` unless set, at most 65536. Beyond it the oldest of those that never \
+         sent CONNECT makes room; if there is none, the newcomer is refused."
     ),
     key!(
         live,
@@ -252,7 +263,16 @@ pub const KEYS: &[Key] = &[
         options.limits.max_subscriptions,
         count,
         plain,
-        "Subscriptions of one connection; 0 is no limit."
+        "Subscriptions of one connection; 0 is no limit of its own, and `limits.max_remembered_total` holds."
+    ),
+    key!(
+        live,
+        "limits.max_same_subscriptions",
+        NUMBER,
+        options.limits.max_same_subscriptions,
+        count,
+        plain,
+        "Subscriptions of one connection to the same pattern, each of which a message is sent to; 0 is no limit."
     ),
     key!(
         live,
@@ -261,7 +281,8 @@ pub const KEYS: &[Key] = &[
         options.limits.max_payload,
         size,
         bytes,
-        "Bytes of a payload, headers included."
+        "Bytes of a payload, headers included. What all clients have sent of payloads that are not whole is bounded by \
+         `limits.max_held_input_total`."
     ),
     key!(
         live,
@@ -279,7 +300,8 @@ pub const KEYS: &[Key] = &[
         options.limits.max_pending,
         size,
         bytes,
-        "Bytes that may wait for one slow client before it is cut off."
+        "Bytes that may wait for one slow client before it is cut off; 64 MiB unless set, or all of `limits.max_pending_total` if that \
+         is less."
     ),
     key!(
         live,
@@ -288,7 +310,8 @@ pub const KEYS: &[Key] = &[
         options.limits.max_pending_total,
         size,
         bytes,
-        "Bytes that may wait for all clients together; beyond it the one with the most is cut off first."
+        "Bytes that may wait for all clients together; a quarter of `limits.memory` unless set. Beyond it those are cut off first for whom \
+         the most has waited the longest."
     ),
     key!(
         live,
@@ -297,7 +320,18 @@ pub const KEYS: &[Key] = &[
         options.limits.max_held_input_total,
         size,
         bytes,
-        "Bytes that may be held for all operations whose end has not come; beyond it a client that adds to them is cut off."
+        "Bytes that may be held for all operations whose end has not come; an eighth of `limits.memory` unless set. Beyond it those are cut \
+         off first who have held the most for the longest."
+    ),
+    key!(
+        live,
+        "limits.max_remembered_total",
+        SIZE,
+        options.limits.max_remembered_total,
+        size,
+        bytes,
+        "Bytes that all subscriptions may take up; three sixteenths of `limits.memory` unless set, about 0.7 KiB each. A client may take what \
+         is still free and no more than that; a client with next to none finds room at the cost of whoever took the most."
     ),
     key!(
         live,

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crosstie_broker::Limits;
+
 use super::{KEYS, Key, document};
 use crate::{
     settings::Settings,
@@ -61,6 +63,7 @@ impl Layers {
             })?;
             loaded.take_word(key, value, Origin::Flag(format!("--{flag}")))?;
         }
+        loaded.share_memory();
         let blame = self.file.as_ref().map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
         fits_together(&loaded.settings).map_err(|message| ConfigError::new(&Place::whole(blame), message))?;
         Ok(loaded)
@@ -106,6 +109,27 @@ impl Loaded {
     /// From where the value of `key` came.
     pub fn origin(&self, key: &Key) -> Origin {
         self.origins.get(key.path).cloned().unwrap_or(Origin::Default)
+    }
+
+    /// Gives every limit that is a share of the memory, and that nobody set, its share.
+    fn share_memory(&mut self) {
+        let shares = Limits::within(self.settings.options.limits.memory);
+        let is_set = |path: &str| self.origins.contains_key(path);
+        let limits = &mut self.settings.options.limits;
+        for (path, limit, share) in [
+            ("limits.max_connections", &mut limits.max_connections, shares.max_connections),
+            ("limits.max_pending_total", &mut limits.max_pending_total, shares.max_pending_total),
+            ("limits.max_held_input_total", &mut limits.max_held_input_total, shares.max_held_input_total),
+            ("limits.max_remembered_total", &mut limits.max_remembered_total, shares.max_remembered_total),
+            ("limits.max_unauthenticated", &mut limits.max_unauthenticated, shares.max_unauthenticated),
+        ] {
+            if !is_set(path) {
+                *limit = share;
+            }
+        }
+        if !is_set("limits.max_pending") {
+            limits.max_pending = limits.max_pending.min(limits.max_pending_total);
+        }
     }
 
     fn take_file(&mut self, root: &Node) -> Result<(), ConfigError> {

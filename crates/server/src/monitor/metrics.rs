@@ -15,7 +15,7 @@ pub(super) fn metrics(snapshot: &Snapshot) -> String {
         "# HELP crosstie_info What runs here.\n# TYPE crosstie_info gauge\ncrosstie_info{{version=\"{}\",nats_version=\"{NATS_VERSION}\"}} 1",
         env!("CARGO_PKG_VERSION")
     );
-    let rows: [(&str, &str, &str, f64); 23] = [
+    let rows: [(&str, &str, &str, f64); 27] = [
         ("crosstie_up_seconds", "gauge", "Time since the start.", snapshot.uptime.as_secs_f64()),
         ("crosstie_lame_duck", "gauge", "1 once lame duck mode has begun.", f64::from(u8::from(snapshot.lame_duck))),
         ("crosstie_connections", "gauge", "Connections open now.", snapshot.connections as f64),
@@ -56,6 +56,25 @@ pub(super) fn metrics(snapshot: &Snapshot) -> String {
             "counter",
             "Messages lost with slow consumers.",
             snapshot.slow_consumer_msgs as f64,
+        ),
+        (
+            "crosstie_held_input_bytes",
+            "gauge",
+            "Bytes held of operations whose end has not come.",
+            snapshot.held_input_bytes as f64,
+        ),
+        ("crosstie_remembered_bytes", "gauge", "Bytes that subscriptions take up.", snapshot.remembered_bytes as f64),
+        (
+            "crosstie_held_input_evictions_total",
+            "counter",
+            "Clients cut off for operations they did not end.",
+            snapshot.held_input_evictions as f64,
+        ),
+        (
+            "crosstie_subscription_evictions_total",
+            "counter",
+            "Clients cut off for subscribing to so much that others could not.",
+            snapshot.subscription_evictions as f64,
         ),
         ("crosstie_match_cache_entries", "gauge", "Subjects in the match cache.", snapshot.cache.entries as f64),
         (

@@ -79,6 +79,7 @@ const KEYS: &[(&[&str], Read)] = &[
     (&["max_pending"], |node, settings, _| {
         let limits = &mut settings.options.limits;
         limits.max_pending = node.size()?;
+        // nats-server has no bound on all of them together: at least one client may have what it is given here.
         limits.max_pending_total = limits.max_pending_total.max(limits.max_pending);
         Ok(())
     }),

@@ -77,23 +77,26 @@ impl LockHandle {
     }
 
     /// Takes the word, waiting until `deadline`; `None` does not wait at all.
-    #[inline]
+    // Inlined with all that it calls, because a guard that is handed through memory costs more than the lock.
+    #[inline(always)]
     pub(super) fn take(&self, deadline: Option<Deadline>) -> Result<FencingToken, LockError> {
-        self.participant.check()?;
-        let cell = self.cell();
-        if protocol::try_take(cell, self.me).is_err() {
-            match deadline {
-                Some(deadline) => self.take_slowly(deadline)?,
-                None => self.take_if_dead()?,
-            }
+        if !self.participant.is_usable() || protocol::try_take(self.cell(), self.me).is_err() {
+            self.take_slowly(deadline)?;
         }
-        Ok(FencingToken::new(protocol::enter(cell, threads::number())))
+        Ok(FencingToken::new(protocol::enter(self.cell(), threads::number())))
     }
 
     #[cold]
-    fn take_slowly(&self, deadline: Deadline) -> Result<(), LockError> {
-        self.refuse_waiting_for_oneself()?;
-        self.wait(deadline, |wait| protocol::take(self.cell(), self.me, wait))
+    #[inline(never)]
+    fn take_slowly(&self, deadline: Option<Deadline>) -> Result<(), LockError> {
+        self.participant.check()?;
+        match deadline {
+            None => self.take_if_dead(),
+            Some(deadline) => {
+                self.refuse_waiting_for_oneself()?;
+                self.wait(deadline, |wait| protocol::take(self.cell(), self.me, wait))
+            }
+        }
     }
 
     /// Somebody who is dead is no reason not to get it, even for one who does not wait.
@@ -158,7 +161,7 @@ impl LockHandle {
     }
 
     /// What the guard must tell.
-    #[inline]
+    #[inline(always)]
     pub(super) fn outcome(&self, told: Option<&Told>) -> LockOutcome {
         match told {
             None => LockOutcome::Clean,
@@ -167,6 +170,7 @@ impl LockHandle {
     }
 
     #[cold]
+    #[inline(never)]
     fn recovered(&self, told: &Told) -> LockOutcome {
         let deaths = told.deaths;
         let dead = self.full_id(deaths.slot, deaths.generation);
@@ -207,5 +211,5 @@ impl threads::LeftBehind for LockHandle {
 
 /// Looks at a word before sleeping. None where the holder has no processor of its own to go on with.
 fn spins() -> u32 {
-    if crosstie_sys::processors::allowed().count_ones() > 1 { 60 } else { 0 }
+    if crosstie_sys::processors::allowed().count_ones() > 1 { 10 } else { 0 }
 }

@@ -143,7 +143,7 @@ impl<T: ShmSafe> Mutex<T> {
     /// # Blocking
     ///
     /// Until the lock is free or the deadline passes. Without contention there is no system call.
-    #[inline]
+    #[inline(always)]
     pub fn lock(&self, deadline: Deadline) -> Result<Acquired<MutexGuard<'_, T>>, LockError> {
         let token = self.handle.take(Some(deadline))?;
         Ok(self.guard(token))
@@ -154,7 +154,7 @@ impl<T: ShmSafe> Mutex<T> {
     /// # Errors
     ///
     /// [`LockError::Held`], [`LockError::Segment`].
-    #[inline]
+    #[inline(always)]
     pub fn try_lock(&self) -> Result<Acquired<MutexGuard<'_, T>>, LockError> {
         let token = self.handle.take(None)?;
         Ok(self.guard(token))
@@ -210,7 +210,7 @@ impl<T: ShmSafe> Mutex<T> {
         &self.handle.participant
     }
 
-    #[inline]
+    #[inline(always)]
     fn guard(&self, token: FencingToken) -> Acquired<MutexGuard<'_, T>> {
         let cell = self.handle.cell();
         let told = protocol::untold(cell);
@@ -241,7 +241,7 @@ impl<T: ShmSafe> MutexGuard<'_, T> {
     }
 
     /// Makes the changes count and gives the lock back. Returns how many commits there were so far.
-    #[inline]
+    #[inline(always)]
     pub fn commit(mut self) -> u64 {
         self.writing.save()
     }
@@ -279,7 +279,7 @@ impl<T: ShmSafe> DerefMut for MutexGuard<'_, T> {
 }
 
 impl<T: ShmSafe> Drop for MutexGuard<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         if !self.handle().is_ours() {
             return;

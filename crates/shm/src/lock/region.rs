@@ -83,7 +83,7 @@ impl<T: ShmSafe> Region<T> {
     /// # Blocking
     ///
     /// Until the lock is free or the deadline passes.
-    #[inline]
+    #[inline(always)]
     pub fn lock(&self, deadline: Deadline) -> Result<Acquired<RegionGuard<'_, T>>, LockError> {
         Ok(wrapped(self.mutex.lock(deadline)?))
     }
@@ -93,7 +93,7 @@ impl<T: ShmSafe> Region<T> {
     /// # Errors
     ///
     /// [`LockError::Held`], [`LockError::Segment`].
-    #[inline]
+    #[inline(always)]
     pub fn try_lock(&self) -> Result<Acquired<RegionGuard<'_, T>>, LockError> {
         Ok(wrapped(self.mutex.try_lock()?))
     }
@@ -178,7 +178,7 @@ impl<T: ShmSafe> RegionGuard<'_, T> {
     }
 
     /// Makes the changes count and gives the lock back. Returns how many commits there were so far.
-    #[inline]
+    #[inline(always)]
     pub fn commit(self) -> u64 {
         self.0.commit()
     }
@@ -211,7 +211,7 @@ impl<T: ShmSafe> DerefMut for RegionGuard<'_, T> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn wrapped<T: ShmSafe>(acquired: Acquired<MutexGuard<'_, T>>) -> Acquired<RegionGuard<'_, T>> {
     Acquired { guard: RegionGuard(acquired.guard), outcome: acquired.outcome }
 }

@@ -75,19 +75,19 @@ impl<T: ShmSafe> Value<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn copies<'a>(&'a self, cell: &'a LockCell) -> Copies<'a> {
         Copies::new(cell, [&self.copies[0], &self.copies[1]])
     }
 
     /// The committed value, for as long as the caller keeps writers out.
-    #[inline]
+    #[inline(always)]
     pub(super) fn current(&self, cell: &LockCell) -> NonNull<T> {
         NonNull::from(self.copies(cell).current()).cast()
     }
 
     /// A private copy of the committed value, to be changed. The caller is the exclusive holder.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(&self, cell: &LockCell) -> NonNull<T> {
         let copies = self.copies(cell);
         copies.announce();
@@ -98,13 +98,13 @@ impl<T: ShmSafe> Value<T> {
     }
 
     /// Makes the private copy the committed value; its version. The caller is the exclusive holder and has begun.
-    #[inline]
+    #[inline(always)]
     pub(super) fn commit(&self, cell: &LockCell) -> u64 {
         self.copies(cell).commit(self.own_words())
     }
 
     /// Forgets the private copy.
-    #[inline]
+    #[inline(always)]
     pub(super) fn forget(&self, cell: &LockCell) {
         self.copies(cell).forget();
     }
@@ -119,13 +119,13 @@ impl<T: ShmSafe> Value<T> {
         Some((unsafe { room.as_ptr().cast::<T>().read() }, version))
     }
 
-    #[inline]
+    #[inline(always)]
     fn own_place(&self) -> NonNull<T> {
         // SAFETY: the caller is the only one who touches it, see the field.
         NonNull::from(unsafe { &mut **self.own.get() }).cast()
     }
 
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "the lock makes it exclusive, not the borrow")]
     fn own_words(&self) -> &mut [u64] {
         // SAFETY: the caller is the only one who touches it; the room was zeroed, holds a type without padding, and has as many words.
@@ -143,12 +143,12 @@ pub(super) struct Writing<'a, T> {
 }
 
 impl<'a, T: ShmSafe> Writing<'a, T> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(handle: &'a LockHandle, value: &'a Value<T>) -> Self {
         Self { handle, value, place: value.current(handle.cell()), is_open: false }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn save(&mut self) -> u64 {
         let cell = self.handle.cell();
         // In the child of a fork this is a copy of what the parent holds, and must touch nothing.
@@ -160,7 +160,7 @@ impl<'a, T: ShmSafe> Writing<'a, T> {
         cell.version.load(Relaxed)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn roll_back(&mut self) {
         if self.is_open && self.handle.is_ours() {
             self.is_open = false;
@@ -174,7 +174,7 @@ impl<'a, T: ShmSafe> Writing<'a, T> {
 impl<T: ShmSafe> Deref for Writing<'_, T> {
     type Target = T;
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &T {
         // SAFETY: either the committed copy, which nobody writes while this process has the lock, or the private one, which this value
         // alone touches. Both live as long as the lock's handle.
@@ -183,7 +183,7 @@ impl<T: ShmSafe> Deref for Writing<'_, T> {
 }
 
 impl<T: ShmSafe> DerefMut for Writing<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
         if !self.is_open {
             self.is_open = true;

@@ -38,6 +38,7 @@ impl Witness {
     }
 
     /// False in a child of fork.
+    #[inline(always)]
     pub(super) fn is_ours(&self) -> bool {
         self.file.get().is_some()
     }

@@ -112,6 +112,12 @@ impl Segment {
         }
     }
 
+    /// True if it is in use.
+    #[inline(always)]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.standing().state.load(Ordering::Relaxed) == READY
+    }
+
     /// Says that its content is damaged: from now on everyone's [`check`](Self::check) fails.
     pub fn poison(&self) {
         if self.0.is_writable {
@@ -198,10 +204,11 @@ impl Segment {
         Error::Corrupt { segment: self.label().to_owned(), what: what.into() }
     }
 
+    #[inline(always)]
     fn standing(&self) -> &Standing {
-        let at = self.place(FIXED as u64, size_of::<Standing>() as u64, align_of::<Standing>());
-        // SAFETY: the first page is mapped, as `open` and `build` saw to; `Standing` is `Shared`.
-        unsafe { at.expect("the header's page is within the segment").cast().as_ref() }
+        const { assert!(FIXED.is_multiple_of(align_of::<Standing>()) && FIXED + size_of::<Standing>() <= PAGE as usize) };
+        // SAFETY: the first page is mapped, as `of_file` and `build` saw to, and a mapping begins at a page; `Standing` is `Shared`.
+        unsafe { self.0.mapping.start().add(FIXED).cast().as_ref() }
     }
 
     fn row<T: Shared>(&self, kind: SectionKind, index: u32, count: u32) -> Option<&T> {

@@ -167,6 +167,20 @@ impl PosixPage {
         }
     }
 
+    /// Locks the mutex however long it takes, without looking at a clock first: for measurements.
+    ///
+    /// # Errors
+    ///
+    /// As [`PosixPage::lock`], but it never times out.
+    #[inline]
+    pub fn lock_without_limit(self) -> io::Result<Locked> {
+        // SAFETY: `create` initialised the mutex.
+        match unsafe { libc::pthread_mutex_lock(self.0.mutex.at()) } {
+            libc::EOWNERDEAD => Ok(Locked::OwnerDied),
+            code => done(code).map(|()| Locked::Clean),
+        }
+    }
+
     /// Declares what a mutex guards whole again, after [`Locked::OwnerDied`].
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::points::points;
 use super::posix::{Held, Ledger, OneWord, Robust, Unrecovered};
 use super::random::{Ends, namespaces, random};
 use super::report::Report;
-use super::shared::{Books, Frames, Membership, Permits, Slots};
+use super::shared::{Books, Buffers, Frames, Membership, Newest, Permits, Slots};
 use super::steps::{Nesting, steps};
 use super::structure::{Options, Structure};
 
@@ -53,11 +53,11 @@ impl Kind {
     /// How many ends one structure meets.
     pub fn usual_count(self, long: bool) -> u64 {
         match (self, long) {
-            (Self::Random, false) => 1_850,
-            (Self::Random, true) => 95_000,
-            (Self::Points, false) => 450,
+            (Self::Random, false) => 1_500,
+            (Self::Random, true) => 75_000,
+            (Self::Points, false) => 350,
             (Self::Points, true) => 25_000,
-            (Self::Ends | Self::Namespaces, false) => 60,
+            (Self::Ends | Self::Namespaces, false) => 50,
             (Self::Ends | Self::Namespaces, true) => 6_000,
             (Self::Steps, _) => 50_000,
             (Self::Contended, false) => 0,
@@ -151,6 +151,8 @@ pub fn structures() -> Vec<Box<dyn Structure>> {
         Box::new(Permits),
         Box::new(Slots),
         Box::new(Frames),
+        Box::new(Buffers),
+        Box::new(Newest),
         Box::new(Membership),
     ]
 }

@@ -35,6 +35,8 @@ pub(crate) fn try_take(cell: &LockCell, me: Holder) -> Result<(), u32> {
 /// [`TimedOut`]: the lock was not taken.
 #[cold]
 pub(crate) fn take<P: Peers>(cell: &LockCell, me: Holder, wait: &mut Wait<'_, P>) -> Result<(), TimedOut> {
+    // Looking at the word takes its line away from the holder, so the looks grow rarer.
+    let mut pause = 1;
     for _ in 0..wait.peers.spins() {
         let word = cell.word.load(Relaxed);
         if word == 0 && try_take(cell, me).is_ok() {
@@ -43,7 +45,8 @@ pub(crate) fn take<P: Peers>(cell: &LockCell, me: Holder, wait: &mut Wait<'_, P>
         if word & WAITERS != 0 {
             break;
         }
-        spin_loop();
+        (0..pause).for_each(|_| spin_loop());
+        pause = (pause * 2).min(MAX_PAUSE);
     }
     loop {
         let word = cell.word.load(Relaxed);
@@ -99,3 +102,6 @@ pub(crate) fn release_to_all(cell: &LockCell, fault: Fault) {
         futex_wake(&cell.word, u32::MAX);
     }
 }
+
+/// The most pauses of the processor between two looks.
+const MAX_PAUSE: u32 = 64;

@@ -46,7 +46,7 @@ pub(crate) struct Told {
 }
 
 /// What the only one who is in must be told.
-#[inline]
+#[inline(always)]
 pub(crate) fn untold(cell: &LockCell) -> Option<Told> {
     // Relaxed: whoever recovered freed the word afterwards, and we have taken it.
     let death = cell.death.load(Relaxed);
@@ -54,6 +54,7 @@ pub(crate) fn untold(cell: &LockCell) -> Option<Told> {
 }
 
 #[cold]
+#[inline(never)]
 fn deaths_of_holders(cell: &LockCell, death: u64, is_claim: bool) -> Option<Told> {
     let count = high(death) >> 1;
     if count == 0 {

@@ -24,7 +24,13 @@ pub(super) fn open(place: &Path, expect: &Expect) -> Result<Segment, String> {
 
 /// Reaps the dead, reports who is left in the table though nobody lives, and removes the segment.
 pub(super) fn close(place: &Path, seat: Seat) -> Result<(), String> {
-    let segment = open(place, &Expect::any())?;
+    close_named(place, seat, &name(), &Expect::any())
+}
+
+/// The same for a segment of another name.
+pub(super) fn close_named(place: &Path, seat: Seat, name: &SegmentName, expect: &Expect) -> Result<(), String> {
+    let segment =
+        Segment::open(&directory(place)?, name, expect).map_err(|error| format!("opening the segment: {error}"))?;
     let keeper = Keeper::of(&segment).map_err(|error| format!("looking after the segment: {error}"))?;
     keeper.reap_dead().map_err(|error| format!("reaping the dead: {error}"))?;
     let slots = 1..=segment.header().participants;
@@ -34,7 +40,7 @@ pub(super) fn close(place: &Path, seat: Seat) -> Result<(), String> {
     if !left.is_empty() {
         seat.fault(Fault::LeftBehind, &format!("participants in slots {left:?}, though everyone is dead"));
     }
-    let path = place.join(format!("{}@{}", name().as_str(), segment.header().generation));
+    let path = place.join(format!("{}@{}", name.as_str(), segment.header().generation));
     std::fs::remove_file(path).map_err(|error| format!("removing the segment: {error}"))
 }
 
