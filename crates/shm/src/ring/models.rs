@@ -8,9 +8,14 @@ use loom::{sync::Arc, thread};
 
 use super::{bytes, control::Control, slots};
 use crate::{
+    layout::ParticipantId,
     steps,
-    sync::{AtomicU64, Ordering::Relaxed, yield_now},
-    wait::{Fence, Peer, WaitPolicy, Waiter},
+    sync::{
+        AtomicU64,
+        Ordering::{Acquire, Relaxed, Release},
+        yield_now,
+    },
+    wait::{EventCount, Fence, Peer, WaitPolicy, Waiter},
 };
 
 /// Tries every interleaving of `model`, with three preemptions unless `LOOM_MAX_PREEMPTIONS` says otherwise.
@@ -172,6 +177,49 @@ fn nobody_sleeps_on_a_condition_that_is_true() {
     }
 }
 
+#[test]
+fn what_was_sent_before_leaving_is_seen_before_the_leaving() {
+    const ME: ParticipantId = ParticipantId { slot: 1, generation: 1 };
+    explore(|| {
+        let memory = Memory::new(8);
+        let theirs = memory.clone();
+        let sender = thread::spawn(move || {
+            let seat = &theirs.control.quiet.sender;
+            seat.take(ME, Fence::Full, 1, |_| false).expect("nobody sits there");
+            assert!(try_send(&mut theirs.producer(), 1));
+            seat.leave(ME);
+        });
+        // A thread of its own, and no yielding: loom would not let it see what is older than the yield.
+        let receiver = thread::spawn(move || {
+            if memory.control.quiet.sender.has_left() {
+                assert_eq!(try_receive(&mut memory.consumer()), Some(1));
+            }
+        });
+        receiver.join().unwrap();
+        sender.join().unwrap();
+    });
+}
+
+/// Two sleep on one word, as the readers of a value do.
+#[test]
+fn two_sleepers_do_not_hide_a_wake_from_each_other() {
+    explore(|| {
+        let shared = Arc::new((EventCount::default(), AtomicU64::new(0)));
+        let wait = |(event, version): &(EventCount, AtomicU64)| {
+            let is_there = || (version.load(Acquire) > 0).then_some(());
+            let mut waiter = Waiter::among_others(WaitPolicy::Park, 1);
+            waiter.wait(event, &Lives(Fence::Full), || Mono::ZERO, Deadline::NEVER, is_there).expect("nothing ends it");
+        };
+        let (one, two) = (shared.clone(), shared.clone());
+        let sleepers = [thread::spawn(move || wait(&one)), thread::spawn(move || wait(&two))];
+        shared.1.store(1, Release);
+        shared.0.notify(Fence::Full);
+        for sleeper in sleepers {
+            sleeper.join().unwrap();
+        }
+    });
+}
+
 /// A sender dies at every point and another takes over, which must begin after the last message that was sent.
 #[test]
 fn a_sender_that_dies_has_sent_a_message_or_not() {
@@ -193,7 +241,8 @@ fn a_sender_that_dies_has_sent_a_message_or_not() {
                 let begun_at = successor.sent() + 1;
                 assert!(finished.is_none() || begun_at == 3, "a sender that lived has sent all");
                 for message in begun_at..=3 {
-                    while !try_send(&mut successor, message) {
+                    // Other bytes for the same number: whatever is written over what was sent shows.
+                    while !try_send(&mut successor, message + 100) {
                         yield_now();
                     }
                 }
@@ -206,7 +255,7 @@ fn a_sender_that_dies_has_sent_a_message_or_not() {
                         None => yield_now(),
                     }
                 };
-                assert_eq!(message, expected);
+                assert_eq!(message % 100, expected);
             }
             senders.join().unwrap();
         });
@@ -280,7 +329,7 @@ fn frames_survive_the_death_of_their_sender() {
                 // A frame that was sent and not counted by its sender makes a doubled one here, and at most one.
                 let begun_at = theirs.control.quiet.sender.bit().unwrap_or(0) + 1;
                 for message in u64::from(begun_at)..=4 {
-                    while !try_send_frame(&mut successor, message, length(message)) {
+                    while !try_send_frame(&mut successor, message + 100, length(message)) {
                         yield_now();
                     }
                 }
@@ -290,6 +339,7 @@ fn frames_survive_the_death_of_their_sender() {
             while last < 4 {
                 match try_receive_frame(&mut consumer) {
                     Some((message, bytes)) => {
+                        let message = message % 100;
                         assert_eq!(bytes, length(message));
                         assert!(message == last || message == last + 1, "{message} after {last}");
                         doubled += u32::from(message == last);
