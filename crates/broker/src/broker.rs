@@ -223,7 +223,7 @@ fn refuse_open_door(options: &Options, endpoints: &[Endpoint]) -> Result<(), Err
     open.map_or(Ok(()), |endpoint| {
         let text = format!(
             "'{endpoint}' can be reached from other machines, and nobody has to authenticate: \
-             set a token or users, listen on 127.0.0.1, or spell out 'insecure'"
+             set a token or users, listen on 127.0.0.1, or accept it: 'insecure = true', --insecure"
         );
         Err(Error::new(Kind::InvalidInput, text))
     })

@@ -171,7 +171,10 @@ pub(crate) struct SubArgs {
 #[command(after_help = "Examples:
   crosstie request time
   crosstie request bank.balance ann --timeout 500ms
-  crosstie request ping --replies 3")]
+  crosstie request ping --replies 3
+
+Whoever subscribes to the subject counts as one who may answer: a request that only a 'sub' hears is out of time
+(code 5); one that nobody hears fails at once (code 3).")]
 pub(crate) struct RequestArgs {
     /// Whom to ask
     pub(crate) subject: String,

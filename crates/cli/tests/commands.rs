@@ -212,6 +212,16 @@ fn code_4_is_denied() {
 }
 
 #[test]
+fn a_request_that_is_denied_does_not_wait_for_its_time() {
+    let config = "auth = { no_auth_user = 'ann', users = [{ name = 'ann', password = 'pw', permissions = { publish = 'up' } }] }";
+    let broker = Broker::start(config);
+    let begun = Instant::now();
+    let output = broker.run(&["--json", "request", "secret", "--timeout", "1h"]);
+    assert_eq!(json_error(&output), ("denied".into(), 4));
+    assert!(begun.elapsed() < LONG);
+}
+
+#[test]
 fn code_5_is_out_of_time() {
     let broker = Broker::open();
     let _mute = broker.background(&["sub", "mute"]);

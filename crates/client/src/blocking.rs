@@ -47,8 +47,9 @@ impl Client {
         &self.owner.0
     }
 
-    fn limit(&self) -> Instant {
-        Instant::now() + self.shared().session().options().request_timeout
+    /// The request timeout from now on; none if the clock cannot tell it.
+    fn limit(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.shared().session().options().request_timeout)
     }
 
     /// Publishes a message. Blocks while more is under way than the write buffer takes, at most the request timeout.
@@ -82,7 +83,7 @@ impl Client {
     /// Blocks until there may be room for more.
     fn room(&self) -> Result<()> {
         let room = self.shared().session().wait_for_room();
-        if room.take_blocking(Some(self.limit())) == Taken::TimedOut {
+        if room.take_blocking(self.limit()) == Taken::TimedOut {
             return Err(Error::new(Kind::Timeout, "the connection took nothing more in time: nothing was sent"));
         }
         Ok(())
@@ -136,7 +137,7 @@ impl Client {
         S::Error: std::fmt::Display,
     {
         let message = Message::new(subject(to)?, payload);
-        let answer = ask_blocking(self.shared(), message, max.max(1), Instant::now() + timeout)?;
+        let answer = ask_blocking(self.shared(), message, max.max(1), Instant::now().checked_add(timeout))?;
         Ok(Replies { replies: crate::Replies::new(self.shared(), answer, timeout) })
     }
 
@@ -152,16 +153,19 @@ impl Client {
 
     /// Ends all subscriptions after what is under way has been delivered, writes what was published, and closes.
     ///
+    /// Publishing goes on until the last step, so that others can answer what they have received; it does not wait for who takes their time with
+    /// it. New subscriptions, requests and flushes are refused.
+    ///
     /// # Errors
     ///
-    /// As [`Client::flush`].
+    /// `Disconnected` if the server is away and something was published meanwhile, or goes meanwhile, `Timeout` after the request timeout, `Closed`.
     pub fn drain(&self) -> Result<()> {
         let mailbox = self.shared().act(Session::drain)?;
         self.settled(&mailbox)
     }
 
     fn settled(&self, mailbox: &Mailbox<Result<()>>) -> Result<()> {
-        match mailbox.take_blocking(Some(self.limit())) {
+        match mailbox.take_blocking(self.limit()) {
             Taken::Item(result) => result,
             Taken::Closed => Ok(()),
             Taken::TimedOut => Err(Error::new(Kind::Timeout, "the server did not confirm in time")),
@@ -244,7 +248,7 @@ impl Subscription {
     ///
     /// `Timeout` if none came.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Message>> {
-        match self.stream.take_blocking(Some(Instant::now() + timeout)) {
+        match self.stream.take_blocking(Instant::now().checked_add(timeout)) {
             Taken::Item(message) => Ok(Some(message)),
             Taken::Closed => Ok(None),
             Taken::TimedOut => Err(Error::new(Kind::Timeout, format!("no message came within {timeout:?}"))),

@@ -149,9 +149,12 @@ impl Client {
 
     /// Ends all subscriptions after what is under way has been delivered, writes what was published, and closes.
     ///
+    /// Publishing goes on until the last step, so that others can answer what they have received; it does not wait for who takes their time with
+    /// it. New subscriptions, requests and flushes are refused.
+    ///
     /// # Errors
     ///
-    /// As [`Client::flush`].
+    /// `Disconnected` if the server is away and something was published meanwhile, or goes meanwhile, `Timeout` after the request timeout, `Closed`.
     pub async fn drain(&self) -> Result<()> {
         let mailbox = self.shared().act(Session::drain)?;
         self.settled(&mailbox).await

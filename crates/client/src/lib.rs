@@ -65,6 +65,8 @@ mod request;
 pub mod session;
 mod shared;
 
+pub use crosstie_proto::nats::Info;
+
 pub use crate::{
     client::{Client, Events, Subscription},
     options::ConnectOptions,

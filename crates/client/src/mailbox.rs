@@ -18,7 +18,11 @@ struct State<T> {
     queue: VecDeque<T>,
     capacity: usize,
     closed: bool,
-    waker: Option<Waker>,
+    /// The future that waits, and those beside it where there are several: whoever takes nothing waits again.
+    waiting: Option<(u64, Waker)>,
+    others: Vec<(u64, Waker)>,
+    /// What the next future that waits is known by.
+    next_place: u64,
     /// Threads that wait. Waking costs a system call even where nobody sleeps, so it is done only for these.
     sleepers: usize,
 }
@@ -35,7 +39,15 @@ pub(crate) enum Taken<T> {
 
 impl<T> Mailbox<T> {
     pub(crate) fn new(capacity: usize) -> Self {
-        let state = State { queue: VecDeque::new(), capacity, closed: false, waker: None, sleepers: 0 };
+        let state = State {
+            queue: VecDeque::new(),
+            capacity,
+            closed: false,
+            waiting: None,
+            others: Vec::new(),
+            next_place: 0,
+            sleepers: 0,
+        };
         Self { state: Mutex::new(state), filled: Condvar::new() }
     }
 
@@ -71,13 +83,13 @@ impl<T> Mailbox<T> {
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State<T>>) {
-        let waker = state.waker.take();
+        let (waiting, others) = (state.waiting.take(), std::mem::take(&mut state.others));
         let someone_sleeps = state.sleepers > 0;
         drop(state);
         if someone_sleeps {
             self.filled.notify_all();
         }
-        if let Some(waker) = waker {
+        for (_, waker) in waiting.into_iter().chain(others) {
             waker.wake();
         }
     }
@@ -87,14 +99,17 @@ impl<T> Mailbox<T> {
         self.lock().queue.pop_front()
     }
 
-    /// The next item as a future would take it; `None` if there will be no more.
-    fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+    /// The next item as a future would take it; `None` if there will be no more. `place` is where it waits.
+    fn poll_take(&self, place: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let mut state = self.lock();
+        if let Some(place) = place.take() {
+            state.leave(place);
+        }
         match state.queue.pop_front() {
             Some(item) => Poll::Ready(Some(item)),
             None if state.closed => Poll::Ready(None),
             None => {
-                state.waker = Some(cx.waker().clone());
+                *place = Some(state.wait(cx.waker().clone()));
                 Poll::Pending
             }
         }
@@ -102,7 +117,8 @@ impl<T> Mailbox<T> {
 
     /// The next item, waited for.
     pub(crate) async fn take(&self) -> Option<T> {
-        poll_fn(|cx| self.poll_take(cx)).await
+        let mut waiting = Waiting { mailbox: self, place: None };
+        poll_fn(|cx| self.poll_take(&mut waiting.place, cx)).await
     }
 
     /// The next item; blocks the thread until `until`, or without limit.
@@ -137,6 +153,41 @@ impl<T> Mailbox<T> {
         let mut state = self.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         state.sleepers -= 1;
         Ok(state)
+    }
+}
+
+impl<T> State<T> {
+    fn wait(&mut self, waker: Waker) -> u64 {
+        let place = self.next_place;
+        self.next_place += 1;
+        if self.waiting.is_none() {
+            self.waiting = Some((place, waker));
+        } else {
+            self.others.push((place, waker));
+        }
+        place
+    }
+
+    fn leave(&mut self, place: u64) {
+        if self.waiting.as_ref().is_some_and(|(taken, _)| *taken == place) {
+            self.waiting = None;
+        } else {
+            self.others.retain(|(taken, _)| *taken != place);
+        }
+    }
+}
+
+/// A future that waits; one that is dropped leaves its place.
+struct Waiting<'a, T> {
+    mailbox: &'a Mailbox<T>,
+    place: Option<u64>,
+}
+
+impl<T> Drop for Waiting<'_, T> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            self.mailbox.lock().leave(place);
+        }
     }
 }
 
@@ -180,5 +231,45 @@ mod tests {
         }
         mailbox.put(1);
         assert_eq!(sleeper.join().unwrap(), Taken::Item(1));
+    }
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Count(std::sync::atomic::AtomicUsize);
+
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn of_two_that_wait_none_sleeps_for_ever() {
+        let mailbox = Mailbox::new(4);
+        let counts = [Arc::new(Count::default()), Arc::new(Count::default())];
+        let mut takes = counts.each_ref().map(|_| Box::pin(mailbox.take()));
+        for (take, count) in takes.iter_mut().zip(&counts) {
+            let waker = Waker::from(Arc::clone(count));
+            assert_eq!(take.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Pending);
+        }
+        mailbox.put(1);
+        mailbox.close();
+        let woken = counts.each_ref().map(|count| count.0.load(std::sync::atomic::Ordering::Relaxed));
+        assert_eq!(woken, [1, 1]);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(takes.each_mut().map(|take| take.as_mut().poll(&mut cx)), [Poll::Ready(Some(1)), Poll::Ready(None)]);
+    }
+
+    #[test]
+    fn who_gives_up_waiting_leaves_nothing_behind() {
+        let mailbox = Mailbox::<u8>::new(4);
+        for _ in 0..10 {
+            let mut takes = [Box::pin(mailbox.take()), Box::pin(mailbox.take())];
+            for take in &mut takes {
+                assert_eq!(take.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending);
+            }
+        }
+        let state = mailbox.lock();
+        assert!(state.waiting.is_none() && state.others.is_empty());
     }
 }

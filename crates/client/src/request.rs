@@ -23,7 +23,7 @@ pub trait IntoEndpoint {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the text is none.
+    /// `InvalidInput` if the text is none. A text without a scheme, `host` or `host:port`, is that of a `nats:` server.
     fn into_endpoint(self) -> Result<Endpoint>;
 }
 
@@ -41,8 +41,25 @@ impl IntoEndpoint for &Endpoint {
 
 impl IntoEndpoint for &str {
     fn into_endpoint(self) -> Result<Endpoint> {
-        self.parse().map_err(|error| Error::new(Kind::InvalidInput, "the server's URL cannot be read").because(error))
+        self.parse().or_else(|error| {
+            let nats = is_bare(self).then(|| format!("nats://{self}").parse().ok()).flatten();
+            nats.ok_or_else(|| {
+                let text = "the server's URL cannot be read; write nats://localhost:4222 or nats+unix:/path";
+                Error::new(Kind::InvalidInput, text).because(error)
+            })
+        })
     }
+}
+
+/// Whether `text` may be `host` or `host:port`: a name or an address, IPv6 in brackets, and nothing around it.
+fn is_bare(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !text.ends_with(']') => (host, port),
+        _ => (text, "4222"),
+    };
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let is_address = host.starts_with('[') && host.ends_with(']');
+    port.parse::<u16>().is_ok() && !host.is_empty() && (is_address || host.bytes().all(is_name))
 }
 
 impl IntoEndpoint for &String {
@@ -94,10 +111,10 @@ impl Request {
     ///
     /// `NoResponders` (not executed), `Timeout` or `Disconnected` (maybe executed), `TooLarge`, `Full`, `Closed` (not executed).
     pub fn send(self) -> Result<Message> {
-        let until = Instant::now() + self.timeout;
+        let until = Instant::now().checked_add(self.timeout);
         let answer = ask_blocking(&self.shared, self.message?, 1, until)?;
         let _asked = Asked { shared: self.shared, token: answer.token };
-        match answer.mailbox.take_blocking(Some(until)) {
+        match answer.mailbox.take_blocking(until) {
             Taken::Item(answer) => answer,
             Taken::Closed => Err(closed()),
             Taken::TimedOut => Err(too_late(self.timeout)),
@@ -105,14 +122,14 @@ impl Request {
     }
 
     async fn run(self) -> Result<Message> {
-        let until = tokio::time::Instant::now() + self.timeout;
+        let until = Instant::now().checked_add(self.timeout);
         let answer =
-            timeout_at(until, ask(&self.shared, self.message?, 1)).await.map_err(|_| too_late(self.timeout))??;
+            within(until, ask(&self.shared, self.message?, 1)).await.ok_or_else(|| too_late(self.timeout))??;
         let _asked = Asked { shared: Arc::clone(&self.shared), token: answer.token };
-        match timeout_at(until, answer.mailbox.take()).await {
-            Ok(Some(answer)) => answer,
-            Ok(None) => Err(closed()),
-            Err(_) => Err(too_late(self.timeout)),
+        match within(until, answer.mailbox.take()).await {
+            Some(Some(answer)) => answer,
+            Some(None) => Err(closed()),
+            None => Err(too_late(self.timeout)),
         }
     }
 }
@@ -123,6 +140,14 @@ impl IntoFuture for Request {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
+    }
+}
+
+/// What `future` gives until then; without a limit if there is none.
+async fn within<T>(until: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+    match until {
+        Some(until) => timeout_at(until.into(), future).await.ok(),
+        None => Some(future.await),
     }
 }
 
@@ -145,13 +170,13 @@ pub(crate) async fn ask(shared: &Arc<Shared>, message: Message, max: u64) -> Res
     }
 }
 
-pub(crate) fn ask_blocking(shared: &Arc<Shared>, message: Message, max: u64, until: Instant) -> Result<Answer> {
+pub(crate) fn ask_blocking(shared: &Arc<Shared>, message: Message, max: u64, until: Option<Instant>) -> Result<Answer> {
     loop {
         if let Some(answer) = shared.act(|session| session.request(message.clone(), max))? {
             return Ok(answer);
         }
         let room = shared.session().wait_for_room();
-        if room.take_blocking(Some(until)) == Taken::TimedOut {
+        if room.take_blocking(until) == Taken::TimedOut {
             return Err(Error::new(
                 Kind::Timeout,
                 "the connection took nothing more in time: the request was not sent",
@@ -163,14 +188,15 @@ pub(crate) fn ask_blocking(shared: &Arc<Shared>, message: Message, max: u64, unt
 /// The answers to one request, as they come.
 pub struct Replies {
     mailbox: Arc<Mailbox<Result<Message>>>,
-    until: Instant,
+    /// None is later than the clock can tell: no limit.
+    until: Option<Instant>,
     _asked: Asked,
 }
 
 impl Replies {
     pub(crate) fn new(shared: &Arc<Shared>, answer: Answer, timeout: Duration) -> Self {
         let asked = Asked { shared: Arc::clone(shared), token: answer.token };
-        Self { mailbox: answer.mailbox, until: Instant::now() + timeout, _asked: asked }
+        Self { mailbox: answer.mailbox, until: Instant::now().checked_add(timeout), _asked: asked }
     }
 
     /// The next answer; `None` when there were as many as asked for, or the time is up.
@@ -179,9 +205,9 @@ impl Replies {
     ///
     /// `NoResponders` if nobody answers this subject, `Disconnected` if the connection was lost.
     pub async fn next(&mut self) -> Result<Option<Message>> {
-        match timeout_at(self.until.into(), self.mailbox.take()).await {
-            Ok(Some(answer)) => answer.map(Some),
-            Ok(None) | Err(_) => Ok(None),
+        match within(self.until, self.mailbox.take()).await {
+            Some(Some(answer)) => answer.map(Some),
+            Some(None) | None => Ok(None),
         }
     }
 
@@ -191,9 +217,70 @@ impl Replies {
     ///
     /// As [`Replies::next`].
     pub fn next_blocking(&mut self) -> Result<Option<Message>> {
-        match self.mailbox.take_blocking(Some(self.until)) {
+        match self.mailbox.take_blocking(self.until) {
             Taken::Item(answer) => answer.map(Some),
             Taken::Closed | Taken::TimedOut => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{blocking, options::ConnectOptions};
+
+    /// A client whose server never comes, and which is closed as soon as it has begun to wait.
+    fn closing(wait: impl FnOnce(&blocking::Client) + Send) {
+        let options = ConnectOptions::new().retry_on_initial_connect().request_timeout(Duration::MAX);
+        let client = options.connect_blocking("nats://127.0.0.1:1").unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| wait(&client));
+            while client.stats().out_msgs == 0 && !waiting.is_finished() {
+                std::thread::yield_now();
+            }
+            client.close();
+            waiting.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_time_out_beyond_the_clock_is_no_limit() {
+        let far = Duration::from_secs(i64::MAX as u64);
+        closing(|client| {
+            assert_eq!(client.request("a", "").timeout(far).send().unwrap_err().kind(), Kind::Closed);
+        });
+        closing(|client| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let asked = runtime.block_on(client.request("a", "").timeout(far).into_future());
+            assert_eq!(asked.unwrap_err().kind(), Kind::Closed);
+        });
+        closing(|client| {
+            let mut replies = client.request_many("a", "", 2, far).unwrap();
+            assert_eq!(replies.next().unwrap_err().kind(), Kind::Closed);
+        });
+        closing(|client| {
+            let mut subscription = client.subscribe("a").unwrap();
+            client.publish("a", "").unwrap();
+            assert!(subscription.next_timeout(far).unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn a_server_without_a_scheme_speaks_nats() {
+        for (text, url) in [
+            ("localhost", "nats://localhost:4222"),
+            ("localhost:4333", "nats://localhost:4333"),
+            ("127.0.0.1:4222", "nats://127.0.0.1:4222"),
+            ("[::1]:4222", "nats://[::1]:4222"),
+            ("[::1]", "nats://[::1]:4222"),
+        ] {
+            let named: Endpoint = url.parse().unwrap();
+            assert_eq!(text.into_endpoint().unwrap().target(), named.target(), "{text}");
+        }
+        assert!(matches!("fd:3".into_endpoint().unwrap().target(), crosstie_core::Target::Fd { number: 3 }));
+        for text in ["", ":4222", "host:port", "host:70000", "a b", "ann@host", "/path"] {
+            let error = text.into_endpoint().unwrap_err();
+            assert!(error.to_string().contains("write nats://localhost:4222"), "{text}: {error}");
         }
     }
 }

@@ -54,11 +54,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub use bytes::Bytes;
 pub use crosstie_client::{
-    Client, ConnectOptions, Event, Events, IntoEndpoint, Replies, Request, Stats, Subscription, blocking,
+    Client, ConnectOptions, Event, Events, Info, IntoEndpoint, Replies, Request, Stats, Subscription, blocking,
 };
 pub use crosstie_core::{
-    Codec, Endpoint, EndpointError, Error, Headers, Kind, Message, Result, Status, Subject, SubjectError,
+    Codec, Endpoint, EndpointError, Error, HeaderError, Headers, Kind, Message, Result, Status, Subject, SubjectError,
     SubjectPattern,
 };
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     time::{Duration, Instant},
 };
@@ -94,4 +95,43 @@ fn a_name_with_a_dead_address_is_tried_to_the_end() {
     let client = options().connect_blocking(target.as_str()).unwrap();
     listener.accept().unwrap();
     client.close();
+}
+
+/// A server that lets a client in and reads no more.
+fn deaf_server() -> (SocketAddr, std::thread::JoinHandle<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"INFO {\"max_payload\":1048576}\r\n").unwrap();
+        let (mut said, mut buffer) = (Vec::new(), [0; 1024]);
+        while !said.ends_with(b"PING\r\n") {
+            let count = stream.read(&mut buffer).unwrap();
+            said.extend_from_slice(&buffer[..count]);
+        }
+        stream.write_all(b"PONG\r\n").unwrap();
+        stream
+    });
+    (address, serving)
+}
+
+#[test]
+fn closing_ends_a_write_that_is_blocked_on_tokio() {
+    let (address, serving) = deaf_server();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let client = runtime.block_on(options().connect(format!("nats://{address}").as_str())).unwrap();
+    let _stream = serving.join().unwrap();
+    let publish =
+        async || tokio::time::timeout(Duration::from_millis(300), client.publish("a", vec![0; 500_000])).await;
+    let begun = Instant::now();
+    while runtime.block_on(publish()).is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it should be full by now");
+    }
+    assert_eq!(runtime.metrics().num_alive_tasks(), 1, "the driver");
+    client.close();
+    let begun = Instant::now();
+    while runtime.metrics().num_alive_tasks() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the driver still runs");
+        std::thread::yield_now();
+    }
 }

@@ -10,6 +10,7 @@ pub mod fuzzing;
 mod monitor;
 mod nats;
 mod process;
+mod regular_file;
 mod serve;
 mod settings;
 mod tree;

@@ -3,11 +3,14 @@
 use std::{env, fs, path::PathBuf, time::Duration};
 
 use crosstie_server::{KEYS, Layers, Origin, Server, Settings, check_config, commented, reference};
+use tempfile::TempPath;
 
-fn file(name: &str, text: &str) -> PathBuf {
-    let path = env::temp_dir().join(format!("crosstie-config-{}-{name}.toml", std::process::id()));
-    fs::write(&path, text).unwrap();
-    path
+/// A file that is removed with its last use.
+fn file(name: &str, text: &str) -> TempPath {
+    let name = format!("crosstie-{name}-");
+    let file = tempfile::Builder::new().prefix(&name).suffix(".toml").tempfile().unwrap();
+    fs::write(file.path(), text).unwrap();
+    file.into_temp_path()
 }
 
 fn layers(file: Option<PathBuf>, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Layers {
@@ -21,7 +24,7 @@ fn layers(file: Option<PathBuf>, variables: &[(&str, &str)], flags: &[(&str, &st
 fn a_flag_beats_the_environment_and_that_beats_the_file() {
     let path = file("layers", "server_name = \"file\"\nreactors = 1\n[limits]\nmax_payload = \"2MiB\"\n");
     let variables = [("CROSSTIE_SERVER_NAME", "env"), ("CROSSTIE_REACTORS", "2"), ("HOME", "/")];
-    let loaded = layers(Some(path), &variables, &[("server_name", "flag")]).load().unwrap();
+    let loaded = layers(Some(path.to_path_buf()), &variables, &[("server_name", "flag")]).load().unwrap();
     let options = &loaded.settings.options;
     assert_eq!(options.server_name.as_deref(), Some("flag"));
     assert_eq!((options.reactors, options.limits.max_payload), (2, 2 << 20));
@@ -70,12 +73,42 @@ format = "json"
     let loaded = check_config(&path).unwrap();
     assert_eq!(loaded.settings.options.auth.timeout, Duration::from_millis(250));
     let text = commented(&loaded);
-    assert!(!text.contains("s3cret"), "{text}");
-    let again = check_config(&file("printed-again", &text)).unwrap();
+    assert!(!text.contains("s3cret") && text.starts_with("# Secrets are redacted"), "{text}");
+    let again = check_config(&file("printed-again", &text.replace("***redacted***", "s3cret"))).unwrap();
     let values = |text: &str| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(values(&commented(&again)), values(&text));
     let permissions = |settings: &Settings| settings.options.auth.users[0].permissions.clone();
     assert_eq!(permissions(&again.settings), permissions(&loaded.settings));
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_secret_is_no_secret() {
+    let users = |password: &str| format!("[[auth.users]]\nname = 'a'\npassword = '{password}'\n");
+    let token = |token: &str| format!("[auth]\ntoken = '{token}'\n");
+    for text in [users("s3cret"), token("s3cret")] {
+        let printed = commented(&check_config(&file("redacted", &text)).unwrap());
+        let error = check_config(&file("redacted", &printed)).unwrap_err();
+        assert!(error.message().contains("--print-config") && error.line().is_some(), "{error}");
+    }
+    let in_a_file = file("redacted-secret", "***redacted***\n");
+    assert!(layers(None, &[("CROSSTIE_AUTH_TOKEN_FILE", in_a_file.to_str().unwrap())], &[]).load().is_err());
+    for (secret, is_fine) in [("***", false), ("***redacted***", false), ("*a*", true), ("redacted", true)] {
+        for text in [users(secret), token(secret)] {
+            assert_eq!(check_config(&file("placeholder", &text)).is_ok(), is_fine, "{text}");
+        }
+    }
+    // Without a secret nothing is redacted, and nothing says so.
+    assert!(!commented(&layers(None, &[], &[]).load().unwrap()).contains("redacted"));
+}
+
+#[test]
+fn control_the_same_file_with_the_secret_in_it_is_read() {
+    let text = "[auth]\ntoken = 's3cret'\nusers = [{ name = 'a', password = 's3cret' }]\n";
+    let printed = commented(&check_config(&file("control", text)).unwrap());
+    assert_eq!(printed.matches("***redacted***").count(), 2);
+    assert!(check_config(&file("control", &printed)).is_err());
+    let whole = check_config(&file("control", &printed.replace("***redacted***", "s3cret"))).unwrap();
+    assert_eq!(whole.settings.options.auth.users[0].password.expose(), "s3cret");
 }
 
 #[test]
@@ -147,6 +180,17 @@ fn a_server_inside_this_process_listens_where_it_was_told() {
     assert!(std::net::TcpStream::connect(address).is_ok());
     drop(server);
     assert!(std::net::TcpStream::connect(address).is_err(), "it ends with its value");
+}
+
+#[test]
+fn a_listener_without_a_scheme_is_tcp() {
+    let listen = |text: &str| {
+        let loaded = layers(None, &[], &[("listen", text)]).load()?;
+        Ok::<_, crosstie_server::ConfigError>(loaded.settings.listen[0].to_string())
+    };
+    assert_eq!(listen("127.0.0.1:4333").unwrap(), "tcp://127.0.0.1:4333");
+    assert_eq!(listen("localhost:4333").unwrap(), "tcp://localhost:4333");
+    assert!(listen("localhost").is_err() && listen("/tmp/x").is_err() && listen("fd:3").is_err());
 }
 
 #[test]

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::fs::{CWD, Mode, mkfifoat};
+
 const ARGUMENTS: &str = "CROSSTIE_TEST_ARGUMENTS";
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -238,6 +240,23 @@ fn hup_puts_in_force_what_can_change_or_says_what_cannot_and_changes_nothing() {
     assert!(bob.1.next().is_none_or(|line| line.is_err()) && bob.0.take_error().is_ok(), "bob is cut off");
     ann.0.write_all(b"PING\r\n").unwrap();
     assert_eq!(ann.1.next().unwrap().unwrap(), "PONG", "ann stays");
+    served.signal("term");
+    assert!(served.end().success());
+}
+
+#[test]
+fn a_configuration_that_may_never_end_is_refused_and_signals_are_still_heard() {
+    let folder = Folder::new();
+    let (log, config) = (folder.0.join("log"), folder.0.join("nats.conf"));
+    fs::write(&config, "port: -1\n").unwrap();
+    let mut served = Served::start(&log, &["-c", &config.display().to_string()]);
+    // A pipe that nobody writes to, where the configuration was.
+    fs::remove_file(&config).unwrap();
+    mkfifoat(CWD, &config, Mode::RUSR | Mode::WUSR).unwrap();
+    served.signal("reload");
+    wait_for("the answer to the reload", || {
+        read(&log).contains("nothing has changed").then_some(()).filter(|()| read(&log).contains("found a pipe"))
+    });
     served.signal("term");
     assert!(served.end().success());
 }

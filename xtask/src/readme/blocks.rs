@@ -12,9 +12,9 @@ pub(super) enum Block {
 /// A line of a console.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// A command; in the background if it ends in `&`.
-    Command { text: String, in_background: bool },
-    /// What is printed. `…` stands for anything.
+    /// A command.
+    Command(String),
+    /// What is printed. `…` stands for anything, and alone on a line for any number of lines.
     Output(String),
 }
 
@@ -22,7 +22,7 @@ impl Line {
     /// True for what a session of `crosstie` commands is made of.
     pub(super) fn is_of_a_session(&self) -> bool {
         match self {
-            Self::Command { text, .. } => text.starts_with("crosstie "),
+            Self::Command(text) => text.starts_with("crosstie "),
             Self::Output(_) => true,
         }
     }
@@ -41,12 +41,7 @@ pub(super) fn blocks(text: &str) -> Vec<Block> {
             (None, _) | (_, "") => {}
             (Some(Block::Script(commands)), _) => commands.push(without_comment(line).to_owned()),
             (Some(Block::Console(lines)), _) => lines.push(match line.strip_prefix("$ ") {
-                Some(command) => {
-                    let command = without_comment(command);
-                    let foreground = command.strip_suffix(" &");
-                    let text = foreground.unwrap_or(command).trim().to_owned();
-                    Line::Command { text, in_background: foreground.is_some() }
-                }
+                Some(command) => Line::Command(without_comment(command).to_owned()),
                 None => Line::Output(line.to_owned()),
             }),
         }
@@ -64,9 +59,9 @@ mod tests {
 
     #[test]
     fn blocks_are_told_by_their_fences() {
-        let text = "```rust\nno\n```\n```console\n$ crosstie a &   # why\nout\n$ b\n```\n```sh\none  # said why\n\ntwo # three\n```\n`four`";
-        let command = |text: &str, in_background| Line::Command { text: text.into(), in_background };
-        let console = vec![command("crosstie a", true), Line::Output("out".into()), command("b", false)];
+        let text = "```rust\nno\n```\n```console\n$ crosstie a   # why\nout\n$ b\n```\n```sh\none  # said why\n\ntwo # three\n```\n`four`";
+        let command = |text: &str| Line::Command(text.into());
+        let console = vec![command("crosstie a"), Line::Output("out".into()), command("b")];
         assert!(console[0].is_of_a_session() && !console[2].is_of_a_session());
         assert_eq!(blocks(text), [Block::Console(console), Block::Script(vec!["one".into(), "two # three".into()])]);
     }

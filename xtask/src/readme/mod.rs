@@ -1,7 +1,7 @@
 //! The README kept true: what its code blocks show is run, and prints what they say.
 //!
-//! The lines of an `sh` block are commands that end by themselves with 0. A `console` block of `crosstie` commands is a session at one
-//! terminal, run as it stands. Any other `console` block shows commands that never end or that another stage runs in full: they are asked
+//! The lines of an `sh` block are commands that end by themselves with 0. A `console` block of `crosstie` commands is one
+//! terminal; all of them together are a session, run in the order of the page. Any other `console` block shows commands that never end or that another stage runs in full: they are asked
 //! for their help, so that they exist at least.
 
 mod blocks;
@@ -26,18 +26,22 @@ pub(crate) fn run() -> Result<ExitCode> {
     if blocks.is_empty() {
         return Err(Failure::failed("README.md shows no command in an `sh` or `console` block"));
     }
+    let mut terminals = Vec::new();
     for block in blocks {
         match block {
             Block::Script(commands) => commands.iter().try_for_each(|command| shell(command))?,
-            Block::Console(lines) if lines.iter().all(Line::is_of_a_session) => session::run(&lines, &build()?)?,
+            Block::Console(lines) if lines.iter().all(Line::is_of_a_session) => terminals.push(lines),
             Block::Console(lines) => {
                 for line in &lines {
-                    if let Line::Command { text, .. } = line {
+                    if let Line::Command(text) = line {
                         shell(&format!("{text} --help > /dev/null"))?;
                     }
                 }
             }
         }
+    }
+    if !terminals.is_empty() {
+        session::run(&terminals, &build()?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

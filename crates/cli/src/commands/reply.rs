@@ -1,13 +1,16 @@
 //! `crosstie reply`.
 
 use std::{
-    io::{Read, Write},
-    process::{Command, Stdio},
+    io::{self, Read, Write},
+    os::unix::process::CommandExt,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
 use crosstie::Message;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 
 use super::input::{connect, fill, flush, pattern};
@@ -55,44 +58,110 @@ fn respond(args: &ReplyArgs, request: &Message, count: u64) -> Result<Vec<u8>, S
 }
 
 /// Runs a shell command: payload in, answer out. The subject is in its environment, never in its text.
+///
+/// Returns within `limit`, whatever the command leaves running: the answer is complete once nobody holds the output open.
 fn execute(command: &str, request: &Message, limit: Duration) -> Result<Vec<u8>, String> {
+    let until = Instant::now().checked_add(limit);
     let mut child = Command::new("sh")
         .args(["-c", command])
         .env("CROSSTIE_SUBJECT", request.subject.as_str())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        // A group of its own, so that all it has started can be ended with it.
+        .process_group(0)
         .spawn()
         .map_err(|error| format!("cannot start the command: {error}"))?;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let payload = request.payload.clone();
-    let feeding = thread::spawn(move || {
+    thread::spawn(move || {
         // A command that does not read its input is not at fault.
         let _ = stdin.map(|mut stdin| stdin.write_all(&payload));
     });
-    let reading = thread::spawn(move || {
+    let (told, answer) = mpsc::channel();
+    thread::spawn(move || {
         let mut answer = Vec::new();
         let read = stdout.map(|stdout| stdout.take(MAX_ANSWER + 1).read_to_end(&mut answer));
-        read.transpose().map(|_| answer)
+        // Nobody listens any more if it took too long.
+        let _ = told.send(read.transpose().map(|_| answer));
     });
-    let until = Instant::now() + limit;
-    let status = loop {
-        match child.try_wait().map_err(|error| error.to_string())? {
-            Some(status) => break status,
-            None if Instant::now() >= until => {
-                // It may end by itself just now.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("the command took longer than {limit:?}"));
-            }
-            None => thread::sleep(Duration::from_millis(2)),
+    // Neither thread is joined: what has left the group may hold the pipes open for as long as it likes.
+    match finish(&mut child, &answer, until) {
+        Ok(Some((status, answer))) => match (status.success(), answer.len() as u64 > MAX_ANSWER) {
+            (true, false) => Ok(answer),
+            (true, true) => Err(format!("the command printed more than {MAX_ANSWER} bytes")),
+            (false, _) => Err(format!("the command failed ({status})")),
+        },
+        Ok(None) => {
+            end(&mut child);
+            Err(format!("the command, or what it left running with its output open, took longer than {limit:?}"))
+        }
+        Err(error) => {
+            end(&mut child);
+            Err(format!("cannot read the answer: {error}"))
+        }
+    }
+}
+
+/// The status and the output of `child`; nothing if it has not come `until` then, and `child` is not reaped in that case.
+fn finish(
+    child: &mut Child,
+    answer: &mpsc::Receiver<io::Result<Vec<u8>>>,
+    until: Option<Instant>,
+) -> io::Result<Option<(ExitStatus, Vec<u8>)>> {
+    let answer = match answer
+        .recv_timeout(until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now())))
+    {
+        Ok(answer) => answer?,
+        Err(mpsc::RecvTimeoutError::Timeout) => return Ok(None),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            return Err(io::Error::other("the thread that reads it has ended"));
         }
     };
-    // Joined only now: a grandchild that holds the pipe open must not hold us.
-    let answer = reading.join().map_err(|_| "cannot read the answer")?.map_err(|error| error.to_string())?;
-    drop(feeding);
-    match (status.success(), answer.len() as u64 > MAX_ANSWER) {
-        (true, false) => Ok(answer),
-        (true, true) => Err(format!("the command printed more than {MAX_ANSWER} bytes")),
-        (false, _) => Err(format!("the command failed ({status})")),
+    loop {
+        match child.try_wait()? {
+            Some(status) => return Ok(Some((status, answer))),
+            None if until.is_some_and(|until| Instant::now() >= until) => return Ok(None),
+            // It has closed its output, so it is about to end.
+            None => thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// Kills `child` and its group. It was not reaped, so the group is still its own.
+fn end(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // It may have ended by itself just now.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(command: &str, limit: Duration) -> Result<Vec<u8>, String> {
+        execute(command, &Message::new("a.b".parse().unwrap(), b"payload".to_vec()), limit)
+    }
+
+    #[test]
+    fn a_command_answers_with_what_it_prints() {
+        let limit = Duration::from_secs(20);
+        assert_eq!(run("cat; printf %s \" $CROSSTIE_SUBJECT\"", limit).unwrap(), b"payload a.b");
+        assert!(run("exit 9", limit).unwrap_err().contains("exit status: 9"));
+    }
+
+    #[test]
+    fn what_a_command_leaves_running_cannot_make_it_overrun_its_limit() {
+        // It would hold the output open for far longer than the watchdog.
+        let begun = Instant::now();
+        let error = run("sleep 60 & echo hi", Duration::from_millis(300)).unwrap_err();
+        assert!(error.contains("took longer than 300ms"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn what_does_not_hold_the_output_may_go_on() {
+        assert_eq!(run("sleep 1 >/dev/null 2>&1 & echo hi", Duration::from_secs(20)).unwrap(), b"hi\n");
     }
 }

@@ -34,9 +34,11 @@ impl Args for ServeArgs {
             ));
         KEYS.iter().filter_map(|key| Some((key, key.flag()?))).fold(command, |command, (key, flag)| {
             let help = key.doc.split(". ").next().unwrap_or(key.doc).trim_end_matches('.').replace('`', "");
-            command.arg(
-                Arg::new(key.path).long(flag).value_name("VALUE").help(format!("{help} [env: {}]", key.variable())),
-            )
+            let arg =
+                Arg::new(key.path).long(flag).value_name("VALUE").help(format!("{help} [env: {}]", key.variable()));
+            // That something be so may be said by the flag alone.
+            let is_truth = key.form == "true or false";
+            command.arg(if is_truth { arg.num_args(0..=1).default_missing_value("true") } else { arg })
         })
     }
 

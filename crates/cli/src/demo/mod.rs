@@ -13,8 +13,10 @@
 
 mod auditor;
 mod bank;
+mod broker;
 mod client;
 mod ledger;
+mod scratch;
 mod supervisor;
 mod table;
 mod wire;
@@ -23,7 +25,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::{exit::Failure, output::Output};
+use crate::{
+    exit::{Code, Failure},
+    output::Output,
+};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -49,6 +54,7 @@ pub(crate) struct DemoArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
+    Broker,
     Bank,
     Auditor,
     Client,
@@ -61,7 +67,12 @@ pub(crate) fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
     // A part does not outlive its supervisor, however that ends.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .map_err(std::io::Error::from)?;
+    // It may have ended before that.
+    if scratch::is_abandoned(directory)? {
+        return Err(Failure::new(Code::Failure, "demo", "the supervisor is gone"));
+    }
     match part {
+        Part::Broker => broker::run(directory),
         Part::Bank => bank::run(directory, args.index),
         Part::Auditor => auditor::run(directory),
         Part::Client => client::run(directory),

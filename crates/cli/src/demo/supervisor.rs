@@ -4,8 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     fs, io,
     net::TcpListener,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -20,8 +19,9 @@ use serde_json::json;
 
 use super::{
     ledger::Ledger,
+    scratch::{Scratch, sweep},
     table::{Row, Table},
-    wire::{STATUS, Status, connect, socket},
+    wire::{STATUS, Status, connect},
 };
 use crate::{
     exit::{Code, Failure},
@@ -44,24 +44,6 @@ struct Part {
     quick_ends: u32,
 }
 
-/// A directory that is removed in the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("crosstie-demo-{:016x}", fastrand::u64(..)));
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is left in the temporary directory.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 struct Demo {
     scratch: Scratch,
     parts: Vec<Part>,
@@ -82,20 +64,24 @@ pub(super) fn run(seconds: Option<f64>, chaos: bool, output: &Output) -> Result<
     if seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds <= 86_400.0)) {
         return Err(Failure::usage("--seconds: expected more than 0 and at most 86400"));
     }
-    let mut demo = Demo::start()?;
-    let client = connect(&demo.scratch.0, "supervisor", false)?;
-    let mut news = client.subscribe(format!("{STATUS}.*"))?;
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    // Before anything is started, so that whoever sees a part may end the demo. A terminal that is closed ends it, too.
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
     }
+    let mut demo = Demo::start()?;
+    let client = connect(demo.scratch.path(), "supervisor", false)?;
+    let mut news = client.subscribe(format!("{STATUS}.*"))?;
     output.note("A broker, two banks, an auditor and a client. Kill any of them: kill -9 PID. Ctrl-C ends.\n");
+    for part in &demo.parts {
+        tell(part, "runs", output);
+    }
     let begun = Instant::now();
     let end = seconds.map(|seconds| begun + Duration::from_secs_f64(seconds));
     let (mut table, mut statuses) = (Table::default(), HashMap::new());
     let (mut drawn, mut killed, mut victim) = (begun, begun, 0);
     while !interrupted.load(Ordering::Relaxed) && end.is_none_or(|end| Instant::now() < end) {
-        demo.revive()?;
+        demo.revive(output)?;
         listen(&mut news, &mut statuses);
         if chaos && killed.elapsed() >= KILL_EVERY {
             killed = Instant::now();
@@ -115,6 +101,13 @@ pub(super) fn run(seconds: Option<f64>, chaos: bool, output: &Output) -> Result<
     demo.close(begun.elapsed(), output)
 }
 
+/// Names a process to whoever wants to kill it. On a terminal the table does.
+fn tell(part: &Part, what: &str, output: &Output) {
+    if !output.is_watched() {
+        output.note(&format!("{} {what}, PID {}", part.name, part.child.id()));
+    }
+}
+
 fn listen(news: &mut Subscription, statuses: &mut HashMap<String, Status>) {
     while let Some(message) = news.try_next() {
         let part = message.subject.as_str().rsplit('.').next().unwrap_or_default().to_owned();
@@ -126,8 +119,10 @@ fn listen(news: &mut Subscription, statuses: &mut HashMap<String, Status>) {
 
 impl Demo {
     fn start() -> Result<Self, Failure> {
-        let scratch = Scratch::new()?;
-        let directory = &scratch.0;
+        let parent = std::env::temp_dir();
+        sweep(&parent);
+        let scratch = Scratch::new(&parent)?;
+        let directory = scratch.path();
         let port = free_port()?;
         fs::write(directory.join("port"), port.to_string())?;
         let log = fs::File::create(directory.join("log"))?;
@@ -135,9 +130,8 @@ impl Demo {
             let place = directory.display().to_string();
             ["demo", "--part", kind, "--directory", &place, "--index", &index.to_string()].map(str::to_owned).to_vec()
         };
-        let listen = format!("unix:{},tcp://127.0.0.1:{port}", socket(directory).display());
         let plan = [
-            ("broker", ["serve", "--listen", &listen].map(str::to_owned).to_vec()),
+            ("broker", part("broker", 0)),
             ("bank-1", part("bank", 1)),
             ("bank-2", part("bank", 2)),
             ("auditor", part("auditor", 0)),
@@ -169,7 +163,7 @@ impl Demo {
     }
 
     /// Starts again every part that has ended.
-    fn revive(&mut self) -> Result<(), Failure> {
+    fn revive(&mut self, output: &Output) -> Result<(), Failure> {
         for index in 0..self.parts.len() {
             let part = &mut self.parts[index];
             if part.child.try_wait()?.is_none() {
@@ -177,7 +171,7 @@ impl Demo {
             }
             part.quick_ends = if part.started.elapsed() < Duration::from_secs(1) { part.quick_ends + 1 } else { 0 };
             if part.quick_ends > MAX_QUICK_ENDS {
-                let log = fs::read_to_string(self.scratch.0.join("log")).unwrap_or_default();
+                let log = fs::read_to_string(self.scratch.path().join("log")).unwrap_or_default();
                 let last: Vec<&str> = log.lines().rev().take(5).collect();
                 let text = format!("'{}' ends as soon as it is started; it said: {}", part.name, last.join(" | "));
                 return Err(Failure::new(Code::Failure, "demo", text));
@@ -186,6 +180,7 @@ impl Demo {
             let child = self.spawn(&arguments)?;
             let part = &mut self.parts[index];
             (part.child, part.started, part.restarts) = (child, Instant::now(), part.restarts + 1);
+            tell(part, "was started again", output);
         }
         Ok(())
     }
@@ -201,9 +196,9 @@ impl Demo {
             let _ = part.child.kill();
             part.child.wait()?;
         }
-        let mut ledger = Ledger::open(&self.scratch.0.join("ledger"))?;
+        let mut ledger = Ledger::open(&self.scratch.path().join("ledger"))?;
         ledger.refresh()?;
-        let answered = answered(&self.scratch.0)?;
+        let answered = answered(self.scratch.path())?;
         let mut faults = ledger.faults(&answered);
         if ledger.len() == 0 {
             faults.push("not one transfer was made".to_owned());

@@ -1,6 +1,6 @@
 //! What the parts say to each other, and where.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, io, path::Path, time::Duration};
 
 use crosstie::{ConnectOptions, blocking::Client};
 use serde::{Deserialize, Serialize};
@@ -52,10 +52,15 @@ pub(super) fn socket(directory: &Path) -> std::path::PathBuf {
     directory.join("broker.sock")
 }
 
+/// The TCP port that the supervisor has chosen for the broker.
+pub(super) fn port(directory: &Path) -> io::Result<String> {
+    Ok(fs::read_to_string(directory.join("port"))?.trim().to_owned())
+}
+
 /// The Unix socket for most, TCP for the auditor: both lead to the same broker.
 pub(super) fn connect(directory: &Path, name: &str, over_tcp: bool) -> Result<Client, Failure> {
     let url = if over_tcp {
-        format!("nats://127.0.0.1:{}", fs::read_to_string(directory.join("port"))?.trim())
+        format!("nats://127.0.0.1:{}", port(directory)?)
     } else {
         format!("nats+unix:{}", socket(directory).display())
     };

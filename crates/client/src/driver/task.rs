@@ -81,6 +81,18 @@ async fn closed(shared: &Shared, bell: &Notify) {
     }
 }
 
+/// Waits for the bell: any of them, or while something is being written only one that the session is closed. More output has to wait for the
+/// write anyway.
+async fn called(shared: &Shared, bell: &Notify, writing: bool) {
+    loop {
+        bell.notified().await;
+        shared.silence();
+        if !writing || shared.session().is_closed() {
+            return;
+        }
+    }
+}
+
 /// Reads or writes once, or waits until there is something to do.
 async fn carry(shared: &Shared, bell: &Notify, wire: &mut Wire, left: Duration) -> crosstie_core::Result<()> {
     if wire.written == wire.output.len() {
@@ -102,7 +114,7 @@ async fn carry(shared: &Shared, bell: &Notify, wire: &mut Wire, left: Duration) 
             wire.written += written?;
             Ok(())
         }
-        () = bell.notified(), if !pending => Ok(()),
+        () = called(shared, bell, pending) => Ok(()),
         () = tokio::time::sleep(left) => Ok(()),
     }
 }

@@ -89,6 +89,8 @@ enum AfterPong {
     Flushed(Arc<Mailbox<Result<()>>>),
     /// No more messages come for these.
     Ended(Vec<u64>),
+    /// No more messages come for any: what they are answered with goes out before the last step.
+    AllEnded(Vec<u64>, Arc<Mailbox<Result<()>>>),
     /// Everything is done: close.
     Drained(Arc<Mailbox<Result<()>>>),
 }
@@ -158,6 +160,7 @@ pub struct Session {
     pongs: VecDeque<AfterPong>,
     next_ping: Mono,
     pings_out: u32,
+    welcomed_at: Mono,
     room: Vec<Arc<Mailbox<()>>>,
     ready: Arc<Mailbox<Result<()>>>,
     ready_told: bool,
@@ -197,6 +200,7 @@ impl Session {
             pongs: VecDeque::new(),
             next_ping: Mono::MAX,
             pings_out: 0,
+            welcomed_at: Mono::ZERO,
             room: Vec::new(),
             ready: Arc::new(Mailbox::new(1)),
             ready_told: false,
@@ -297,14 +301,20 @@ impl Session {
                 }
                 // Nothing is under way any more, so these have ended; they must not be made again.
                 AfterPong::Ended(sids) => self.close_wishes(&sids),
+                AfterPong::AllEnded(sids, mailbox) => {
+                    self.close_wishes(&sids);
+                    mailbox.put(Err(Error::new(Kind::Disconnected, text.clone())));
+                }
                 AfterPong::Alive | AfterPong::Welcome => {}
             }
         }
         self.make_room();
         if was_connected {
             self.events.put(Event::Disconnected);
+            self.servers.dropped(now.since(self.welcomed_at) >= self.options.backoff.1);
+        } else {
+            self.servers.failed();
         }
-        self.servers.failed();
         let first = !self.ready_told && !self.options.retry_initial;
         let tried_all = self.servers.pause(self.options.backoff, &mut *self.random) > Duration::ZERO;
         let denied = reason.kind() == Kind::Denied;
@@ -458,6 +468,7 @@ impl Session {
         if matches!(self.link, Link::Greeting { .. }) {
             return Err(Error::new(Kind::Rejected, format!("the server refused the connection: {text}")));
         }
+        self.pending.deny(text);
         self.events.put(Event::ServerError(text.to_owned()));
         Ok(())
     }
@@ -472,6 +483,10 @@ impl Session {
                 mailbox.put(Ok(()));
             }
             Some(AfterPong::Ended(sids)) => self.close_wishes(&sids),
+            Some(AfterPong::AllEnded(sids, mailbox)) => {
+                self.close_wishes(&sids);
+                self.ping(AfterPong::Drained(mailbox));
+            }
             Some(AfterPong::Drained(mailbox)) => {
                 mailbox.put(Ok(()));
                 self.end();
@@ -482,6 +497,7 @@ impl Session {
 
     fn welcomed(&mut self, now: Mono) {
         self.link = Link::Connected;
+        self.welcomed_at = now;
         self.next_ping = now + self.options.ping_interval;
         self.servers.succeeded();
         for sid in self.sids() {
@@ -565,7 +581,8 @@ impl Session {
         headers: &Headers,
         payload: &[u8],
     ) -> Result<bool> {
-        self.check_open()?;
+        // A client that drains still answers what it has received.
+        self.check_not_closed()?;
         let size = payload.len() + headers_len(headers);
         if self.info.max_payload > 0 && size > self.info.max_payload {
             let text = format!(
@@ -603,6 +620,11 @@ impl Session {
             // The driver was faster than whoever asks: nobody would tell it later.
             mailbox.put(());
         } else {
+            if self.room.len() == self.room.capacity() {
+                // Those that gave up meanwhile hold theirs no more. Room for as many again makes this rare.
+                self.room.retain(|waiting| Arc::strong_count(waiting) > 1);
+                self.room.reserve(self.room.len().max(8));
+            }
             self.room.push(Arc::clone(&mailbox));
         }
         mailbox
@@ -682,7 +704,7 @@ impl Session {
             let (sid, _) = self.subscribe(self.pending.pattern(), None)?;
             self.pending.set_inbox(sid);
         }
-        let answer = self.pending.expect(max)?;
+        let answer = self.pending.expect(&message.subject, max)?;
         message.reply = Some(self.pending.subject(answer.token));
         match self.publish(&message) {
             Ok(true) => Ok(Some(answer)),
@@ -733,6 +755,8 @@ impl Session {
     }
 
     /// Ends all subscriptions, delivers and writes what is under way, then closes.
+    /// Until then publishing goes on, for the answers to what was received. If the server is away it closes at once, and the mailbox tells
+    /// of `Disconnected` if something was kept for it.
     ///
     /// # Errors
     ///
@@ -741,8 +765,14 @@ impl Session {
         self.check_open()?;
         let mailbox = Arc::new(Mailbox::new(1));
         if !self.is_connected() {
+            let kept = std::mem::take(&mut self.kept).len();
             self.end();
-            mailbox.put(Ok(()));
+            mailbox.put(if kept == 0 {
+                Ok(())
+            } else {
+                let text = format!("the server is away: {kept} bytes that were published meanwhile were not sent");
+                Err(Error::new(Kind::Disconnected, text))
+            });
             return Ok(mailbox);
         }
         self.draining = true;
@@ -750,8 +780,7 @@ impl Session {
         for sid in &sids {
             write::unsubscribe(&mut self.out, *sid, None);
         }
-        self.ping(AfterPong::Ended(sids));
-        self.ping(AfterPong::Drained(Arc::clone(&mailbox)));
+        self.ping(AfterPong::AllEnded(sids, Arc::clone(&mailbox)));
         Ok(mailbox)
     }
 
@@ -760,8 +789,17 @@ impl Session {
         self.end();
     }
 
+    /// Nothing new is begun while it drains.
     fn check_open(&self) -> Result<()> {
-        if self.link == Link::Closed || self.draining {
+        self.check_not_closed()?;
+        if self.draining {
+            return Err(Error::new(Kind::Closed, "the client drains: it publishes answers, and begins nothing else"));
+        }
+        Ok(())
+    }
+
+    fn check_not_closed(&self) -> Result<()> {
+        if self.link == Link::Closed {
             return Err(Error::new(Kind::Closed, "the client is closed: connect a new one"));
         }
         Ok(())
@@ -804,7 +842,7 @@ impl Session {
         let closed = || Error::new(Kind::Closed, "the client was closed meanwhile");
         self.pending.fail_all(closed);
         for pong in std::mem::take(&mut self.pongs) {
-            if let AfterPong::Flushed(mailbox) | AfterPong::Drained(mailbox) = pong {
+            if let AfterPong::Flushed(mailbox) | AfterPong::AllEnded(_, mailbox) | AfterPong::Drained(mailbox) = pong {
                 mailbox.put(Err(closed()));
             }
         }

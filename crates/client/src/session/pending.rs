@@ -16,6 +16,7 @@ pub struct Answer {
 }
 
 struct Expected {
+    subject: Subject,
     mailbox: Arc<Mailbox<Result<Message>>>,
     left: u64,
 }
@@ -58,8 +59,8 @@ impl Pending {
         format!("{}.{token}", self.prefix).try_into().expect("letters, digits and dots are a subject")
     }
 
-    /// Expects up to `max` answers.
-    pub(super) fn expect(&mut self, max: u64) -> Result<Answer> {
+    /// Expects up to `max` answers from `subject`.
+    pub(super) fn expect(&mut self, subject: &Subject, max: u64) -> Result<Answer> {
         if self.expected.len() >= Self::MAX {
             return Err(Error::new(Kind::Limit, format!("{} requests wait for their answers already", Self::MAX)));
         }
@@ -67,7 +68,7 @@ impl Pending {
         self.next += 1;
         let capacity = usize::try_from(max.min(Self::MAX_ANSWERS)).unwrap_or(1);
         let mailbox = Arc::new(Mailbox::new(capacity));
-        self.expected.insert(token, Expected { mailbox: Arc::clone(&mailbox), left: max });
+        self.expected.insert(token, Expected { subject: subject.clone(), mailbox: Arc::clone(&mailbox), left: max });
         Ok(Answer { token, mailbox })
     }
 
@@ -81,7 +82,10 @@ impl Pending {
             && message.payload.is_empty();
         expected.left = if nobody { 0 } else { expected.left - 1 };
         expected.mailbox.put(if nobody {
-            Err(Error::new(Kind::NoResponders, "nobody answers requests on this subject: the request was not executed"))
+            Err(Error::new(
+                Kind::NoResponders,
+                format!("nobody answers requests on '{}': the request was not executed", expected.subject),
+            ))
         } else {
             Ok(message)
         });
@@ -94,6 +98,22 @@ impl Pending {
     pub(super) fn forget(&mut self, token: u64) {
         if let Some(expected) = self.expected.remove(&token) {
             expected.mailbox.close();
+        }
+    }
+
+    /// Fails the request to the subject that the server's error `text` may not be published to: the newest, because what it allowed before
+    /// it has carried out.
+    pub(super) fn deny(&mut self, text: &str) {
+        const ERROR: &str = "permissions violation for publish to ";
+        let Some(subject) = text.get(ERROR.len()..).filter(|_| text[..ERROR.len()].eq_ignore_ascii_case(ERROR)) else {
+            return;
+        };
+        let subject = subject.trim_matches('"');
+        let denied = self.expected.iter().filter(|(_, expected)| expected.subject.as_str() == subject);
+        if let Some(token) = denied.map(|(token, _)| *token).max() {
+            let error = Error::new(Kind::Denied, format!("the server refused the request: {text}"));
+            self.expected[&token].mailbox.put(Err(error));
+            self.forget(token);
         }
     }
 

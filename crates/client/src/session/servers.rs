@@ -13,6 +13,10 @@ pub(super) struct Servers {
     next: usize,
     /// Attempts since the last success.
     failures: u32,
+    /// Connections in a row that did not last.
+    drops: u32,
+    /// The last thing that went wrong was such a connection, or one that had lasted: not an attempt.
+    dropped: bool,
 }
 
 impl Servers {
@@ -26,7 +30,7 @@ impl Servers {
                 known.swap(last, place(random, last));
             }
         }
-        Self { given: known.len(), known, next: 0, failures: 0 }
+        Self { given: known.len(), known, next: 0, failures: 0, drops: 0, dropped: false }
     }
 
     /// The address to try now; the one after it comes next time.
@@ -40,8 +44,17 @@ impl Servers {
         self.failures
     }
 
+    /// An attempt to connect failed.
     pub(super) fn failed(&mut self) {
         self.failures = self.failures.saturating_add(1);
+        self.dropped = false;
+    }
+
+    /// A connection was lost. Only one that `lasted` shows that the servers are well again: a welcome alone may be followed by the next loss.
+    pub(super) fn dropped(&mut self, lasted: bool) {
+        self.failed();
+        self.drops = if lasted { 1 } else { self.drops.saturating_add(1) };
+        self.dropped = true;
     }
 
     pub(super) fn succeeded(&mut self) {
@@ -77,14 +90,15 @@ impl Servers {
         self.next %= self.known.len();
     }
 
-    /// How long to wait before the next attempt: nothing while there are servers not yet tried in this round, then a pause that
-    /// doubles with every round, half of it random.
+    /// How long to wait before the next attempt: always after a connection was lost, and otherwise nothing while there are servers not yet tried
+    /// in this round. The pause doubles with every round, and with every connection that did not last; half of it is random.
     pub(super) fn pause(&self, (shortest, longest): (Duration, Duration), random: &mut dyn Randomness) -> Duration {
         let round = self.failures / u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-        if round == 0 && self.failures > 0 {
+        if round == 0 && self.failures > 0 && !self.dropped {
             return Duration::ZERO;
         }
-        let full = shortest.saturating_mul(1 << round.saturating_sub(1).min(20)).min(longest);
+        let step = round.max(self.drops).saturating_sub(1).min(20);
+        let full = shortest.saturating_mul(1 << step).min(longest);
         let half = full / 2;
         half + Duration::from_nanos(random.below(u64::try_from(half.as_nanos()).unwrap_or(u64::MAX).max(1)))
     }
@@ -182,6 +196,26 @@ mod tests {
             (0..4).map(|_| servers.next().to_string()).collect::<Vec<_>>(),
             ["tcp://h:0", "tcp://h:1", "tcp://h:2", "tcp://h:0"]
         );
+    }
+
+    #[test]
+    fn servers_that_welcome_and_drop_are_tried_ever_more_slowly() {
+        let mut servers = servers(3);
+        let limits = (Duration::from_millis(100), Duration::from_secs(1));
+        let mut random = Seeded::new(1);
+        let mut drop = |servers: &mut Servers, lasted| {
+            servers.succeeded();
+            servers.dropped(lasted);
+            servers.pause(limits, &mut random)
+        };
+        for expected in [100, 200, 400, 800, 1000, 1000] {
+            let (pause, full) = (drop(&mut servers, false), Duration::from_millis(expected));
+            assert!(pause >= full / 2 && pause < full, "{pause:?} of {full:?}");
+        }
+        let pause = drop(&mut servers, true);
+        assert!(pause >= limits.0 / 2 && pause < limits.0, "{pause:?} after a connection that had lasted");
+        servers.failed();
+        assert_eq!(servers.pause(limits, &mut random), Duration::ZERO, "the others are tried without a pause");
     }
 
     #[test]

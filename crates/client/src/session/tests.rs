@@ -151,9 +151,10 @@ fn draining_delivers_what_is_under_way_before_it_closes() {
     connect(&mut session, Mono::ZERO);
     let (_, feed) = session.subscribe("a".into(), None).unwrap();
     let done = session.drain().unwrap();
-    assert_eq!(output(&mut session), "SUB a 1\r\nUNSUB 1\r\nPING\r\nPING\r\n");
-    assert_eq!(session.publish(&note("late", "a")).unwrap_err().kind(), Kind::Closed);
-    say(&mut session, "MSG a 1 1\r\nx\r\nPONG\r\nPONG\r\n", Mono::ZERO).unwrap();
+    assert_eq!(output(&mut session), "SUB a 1\r\nUNSUB 1\r\nPING\r\n");
+    say(&mut session, "MSG a 1 1\r\nx\r\nPONG\r\n", Mono::ZERO).unwrap();
+    assert_eq!(output(&mut session), "PING\r\n");
+    say(&mut session, "PONG\r\n", Mono::ZERO).unwrap();
     assert_eq!(taken(&feed), ["a=x"]);
     assert!(feed.has_ended());
     take(&done).unwrap();
@@ -255,4 +256,112 @@ fn messages_that_are_alike_and_those_between_come_in_order_however_they_are_cut(
         assert!(second.has_ended() && !first.has_ended());
         assert_eq!(session.stats().in_msgs, 12);
     }
+}
+
+#[test]
+fn a_request_that_the_server_denies_fails_at_once_and_no_other_does() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    let mut ask = |subject| session.request(note("?", subject), 1).unwrap().unwrap().mailbox;
+    let (allowed, denied, other) = (ask("secret"), ask("secret"), ask("open"));
+    for text in [
+        "Permissions Violation for Subscription to \"secret\"",
+        "Permissions",
+        "ärgerlicher Fehler, ganz und gar ungewöhnlich",
+    ] {
+        say(&mut session, &format!("-ERR '{text}'\r\n"), Mono::ZERO).unwrap();
+        assert!(denied.try_take().is_none(), "{text}");
+    }
+    say(&mut session, "-ERR 'Permissions Violation for Publish to \"secret\"'\r\n", Mono::ZERO).unwrap();
+    assert_eq!(take(&denied).unwrap_err().kind(), Kind::Denied);
+    assert!(allowed.try_take().is_none() && other.try_take().is_none());
+}
+
+#[test]
+fn servers_that_welcome_and_drop_are_not_dialed_in_a_hot_loop() {
+    let options = ConnectOptions::new().backoff(SECOND / 10, SECOND);
+    let mut session = Session::new(vec![target(1), target(2), target(3)], options, Box::new(Seeded::new(1)));
+    let mut now = Mono::ZERO;
+    let mut drop_after = |session: &mut Session, lasted| {
+        connect(session, now);
+        now = now + lasted;
+        session.lost(now, Error::new(Kind::Disconnected, "cut"));
+        let Act::Wait(at) = session.poll(now) else { panic!("it dials again at once") };
+        let pause = at.since(now);
+        now = at;
+        pause
+    };
+    let total: Duration = (0..20).map(|_| drop_after(&mut session, Duration::ZERO)).sum();
+    assert!(total > 8 * SECOND, "{total:?} for twenty connections");
+    assert!(drop_after(&mut session, Duration::ZERO) >= SECOND / 2);
+    assert!(drop_after(&mut session, SECOND) <= SECOND / 10, "the last one had lasted");
+}
+
+#[test]
+fn draining_while_the_server_is_away_tells_what_was_not_sent() {
+    let mut session = session(ConnectOptions::new());
+    session.publish(&note("early", "b")).unwrap();
+    let done = session.drain().unwrap();
+    let error = take(&done).unwrap_err();
+    assert_eq!(error.kind(), Kind::Disconnected);
+    assert!(error.message().contains(" 16 bytes "), "{error}");
+    assert_eq!(session.poll(Mono::ZERO), Act::End);
+}
+
+#[test]
+fn control_draining_with_nothing_kept_is_well_while_the_server_is_away() {
+    let mut session = session(ConnectOptions::new());
+    take(&session.drain().unwrap()).unwrap();
+    assert_eq!(session.poll(Mono::ZERO), Act::End);
+}
+
+#[test]
+fn a_client_that_drains_answers_and_begins_nothing_new() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    let (_, feed) = session.subscribe("a".into(), None).unwrap();
+    let done = session.drain().unwrap();
+    output(&mut session);
+    say(&mut session, "MSG a 1 r 1\r\n?\r\nPONG\r\n", Mono::ZERO).unwrap();
+    let question = feed.try_take().unwrap();
+    assert!(feed.has_ended() && done.try_take().is_none());
+    assert!(session.publish(&note("!", question.reply.unwrap().as_str())).unwrap());
+    assert_eq!(output(&mut session), "PING\r\nPUB r 1\r\n!\r\n");
+    assert_eq!(session.subscribe("b".into(), None).err().unwrap().kind(), Kind::Closed);
+    assert_eq!(session.request(note("?", "a"), 1).err().unwrap().kind(), Kind::Closed);
+    assert_eq!(session.drain().err().unwrap().kind(), Kind::Closed);
+    assert!(session.publish(&note("last", "r")).unwrap());
+    say(&mut session, "PONG\r\n", Mono::ZERO).unwrap();
+    take(&done).unwrap();
+    assert_eq!(session.publish(&note("late", "r")).unwrap_err().kind(), Kind::Closed);
+    assert_eq!(output(&mut session), "PUB r 4\r\nlast\r\n", "a driver writes it before it ends");
+}
+
+#[test]
+fn a_drain_that_is_cut_off_says_so() {
+    for said in ["", "PONG\r\n"] {
+        let mut session = session(ConnectOptions::new());
+        connect(&mut session, Mono::ZERO);
+        let (_, feed) = session.subscribe("a".into(), None).unwrap();
+        let done = session.drain().unwrap();
+        say(&mut session, said, Mono::ZERO).unwrap();
+        session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
+        assert_eq!(take(&done).unwrap_err().kind(), Kind::Disconnected);
+        assert!(feed.has_ended());
+        assert_eq!(session.poll(Mono::ZERO), Act::End);
+    }
+}
+
+#[test]
+fn who_gives_up_waiting_for_room_is_forgotten() {
+    let mut session = session(ConnectOptions::new().write_buffer(20));
+    connect(&mut session, Mono::ZERO);
+    while session.publish(&note("0123456789", "a")).unwrap() {}
+    let patient: Vec<_> = (0..20).map(|_| session.wait_for_room()).collect();
+    for _ in 0..10_000 {
+        session.wait_for_room();
+    }
+    assert!(session.room.len() <= 100, "{} wait", session.room.len());
+    output(&mut session);
+    assert!(patient.iter().all(|waiting| waiting.try_take().is_some()));
 }

@@ -45,7 +45,7 @@ impl Key {
     /// The value in `settings` as TOML, secrets hidden.
     pub(super) fn shown(&self, settings: &Settings) -> Option<String> {
         let shown = (self.show)(settings)?;
-        Some(if self.is_secret { secrets::HIDDEN.to_owned() } else { shown })
+        Some(if self.is_secret { secrets::hidden() } else { shown })
     }
 }
 
@@ -477,7 +477,7 @@ fn listen(node: &Node, settings: &mut Settings) -> Result<(), ConfigError> {
     for item in node.one_or_many() {
         // A flag or variable holds the whole list in one text.
         for text in item.text()?.split(',').map(str::trim) {
-            let endpoint: Endpoint = text.parse().map_err(|error| item.refuse(format!("{error}")))?;
+            let endpoint = listener(text).map_err(|error| item.refuse(format!("{error}")))?;
             match endpoint.target() {
                 target @ (Target::Tcp { .. } | Target::Unix { .. }) => targets.push(target.clone()),
                 other => return Err(item.refuse(format!("expected tcp://host:port or unix:/path, found '{other}'"))),
@@ -489,6 +489,15 @@ fn listen(node: &Node, settings: &mut Settings) -> Result<(), ConfigError> {
     }
     settings.listen = targets;
     Ok(())
+}
+
+/// Where to listen; a text without a scheme is `host:port` over TCP.
+fn listener(text: &str) -> Result<Endpoint, crosstie_core::EndpointError> {
+    text.parse().or_else(|error| {
+        let is_bare = text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) && !text.contains('/');
+        let tcp = is_bare.then(|| format!("tcp://{text}").parse().ok()).flatten();
+        tcp.ok_or(error)
+    })
 }
 
 fn host_port(node: &Node) -> Result<HostPort, ConfigError> {

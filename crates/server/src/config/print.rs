@@ -2,12 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::{KEYS, Key, Layers, Loaded};
+use super::{KEYS, Key, Layers, Loaded, secrets};
 
 /// The configuration in force as a TOML file: every key with its meaning and the origin of its value. Secrets are hidden.
 pub fn commented(loaded: &Loaded) -> String {
     let mut text = String::new();
     let mut table = "";
+    if KEYS.iter().filter_map(|key| key.shown(&loaded.settings)).any(|value| secrets::is_hidden_in(&value)) {
+        let _ = writeln!(text, "# {REDACTED}\n");
+    }
     for key in KEYS {
         let (inside, name) = parts(key);
         if inside != table {
@@ -51,13 +54,17 @@ pub fn reference() -> String {
     text + TAIL
 }
 
+/// Stands at the top of what is printed with a placeholder in it.
+const REDACTED: &str =
+    "Secrets are redacted: write them in, or name their files; a server refuses this file as it stands.";
+
 const HEAD: &str = "\
 # Configuration
 
 `crosstie serve` reads one TOML file (`--config FILE`). A flag beats an environment variable, that beats the file, and that beats the
 default; `--print-config` shows every value with its origin, and `crosstie check-config FILE` names the line and column of what is wrong.
 Unknown keys are refused. Times carry a unit (`250ms`, `2m`), sizes may (`64MiB`). Secrets have no flag, because other users of the
-machine see the flags of a process.
+machine see the flags of a process; `--print-config` shows `***redacted***` in their place, which is refused as a secret.
 
 This page is generated from the table that the server itself reads its configuration with.
 

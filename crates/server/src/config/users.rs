@@ -28,14 +28,14 @@ fn user(node: &Node) -> Result<User, ConfigError> {
     let table = node.table()?;
     refuse_unknown(table, &["name", "password", "password_file", "permissions"], "a user")?;
     let name = table.get("name").ok_or_else(|| node.refuse("expected a 'name' for this user, found none"))?;
-    let password = match (table.get("password"), table.get("password_file")) {
-        (Some(password), None) => password.word()?,
-        (None, Some(file)) => secrets::first_line(file)?,
+    let (written, password) = match (table.get("password"), table.get("password_file")) {
+        (Some(password), None) => (password, password.word()?),
+        (None, Some(file)) => (file, secrets::first_line(file)?),
         _ => return Err(name.refuse("expected either 'password' or 'password_file' for this user")),
     };
     Ok(User {
         name: name.word()?,
-        password: Secret::new(password),
+        password: secrets::secret(written, "password", &password)?,
         permissions: table.get("permissions").map(permissions).transpose()?.unwrap_or_default(),
     })
 }
@@ -47,7 +47,7 @@ pub(super) fn show(settings: &Settings) -> Option<String> {
         .iter()
         .map(|user| {
             let permissions = show_permissions(&user.permissions);
-            format!("    {{ name = {}, password = {}{permissions} }},\n", quote(&user.name), secrets::HIDDEN)
+            format!("    {{ name = {}, password = {}{permissions} }},\n", quote(&user.name), secrets::hidden())
         })
         .collect();
     (!lines.is_empty()).then(|| format!("[\n{}]", lines.concat()))

@@ -21,7 +21,7 @@ use std::{
 use axum::{
     Router,
     extract::{RawQuery, Request, State},
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
@@ -33,7 +33,7 @@ use tokio::{runtime, sync::oneshot};
 
 pub(crate) use self::page::{About, Monitored};
 use self::{
-    limited::Limited,
+    limited::{Deadlines, Limited},
     page::{Asked, Page},
     question::Question,
 };
@@ -48,13 +48,22 @@ pub(crate) struct Monitoring {
 impl Monitoring {
     /// Answers at `at`, which must be on loopback unless `about` says `insecure`: nobody is asked who they are.
     pub(crate) fn start(at: &HostPort, about: About, source: Arc<dyn Monitored>) -> Result<Self, Error> {
+        Self::start_within(Deadlines::default(), at, about, source)
+    }
+
+    fn start_within(
+        deadlines: Deadlines,
+        at: &HostPort,
+        about: About,
+        source: Arc<dyn Monitored>,
+    ) -> Result<Self, Error> {
         let cannot = |error| Error::new(Kind::Io, format!("cannot listen for monitoring on '{at}'")).because(error);
         let listener = TcpListener::bind((at.host.as_str(), at.port)).map_err(cannot)?;
         let address = listener.local_addr()?;
         if !address.ip().is_loopback() && !about.insecure {
             let text = format!(
                 "monitoring on '{at}' could be read from other machines, and asks nobody who they are: \
-                 use 127.0.0.1, or spell out 'insecure'"
+                 use 127.0.0.1, or accept it: 'insecure = true', --insecure"
             );
             return Err(Error::new(Kind::InvalidInput, text));
         }
@@ -64,7 +73,7 @@ impl Monitoring {
         let router = router(Page { about, source, address, asked: Asked::default() });
         let run = move || {
             runtime.block_on(async move {
-                match Limited::new(listener) {
+                match Limited::new(listener, deadlines) {
                     // The runtime drops what is still being answered when it ends.
                     Ok(listener) => drop(tokio::spawn(async { axum::serve(listener, router).await })),
                     Err(error) => tracing::error!(%error, "monitoring cannot listen"),
@@ -109,10 +118,13 @@ fn router(page: Page) -> Router {
         .with_state(page)
 }
 
+/// Counts the request, and ends the connection after its answer: a place among the connections is not kept by asking again.
 async fn count(State(page): Shared, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     page.asked.note(if path == "/subscriptionsz" { "/subsz" } else { path });
-    next.run(request).await
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 async fn nothing() -> (StatusCode, &'static str) {

@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    sync::Mutex,
+    sync::{Mutex, mpsc},
 };
 
 use serde_json::Value;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crosstie_broker::{ConnectionSnapshot, Options, Snapshot};
 
-use super::*;
+use super::{limited::MAX_CONNECTIONS, *};
 
 #[derive(Default)]
 struct Fake {
@@ -38,9 +38,13 @@ impl Monitored for Fake {
 }
 
 fn start(fake: &Arc<Fake>) -> Monitoring {
+    start_within(Deadlines::default(), fake)
+}
+
+fn start_within(deadlines: Deadlines, fake: &Arc<Fake>) -> Monitoring {
     let at = HostPort { host: "127.0.0.1".to_owned(), port: 0 };
     let about = About { insecure: false, clients: Some(HostPort { host: "127.0.0.1".to_owned(), port: 4333 }) };
-    Monitoring::start(&at, about, Arc::clone(fake) as _).unwrap()
+    Monitoring::start_within(deadlines, &at, about, Arc::clone(fake) as _).unwrap()
 }
 
 fn get(monitoring: &Monitoring, path: &str) -> (u16, String) {
@@ -136,7 +140,65 @@ fn monitoring_beyond_loopback_must_be_spelled_out() {
     let at = HostPort { host: "0.0.0.0".to_owned(), port: 0 };
     let mut about = About { insecure: false, clients: None };
     let refused = Monitoring::start(&at, about.clone(), Arc::new(Fake::default()));
-    assert!(refused.err().unwrap().to_string().contains("'insecure'"));
+    assert!(refused.err().unwrap().to_string().contains("insecure"));
     about.insecure = true;
     assert!(Monitoring::start(&at, about, Arc::new(Fake::default())).is_ok());
+}
+
+/// Holds every place among the connections: `begin` goes out at once, then `drip` again and again, until this value is dropped.
+struct Crowd {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Crowd {
+    fn gather(monitoring: &Monitoring, begin: &[u8], drip: &'static [u8]) -> Self {
+        let mut streams: Vec<_> =
+            (0..MAX_CONNECTIONS).map(|_| TcpStream::connect(monitoring.address()).unwrap()).collect();
+        for stream in &mut streams {
+            // On a busy machine it may be over before it has begun.
+            drop(stream.write_all(begin));
+        }
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            while stopped.recv_timeout(Duration::from_millis(10)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // Whoever was cut off is cut off.
+                streams.iter_mut().for_each(|stream| drop(stream.write_all(drip)));
+            }
+        });
+        Self { stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+#[test]
+fn slow_connections_do_not_keep_monitoring_from_others() {
+    let deadlines = Deadlines { request: Duration::from_secs(1), whole: Duration::from_secs(3) };
+    let monitoring = start_within(deadlines, &Arc::new(Fake::default()));
+    for (what, begin, drip) in [
+        ("a head that never ends", &b"GET /healthz HTTP/1.1\r\nX: "[..], &b"x"[..]),
+        ("a body that never ends", b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", b"x"),
+        ("one request after the other", b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"),
+    ] {
+        let _crowd = Crowd::gather(&monitoring, begin, drip);
+        assert_eq!(get(&monitoring, "/healthz").0, 200, "{what}");
+    }
+}
+
+#[test]
+fn control_without_deadlines_slow_connections_hold_every_place() {
+    let ever = Duration::from_secs(3600);
+    let monitoring = start_within(Deadlines { request: ever, whole: ever }, &Arc::new(Fake::default()));
+    let _crowd = Crowd::gather(&monitoring, b"GET /healthz HTTP/1.1\r\nX: ", b"x");
+    let mut stream = TcpStream::connect(monitoring.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let error = stream.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
 }

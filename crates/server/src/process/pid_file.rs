@@ -4,6 +4,11 @@ use std::{fs, path::PathBuf, process};
 
 use crosstie_core::{Error, Kind};
 
+use crate::regular_file::read_regular_file;
+
+/// The most bytes a pid file may have: a number, and room for white space.
+pub(super) const MAX_PID_FILE: u64 = 64;
+
 /// A pid file; it is removed with this value, unless somebody else has taken it over.
 pub(crate) struct PidFile {
     path: PathBuf,
@@ -20,7 +25,8 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        let is_ours = fs::read_to_string(&self.path).is_ok_and(|text| text.trim() == process::id().to_string());
+        let text = read_regular_file(&self.path, MAX_PID_FILE);
+        let is_ours = text.is_ok_and(|text| text.trim() == process::id().to_string());
         if is_ours {
             // Nobody is left to be told, and a stale pid file does no harm: the next server overwrites it.
             let _ = fs::remove_file(&self.path);

@@ -9,6 +9,9 @@ use signal_hook::{
     iterator,
 };
 
+use super::pid_file::MAX_PID_FILE;
+use crate::regular_file::read_regular_file;
+
 /// What a signal asks a server to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -73,7 +76,7 @@ pub fn send_signal(command: SignalCommand, process: &str) -> Result<(), Error> {
 }
 
 fn pid_in(path: &Path) -> Result<i32, Error> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = read_regular_file(path, MAX_PID_FILE).map_err(|error| {
         let what = format!("'{}' is neither a process id nor a pid file that can be read", path.display());
         Error::new(Kind::InvalidInput, what).because(error)
     })?;

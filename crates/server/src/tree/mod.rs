@@ -11,6 +11,7 @@ pub(crate) use self::{
     permissions::permissions,
     read::{duration_text, refuse_unknown, suggestion},
 };
+use crate::regular_file::read_regular_file;
 
 /// The largest configuration file in bytes.
 pub(crate) const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -187,10 +188,6 @@ impl From<ConfigError> for crosstie_core::Error {
 
 /// The text of the file at `path`.
 pub(crate) fn read_file(path: &std::path::Path, blame: &Place) -> Result<String, ConfigError> {
-    let refuse = |what: String| ConfigError::new(blame, format!("cannot read '{}': {what}", path.display()));
-    let length = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
-    if length > MAX_FILE {
-        return Err(refuse(format!("it has {length} bytes, expected at most {MAX_FILE}")));
-    }
-    std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))
+    read_regular_file(path, MAX_FILE)
+        .map_err(|error| ConfigError::new(blame, format!("cannot read '{}': {error}", path.display())))
 }
