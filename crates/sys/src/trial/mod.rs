@@ -11,6 +11,7 @@ mod pthread;
 mod stepper;
 mod ticker;
 
+#[cfg(feature = "crash-points")]
 pub(crate) use act::fork_if_told;
 pub use {
     act::{Act, act_on_signals},
