@@ -91,11 +91,20 @@ impl<T: ShmSafe> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// As [`Segment::open_or_create`] and [`Participant::join`].
+    /// As [`Participant::enter`].
     pub fn open_or_create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
+        Self::enter(directory, name, initial, &process_name())
+    }
+
+    /// As [`Mutex::open_or_create`], with the name under which this process takes part; else that of its program.
+    ///
+    /// # Errors
+    ///
+    /// As [`Participant::enter`].
+    pub fn enter(directory: &Directory, name: &SegmentName, initial: T, participant: &str) -> Result<Self> {
         let spec = Self::spec(Kind::Locks);
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
-        Self::join(&Segment::open_or_create(directory, name, &spec.expectation(), &spec, fill)?)
+        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, participant)?)
     }
 
     /// A new mutex without a name, to be [sent](Segment::send) to others, who take part by [`Mutex::of`].

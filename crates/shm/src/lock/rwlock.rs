@@ -71,10 +71,11 @@ impl<T: ShmSafe> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// As [`Segment::open_or_create`] and [`Participant::join`].
+    /// As [`Participant::enter`].
     pub fn open_or_create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
-        Self::join(&Segment::open_or_create(directory, name, &Self::spec().expectation(), &Self::spec(), fill)?)
+        let spec = Self::spec();
+        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, &process_name())?)
     }
 
     /// The lock in the segment of `participant`.
