@@ -20,8 +20,17 @@ macro_rules! crash_point {
     };
 }
 
+/// Does `act` without counting its instructions, in a process that counts its own: what cannot be interrupted behind each of them.
+///
+/// Starting a thread is such a thing, for it blocks every signal meanwhile.
+#[cfg(not(feature = "crash-points"))]
+#[inline(always)]
+pub fn uncounted<R>(act: impl FnOnce() -> R) -> R {
+    act()
+}
+
 #[cfg(feature = "crash-points")]
-pub use planned::{CrashPlan, NEXT_POINT, Planned, hit, plan_crash};
+pub use planned::{CrashPlan, NEXT_POINT, Planned, hit, plan_crash, uncounted};
 
 #[cfg(feature = "crash-points")]
 mod planned {
@@ -29,7 +38,7 @@ mod planned {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use crate::trial::{Act, die_after, fork_if_told, leave};
+    use crate::trial::{Act, count_on, die_after, fork_if_told, leave, stop_counting};
 
     /// What this process will do, and at which point.
     #[derive(Clone, Copy, Debug)]
@@ -71,6 +80,18 @@ mod planned {
         if let CrashPlan { at_hit: 0, planned: Planned::DieAfter(instructions), .. } = plan {
             die_after(instructions);
         }
+    }
+
+    /// Does `act` without counting its instructions, in a process that counts its own: what cannot be interrupted behind each of them.
+    ///
+    /// Starting a thread is such a thing, for it blocks every signal meanwhile.
+    pub fn uncounted<R>(act: impl FnOnce() -> R) -> R {
+        if !stop_counting() {
+            return act();
+        }
+        let result = act();
+        count_on();
+        result
     }
 
     /// A point was reached; called by [`crash_point!`](crate::crash_point).

@@ -4,7 +4,7 @@
 //! signal each, where `ptrace` costs two switches between processes, and needs no privilege. A system call counts as one instruction.
 
 #[cfg(target_arch = "x86_64")]
-pub use counted::{count_instructions, die_after, stop_counting};
+pub use counted::{count_instructions, count_on, die_after, stop_counting};
 
 /// Whether instructions can be counted on this processor.
 pub const CAN_STEP: bool = cfg!(target_arch = "x86_64");
@@ -57,11 +57,22 @@ mod counted {
         unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
     }
 
-    /// Ends the counting.
+    /// Goes on counting where [`stop_counting`] ended it.
     #[inline(never)]
-    pub fn stop_counting() {
+    pub fn count_on() {
         // SAFETY: as above.
-        unsafe { asm!("pushfq", "and qword ptr [rsp], -257", "popfq") };
+        unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
+    }
+
+    /// Ends the counting; says whether this thread was counting.
+    #[inline(never)]
+    pub fn stop_counting() -> bool {
+        let flags: u64;
+        // SAFETY: as above.
+        unsafe {
+            asm!("pushfq", "mov {flags}, qword ptr [rsp]", "and qword ptr [rsp], -257", "popfq", flags = out(reg) flags)
+        };
+        flags & 0x100 != 0
     }
 }
 
@@ -89,9 +100,14 @@ mod refused {
     /// Nothing: nothing can be counted.
     pub fn die_after(_instructions: u64) {}
 
+    /// Nothing: nothing can be counted.
+    pub fn count_on() {}
+
     /// Nothing: nothing is counted.
-    pub fn stop_counting() {}
+    pub fn stop_counting() -> bool {
+        false
+    }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub use refused::{count_instructions, die_after, stop_counting};
+pub use refused::{count_instructions, count_on, die_after, stop_counting};
