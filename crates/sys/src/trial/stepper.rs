@@ -73,7 +73,7 @@ mod counted {
     extern "C" fn on_trap(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
         // SAFETY: the kernel gives a handler with SA_SIGINFO the state of what it interrupted, and takes it back from there.
         let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
-        let next = u64::from_ne_bytes(registers[libc::REG_RIP as usize].to_ne_bytes());
+        let next = registers[libc::REG_RIP as usize].cast_unsigned();
         let breakpoint = BREAKPOINT.load(Relaxed);
         if breakpoint != 0 && next == breakpoint + 1 {
             BREAKPOINT.store(0, Relaxed);
@@ -87,7 +87,7 @@ mod counted {
                     0 => die(),
                     further => {
                         LEFT.store(further - 1, Relaxed);
-                        registers[libc::REG_EFL as usize] |= TRAP as i64;
+                        registers[libc::REG_EFL as usize] |= TRAP.cast_signed();
                     }
                 }
             }
