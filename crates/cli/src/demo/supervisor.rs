@@ -232,11 +232,7 @@ impl Demo {
         let Ok(books) = self.accounts.read() else { return "the accounts cannot be read".to_owned() };
         let mut text = format!("accounts: {} transfers", books.transfers);
         if let Accounts::Locked(_) = self.accounts {
-            let _ = write!(
-                text,
-                "; {} banks died with the lock, in {} cases changes were undone",
-                books.deaths, books.undone
-            );
+            let _ = write!(text, "; {} died with the lock, {} rolled back", books.deaths, books.undone);
         } else {
             let _ = write!(text, " without a lock; {} cents too many", books.sum() - Books::SUM);
         }
