@@ -7,7 +7,7 @@ use crosstie_core::{Deadline, FencingToken};
 use super::{
     acquired::Acquired,
     error::LockError,
-    mutex::{Mutex, MutexGuard, process_name},
+    mutex::{Mutex, MutexGuard, enter},
 };
 use crate::{
     error::Result,
@@ -58,7 +58,7 @@ impl<T: ShmSafe> Region<T> {
     pub fn open_or_create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
         let spec = Mutex::<T>::spec(Kind::Region);
         let fill = |segment: &Segment| Mutex::fill(segment, name.as_str(), initial);
-        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, &process_name())?)
+        Self::of(&enter(directory, name, &spec, fill)?)
     }
 
     /// The region in the segment of `participant`.

@@ -14,7 +14,7 @@ use super::{
     acquired::Acquired,
     error::LockError,
     handle::LockHandle,
-    mutex::process_name,
+    mutex::{enter, process_name},
     plan::{LockKind, Parts, Plan},
     protocol::{self, Told},
     threads,
@@ -74,8 +74,7 @@ impl<T: ShmSafe> RwLock<T> {
     /// As [`Participant::enter`].
     pub fn open_or_create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
-        let spec = Self::spec();
-        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, &process_name())?)
+        Self::of(&enter(directory, name, &Self::spec(), fill)?)
     }
 
     /// The lock in the segment of `participant`.

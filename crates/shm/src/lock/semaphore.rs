@@ -8,7 +8,7 @@ use super::{
     acquired::Acquired,
     error::LockError,
     handle::LockHandle,
-    mutex::process_name,
+    mutex::{enter, process_name},
     plan::{LockKind, Plan},
     protocol::{self, COUNT, Told},
 };
@@ -74,8 +74,7 @@ impl Semaphore {
     /// As [`Participant::enter`].
     pub fn open_or_create(directory: &Directory, name: &SegmentName, permits: u32) -> Result<Self> {
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), permits);
-        let spec = Self::spec();
-        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, &process_name())?)
+        Self::of(&enter(directory, name, &Self::spec(), fill)?)
     }
 
     /// The semaphore in the segment of `participant`.

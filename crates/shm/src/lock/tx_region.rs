@@ -8,7 +8,7 @@ use super::{
     acquired::Acquired,
     error::LockError,
     handle::LockHandle,
-    mutex::process_name,
+    mutex::{enter, process_name},
     plan::{Data, LockKind, Parts, Plan},
     protocol::{self, Journal, JournalError, Told},
 };
@@ -93,7 +93,7 @@ impl<T: ShmSafe> TxRegion<T> {
     ) -> Result<Self> {
         let spec = Self::spec(journal);
         let fill = |new: &Segment| Self::fill(new, name.as_str(), journal, &fill);
-        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, &process_name())?)
+        Self::of(&enter(directory, name, &spec, fill)?)
     }
 
     /// The region in the segment of `participant`.
