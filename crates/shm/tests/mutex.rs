@@ -55,24 +55,6 @@ fn what_is_committed_counts_and_nothing_else() {
 }
 
 #[test]
-fn a_mutex_is_opened_or_made_while_somebody_sweeps() {
-    let (_folder, directory) = place();
-    thread::scope(|scope| {
-        let users = [(); 2].map(|()| {
-            scope.spawn(|| {
-                for _ in 0..100 {
-                    let mutex = Mutex::open_or_create(&directory, &name("swept"), 0_u64).unwrap();
-                    mutex.lock(soon()).unwrap().into_guard().commit();
-                }
-            })
-        });
-        while !users.iter().all(thread::ScopedJoinHandle::is_finished) {
-            crosstie_shm::sweep(&directory).unwrap();
-        }
-    });
-}
-
-#[test]
 fn control_a_mutex_that_nobody_has_joined_yet_is_swept_away() {
     let (_folder, directory) = place();
     drop(Mutex::create(&directory, &name("swept"), 0_u64).unwrap());
