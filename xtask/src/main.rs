@@ -7,6 +7,8 @@ mod deny;
 mod failure;
 mod fuzz;
 mod hostile;
+mod kill;
+mod models;
 mod readme;
 mod ring;
 mod root;
@@ -24,6 +26,9 @@ fn main() -> ExitCode {
         Chore::Tidy(args) => tidy::run(&args),
         Chore::Test(args) => ring::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
+        Chore::Kill(args) => kill::run(&args),
+        Chore::Models(args) => models::run(&args),
+        Chore::Mutants(args) => models::run_mutants(&args),
         Chore::Hostile(args) => hostile::run(&args),
         Chore::Deny => deny::run(),
         Chore::Readme => readme::run(),
@@ -49,6 +54,12 @@ enum Chore {
     Test(ring::Args),
     /// Fuzz the parsers, guided by coverage, on the stable toolchain
     Fuzz(fuzz::Args),
+    /// Kill processes over every shared structure, and look at what is left
+    Kill(kill::Args),
+    /// Run the models of what processes share, under loom and shuttle
+    Models(models::Args),
+    /// Break what processes share in one place after the other and look whether a model notices
+    Mutants(models::MutantArgs),
     /// Attack the built server with hostile clients while honest ones work
     Hostile(hostile::Args),
     /// Check the licences, sources and duplicates of what we depend on

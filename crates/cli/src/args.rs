@@ -5,7 +5,10 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands::serve::ServeArgs,
+    commands::{
+        serve::ServeArgs,
+        shm::{ShmArgs, lock::LockArgs, locks::LocksArgs},
+    },
     demo::DemoArgs,
     exit::TABLE,
     output::Colour,
@@ -18,7 +21,9 @@ const EXAMPLES: &str = "Examples:
   crosstie sub 'orders.>'                    watch
   crosstie pub orders.new 'three crossties'  publish
   crosstie reply time --exec date            answer requests
-  crosstie request time                      ask";
+  crosstie request time                      ask
+  crosstie shm ls                            shared memory, and who is in it
+  crosstie locks                             who holds its locks, and who waits";
 
 const ENVIRONMENT: &str = "Environment:
   CROSSTIE_URL     the broker, for commands that connect to one: --server
@@ -114,6 +119,12 @@ pub(crate) enum Command {
     Reply(ReplyArgs),
     /// Measure rate and latency through a broker
     Bench(BenchArgs),
+    /// Run a command while holding a mutex of this machine
+    Lock(LockArgs),
+    /// Show who holds locks in shared memory, and who waits for them
+    Locks(LocksArgs),
+    /// Look at shared memory, and tidy up after the dead
+    Shm(ShmArgs),
     /// Real processes that talk, and heal when you kill them
     Demo(DemoArgs),
     /// Print a completion script for a shell

@@ -54,6 +54,11 @@ impl Output {
         Self { json, colour }
     }
 
+    /// True if data is printed as JSON Lines.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// True if a person watches the messages: progress may be shown.
     pub(crate) fn is_watched(&self) -> bool {
         !self.json && io::stderr().is_terminal()
@@ -72,11 +77,6 @@ impl Output {
     /// True if colours may be used on standard error, where progress is shown.
     pub(crate) fn has_colour_for_messages(&self) -> bool {
         !self.json && self.colour.applies(io::stderr().is_terminal(), |name| std::env::var(name).ok())
-    }
-
-    /// True if everything is to be JSON.
-    pub(crate) const fn is_json(&self) -> bool {
-        self.json
     }
 
     /// One piece of data: `text` for people and pipes, `value` as one line of JSON.

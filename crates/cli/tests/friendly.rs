@@ -18,7 +18,7 @@ use rustix::{
 use shell::{Broker, Running, crosstie, run, text};
 
 const CONNECTING: [&str; 5] = ["pub", "sub", "request", "reply", "bench"];
-const OTHERS: [&str; 5] = ["serve", "check-config", "demo", "completions", "man"];
+const OTHERS: [&str; 8] = ["serve", "check-config", "demo", "lock", "locks", "shm", "completions", "man"];
 
 fn help(command: &str) -> String {
     let output = run(&mut crosstie(&[command, "--help"]));

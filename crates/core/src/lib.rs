@@ -13,6 +13,7 @@ mod codec;
 mod deadline;
 mod endpoint;
 mod error;
+mod fencing_token;
 mod headers;
 mod message;
 mod randomness;
@@ -29,6 +30,7 @@ pub use crate::{
         Target, UnixAddress,
     },
     error::{Error, Kind, Result},
+    fencing_token::FencingToken,
     headers::{HeaderError, Headers},
     message::{Message, Status},
     randomness::{Randomness, Seeded},

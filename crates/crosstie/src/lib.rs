@@ -1,6 +1,7 @@
 //! Every way for processes to talk, and the ties that keep them in step.
 //!
-//! What is here today is the client of a broker, ours or a real nats-server.
+//! What is here today is the client of a broker, ours or a real nats-server; and [`shm`], memory that processes of one machine share and
+//! that stays whole whoever of them dies.
 //!
 //! # The model
 //!
@@ -61,6 +62,9 @@ pub use crosstie_core::{
     Codec, Endpoint, EndpointError, Error, HeaderError, Headers, Kind, Message, Result, Status, Subject, SubjectError,
     SubjectPattern,
 };
+
+/// Shared memory: segments, participants, and what stands on them.
+pub use crosstie_shm as shm;
 
 /// The README's code, compiled along with the examples above.
 #[cfg(doctest)]

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use super::tree::{Finding, Tree};
 
 /// Crate and floor. The crates of floor `TESTS` are for tests: no library may use them.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 22] = [
     ("sys", 1),
     ("core", 1),
     ("macros", 1),
@@ -30,6 +30,7 @@ const FLOORS: [(&str, u8); 21] = [
     ("testkit", TESTS),
     ("sim", TESTS),
     ("bench", TESTS),
+    ("bench-shm", TESTS),
     ("fuzz", TESTS),
     ("xtask", TESTS),
 ];

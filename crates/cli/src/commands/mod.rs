@@ -8,6 +8,7 @@ pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod serve;
 pub(crate) mod shell;
+pub(crate) mod shm;
 pub(crate) mod subscribe;
 mod template;
 mod watch;

@@ -1,0 +1,36 @@
+//! Which exit code an error of a segment has.
+
+use crosstie::shm::{Error, LockError, Refusal};
+
+use crate::exit::{Code, Failure};
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (code, kind) = match &error {
+            Error::Name(_) => (Code::Usage, "invalid_input"),
+            Error::Spec { .. } => (Code::Usage, "unsupported"),
+            Error::Directory { .. } => (Code::Denied, "directory"),
+            Error::NotFound { .. } => (Code::Failure, "not_found"),
+            Error::Refused { refusal: Refusal::Owner { .. } | Refusal::Mode { .. }, .. } => (Code::Denied, "refused"),
+            Error::Refused { .. } => (Code::Failure, "refused"),
+            Error::InUse { .. } => (Code::Refused, "in_use"),
+            Error::Full { .. } | Error::NoSpace { .. } => (Code::Refused, "full"),
+            Error::System { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                (Code::Denied, "denied")
+            }
+            Error::System { .. } => (Code::Failure, "io"),
+            _ => (Code::Failure, "segment"),
+        };
+        Self::new(code, kind, error.to_string())
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Segment(error) => error.into(),
+            // Whoever did not get the lock has done nothing with it.
+            error => Self::new(Code::Refused, "locked", error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! One value, one writer, many readers, and nobody waits for anybody.
+//!
+//! ```text
+//!   value   Latest<T>, its writer, its readers
+//!   shape   where its parts lie, and what is put in order when a participant is gone
+//!   cells   the algorithm, over plain memory
+//! ```
+
+mod cells;
+#[cfg(all(test, loom))]
+mod models;
+#[cfg(not(loom))]
+mod shape;
+#[cfg(not(loom))]
+mod value;
+
+#[cfg(not(loom))]
+pub(crate) use self::shape::recover;
+#[cfg(not(loom))]
+pub use self::value::{Latest, Reader, Snapshot, Writer};

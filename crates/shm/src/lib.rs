@@ -1,0 +1,90 @@
+//! The shared-memory plane: memory that several processes share and that stays whole when one of them dies.
+//!
+//! A [`Segment`] is one stretch of shared memory; a [`Participant`] is this process's place in it. Everything else stands on
+//! these two. What a segment holds, byte by byte, is in `docs/segment-format.md`.
+//!
+//! # Unsafe code
+//!
+//! Three things are not for the compiler to see, and each has one keeper. That an address lies within the mapping and is aligned: `Section` and
+//! `Segment` check it against a header that was checked as a copy, and a handle keeps the memory mapped. That a reference to memory which others
+//! write is allowed: types behind one are made of atomics alone, which [`Shared`] says. That bytes which somebody else left are a value: that is
+//! what [`ShmSafe`] says, and the derive checks.
+//!
+//! Atomics come through [`sync`] alone, so that loom can take their place (`--cfg loom`).
+#![deny(clippy::undocumented_unsafe_blocks)]
+
+#[cfg(not(all(target_os = "linux", target_endian = "little", target_pointer_width = "64")))]
+compile_error!("the shared-memory plane needs a 64-bit, little-endian Linux");
+
+mod faults;
+mod latest;
+mod layout;
+mod lock;
+#[cfg(all(test, loom))]
+mod models;
+mod pool;
+mod ring;
+mod steps;
+pub mod sync;
+mod wait;
+
+#[cfg(not(loom))]
+mod clock;
+#[cfg(not(loom))]
+mod death;
+#[cfg(not(loom))]
+mod error;
+#[cfg(not(loom))]
+mod events;
+#[cfg(not(loom))]
+mod header;
+#[cfg(not(loom))]
+mod housekeeping;
+#[cfg(not(loom))]
+mod inspect;
+#[cfg(not(loom))]
+mod name;
+#[cfg(not(loom))]
+mod participant;
+#[cfg(not(loom))]
+mod random;
+#[cfg(not(loom))]
+mod recoverers;
+#[cfg(not(loom))]
+mod schema;
+#[cfg(not(loom))]
+mod segment;
+
+pub use crate::layout::{
+    Event, EventRow, LockCell, ParticipantId, ParticipantSlot, ParticipantState, Standing, WaiterEntry, WaiterRow,
+};
+
+#[cfg(not(loom))]
+pub use crate::{
+    clock::{deadline_after, now, wall},
+    death::Death,
+    error::{Error, Result},
+    events::{Act, Happened},
+    header::{FeatureClass, Features, Header, Kind, LAYOUT, Refusal, SectionKind, SectionRow, SegmentId, State},
+    housekeeping::{Outcome, Swept, remove, sweep},
+    inspect::ParticipantInfo,
+    latest::{Latest, Reader, Snapshot, Writer},
+    lock::{
+        Acquired, Fenced, HeldPart, LockError, LockHolder, LockKind, LockOutcome, LockStatus, LockWaiter, Mutex,
+        MutexGuard, Permit, ReadGuard, Recovery, Region, RegionGuard, RwLock, Semaphore, TxError, TxGuard, TxRegion,
+        WriteGuard,
+    },
+    name::{NameError, SegmentName},
+    participant::{Keeper, Life, Participant},
+    pool::{Pool, PoolLoan, PoolSample, SizeClass, Token},
+    ring::{
+        Awaited, ByteReceiver, ByteRing, ByteSender, Frame, FrameLoan, Loan, ReceiveError, Receiver, Ring, Sample,
+        SendError, Sender, wait_any,
+    },
+    schema::{Element, Reserved, ShmSafe},
+    segment::{Directory, Expect, Listed, Pinned, Section, Segment, Shared, Spec},
+    wait::WaitPolicy,
+};
+#[doc(inline)]
+#[cfg(not(loom))]
+pub use crosstie_macros::ShmSafe;

@@ -1,0 +1,217 @@
+//! A lock of a segment, as this process sees it.
+
+use std::sync::{Arc, Weak};
+
+use crosstie_core::{Deadline, FencingToken};
+
+use super::{
+    acquired::{LockOutcome, Recovery},
+    error::LockError,
+    plan::{LockKind, Parts, expect_kind},
+    protocol::{self, Holder, Told, Wait, holder_of},
+    threads,
+    waiting::{Waiting, object},
+};
+use crate::{
+    error::Result,
+    events::Act,
+    layout::{LockCell, ParticipantId},
+    participant::Participant,
+    segment::Segment,
+    sync::{AtomicU64, Ordering::Relaxed},
+};
+
+/// One lock and this process's part in it.
+#[derive(Debug)]
+pub(super) struct LockHandle {
+    pub(super) participant: Participant,
+    pub(super) index: u32,
+    pub(super) parts: Parts,
+    pub(super) me: Holder,
+    pub(super) spins: u32,
+    looked: AtomicU64,
+}
+
+impl LockHandle {
+    /// Lock `index` of the participant's segment, which must be of `kind`.
+    pub(super) fn open(participant: &Participant, index: u32, kind: LockKind) -> Result<Arc<Self>> {
+        let segment = participant.segment();
+        let parts = Parts::of(segment, index)?;
+        expect_kind(segment, &parts, kind)?;
+        let id = participant.id();
+        let handle = Arc::new(Self {
+            participant: participant.clone(),
+            index,
+            parts,
+            me: Holder::new(id.slot, id.generation),
+            spins: spins(),
+            looked: AtomicU64::new(0),
+        });
+        let left: Weak<dyn threads::LeftBehind> = Arc::<Self>::downgrade(&handle);
+        threads::remember(left);
+        Ok(handle)
+    }
+
+    #[inline]
+    pub(super) fn cell(&self) -> &LockCell {
+        &self.parts.cell
+    }
+
+    #[inline]
+    pub(super) fn counts(&self) -> &[AtomicU64] {
+        self.parts.counts()
+    }
+
+    /// This participant's own count.
+    #[inline]
+    pub(super) fn mine(&self) -> &AtomicU64 {
+        &self.counts()[self.me.slot() as usize - 1]
+    }
+
+    pub(super) fn segment(&self) -> &Segment {
+        self.participant.segment()
+    }
+
+    /// False in a child that was forked: what it inherited belongs to the parent.
+    #[inline]
+    pub(super) fn is_ours(&self) -> bool {
+        self.participant.is_ours()
+    }
+
+    /// Takes the word, waiting until `deadline`; `None` does not wait at all.
+    // Inlined with all that it calls, because a guard that is handed through memory costs more than the lock.
+    #[inline(always)]
+    pub(super) fn take(&self, deadline: Option<Deadline>) -> Result<FencingToken, LockError> {
+        if !self.participant.is_usable() || protocol::try_take(self.cell(), self.me).is_err() {
+            self.take_slowly(deadline)?;
+        }
+        Ok(FencingToken::new(protocol::enter(self.cell(), threads::number())))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_slowly(&self, deadline: Option<Deadline>) -> Result<(), LockError> {
+        self.participant.check()?;
+        match deadline {
+            None => self.take_if_dead(),
+            Some(deadline) => {
+                self.refuse_waiting_for_oneself()?;
+                self.wait(deadline, |wait| protocol::take(self.cell(), self.me, wait))
+            }
+        }
+    }
+
+    /// Somebody who is dead is no reason not to get it, even for one who does not wait.
+    #[cold]
+    fn take_if_dead(&self) -> Result<(), LockError> {
+        let holder = holder_of(self.cell().word.load(Relaxed));
+        if let Some(holder) = holder
+            && self.participant.reap(holder.slot())?.is_none()
+        {
+            return Err(LockError::Held { by: Some(self.named(holder)) });
+        }
+        // Just freed.
+        protocol::try_take(self.cell(), self.me)
+            .map_err(|word| LockError::Held { by: holder_of(word).map(|holder| self.named(holder)) })
+    }
+
+    /// Runs `attempt`, which does not wait, and once more if somebody dead was in the way.
+    pub(super) fn attempt(&self, mut attempt: impl FnMut() -> bool) -> Result<(), LockError> {
+        self.participant.check()?;
+        if attempt() || (!self.participant.reap_dead()?.is_empty() && attempt()) {
+            return Ok(());
+        }
+        let by = holder_of(self.cell().word.load(Relaxed)).map(|holder| self.named(holder));
+        Err(LockError::Held { by })
+    }
+
+    /// Refuses if the calling thread has the word.
+    pub(super) fn refuse_waiting_for_oneself(&self) -> Result<(), LockError> {
+        let cell = self.cell();
+        // Relaxed: if it is so, this thread itself stored both; if not, both cannot be so.
+        let is_mine = holder_of(cell.word.load(Relaxed)) == Some(self.me);
+        if is_mine && cell.thread.load(Relaxed) == threads::number() {
+            return Err(LockError::HeldByThisThread);
+        }
+        Ok(())
+    }
+
+    /// Runs a wait of the protocol, and says why it ended without the lock.
+    pub(super) fn wait(
+        &self,
+        deadline: Deadline,
+        act: impl FnOnce(&mut Wait<'_, Waiting<'_>>) -> Result<(), protocol::TimedOut>,
+    ) -> Result<(), LockError> {
+        let waiting = Waiting::new(&self.participant, self.cell(), self.index, self.spins, &self.looked);
+        let outcome = act(&mut Wait::new(&waiting, deadline));
+        self.cell().waits.fetch_add(1, Relaxed);
+        match outcome {
+            Ok(()) => {
+                if waiting.was_listed() {
+                    let token = self.cell().token.load(Relaxed);
+                    self.participant.record(Act::Locked, object(self.index), [u64::from(self.index), token]);
+                }
+                Ok(())
+            }
+            Err(protocol::TimedOut) => {
+                self.participant.check()?;
+                let by = holder_of(self.cell().word.load(Relaxed)).map(|holder| self.named(holder));
+                self.participant.record(Act::TimedOut, object(self.index), [u64::from(self.index), 0]);
+                Err(LockError::TimedOut { by })
+            }
+        }
+    }
+
+    /// What the guard must tell.
+    #[inline(always)]
+    pub(super) fn outcome(&self, told: Option<&Told>) -> LockOutcome {
+        match told {
+            None => LockOutcome::Clean,
+            Some(told) => self.recovered(told),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn recovered(&self, told: &Told) -> LockOutcome {
+        let deaths = told.deaths;
+        let dead = self.full_id(deaths.slot, deaths.generation);
+        let detail = [u64::from(self.index), u64::from(dead.slot) << 32 | u64::from(dead.generation)];
+        self.participant.record(Act::Recovered, object(self.index), detail);
+        LockOutcome::Recovered(Recovery {
+            dead,
+            rolled_back: deaths.rolled_back,
+            deaths: deaths.count,
+            was_thread: deaths.was_thread,
+        })
+    }
+
+    /// Who a word names.
+    pub(super) fn named(&self, holder: Holder) -> ParticipantId {
+        self.full_id(holder.slot(), holder.generation())
+    }
+
+    /// Lock words have 21 bits of the generation; the slot has all of them, unless it was taken anew since.
+    fn full_id(&self, slot: u32, generation: u32) -> ParticipantId {
+        const MASK: u32 = (1 << 21) - 1;
+        let now = self.segment().participant(slot).map_or(0, |place| place.generation.load(Relaxed));
+        let generation = if now & MASK == generation & MASK { now } else { generation };
+        ParticipantId { slot, generation }
+    }
+}
+
+impl threads::LeftBehind for LockHandle {
+    fn abandon(&self, thread: u64) {
+        let cell = self.cell();
+        let is_mine = holder_of(cell.word.load(Relaxed)) == Some(self.me);
+        if self.is_ours() && is_mine && cell.thread.load(Relaxed) == thread {
+            cell.thread.store(0, Relaxed);
+            protocol::recover_ended_thread(cell, self.me, self.parts.undo());
+        }
+    }
+}
+
+/// Looks at a word before sleeping. None where the holder has no processor of its own to go on with.
+fn spins() -> u32 {
+    if crosstie_sys::processors::allowed().count_ones() > 1 { 10 } else { 0 }
+}

@@ -1,0 +1,328 @@
+//! A value that one process at a time may change, whole whoever dies.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
+
+use crosstie_core::{Deadline, FencingToken};
+
+use super::{
+    acquired::Acquired,
+    error::LockError,
+    handle::LockHandle,
+    plan::{LockKind, Parts, Plan},
+    protocol::{self, Told},
+    value::{Value, Writing},
+};
+use crate::{
+    error::Result,
+    header::Kind,
+    name::SegmentName,
+    participant::Participant,
+    schema::ShmSafe,
+    segment::{Directory, Segment, Spec},
+};
+
+/// A value that one process at a time may change.
+///
+/// Who gets the lock works on a copy and *commits* it; without a commit nothing has happened, whether the guard is dropped, the thread
+/// panics or the process is killed. A lock whose holder died is free a few milliseconds later, and the next one who gets it is told.
+///
+/// ```
+/// # use crosstie_shm::{Directory, Mutex, deadline_after};
+/// # use std::time::Duration;
+/// # let folder = tempfile::tempdir()?;
+/// # let directory = Directory::at(folder.path().join("segments"))?;
+/// // Any number of processes do this.
+/// let counter = Mutex::open_or_create(&directory, &"counter".parse()?, 0_u64)?;
+///
+/// let mut guard = counter.lock(deadline_after(Duration::from_secs(1)))?.into_guard();
+/// *guard += 1;
+/// guard.commit();
+/// # assert_eq!(*counter.try_lock()?.guard, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # What ends how
+///
+/// | the holder | the lock |
+/// | --- | --- |
+/// | is killed, exits, runs another program (`exec`) | is free at once; what was not committed is undone; the next one is told |
+/// | is stopped (`SIGSTOP`) | stays held: a stopped process lives. The others' deadlines pass |
+/// | forks | stays the parent's. The child's guard does nothing, and its handle says [`Error::Forked`](crate::Error::Forked) |
+/// | ends a thread that forgot its guard | is free when the thread has ended; the next one is told |
+/// | drops the mutex | a guard borrows it, so it cannot |
+///
+/// # Fairness
+///
+/// There is none: who comes at the right moment overtakes who sleeps. No system call is made unless somebody has to wait.
+#[derive(Debug)]
+pub struct Mutex<T> {
+    handle: Arc<LockHandle>,
+    value: Value<T>,
+}
+
+impl<T: ShmSafe> Mutex<T> {
+    const PLAN: Plan = Plan { kind: LockKind::Mutex, permits: 0, data: Value::<T>::BYTES, journal: 0 };
+
+    /// A new mutex of that name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::create`] and [`Participant::join`].
+    pub fn create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
+        let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
+        Self::join(&Segment::create(directory, name, &Self::spec(Kind::Locks), fill)?)
+    }
+
+    /// The mutex of that name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::open`] and [`Participant::join`].
+    pub fn open(directory: &Directory, name: &SegmentName) -> Result<Self> {
+        Self::join(&Segment::open(directory, name, &Self::spec(Kind::Locks).expectation())?)
+    }
+
+    /// The mutex of that name, made if there is none. `initial` counts only then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Participant::enter`].
+    pub fn open_or_create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
+        let spec = Self::spec(Kind::Locks);
+        let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
+        Self::of(&enter(directory, name, &spec, fill)?)
+    }
+
+    /// A new mutex without a name, to be [sent](Segment::send) to others, who take part by [`Mutex::of`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::anonymous`] and [`Participant::join`].
+    pub fn anonymous(initial: T) -> Result<Self> {
+        Self::join(&Segment::anonymous("", &Self::spec(Kind::Locks), |segment| Self::fill(segment, "", initial))?)
+    }
+
+    /// As [`Mutex::open_or_create`], with the name under which this process takes part; else that is the program's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Participant::enter`].
+    pub fn enter(directory: &Directory, name: &SegmentName, initial: T, participant: &str) -> Result<Self> {
+        let spec = Self::spec(Kind::Locks);
+        let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
+        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, participant)?)
+    }
+
+    /// The mutex in the segment of `participant`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Spec`](crate::Error::Spec) if it has none; [`Error::Corrupt`](crate::Error::Corrupt).
+    pub fn of(participant: &Participant) -> Result<Self> {
+        let handle = LockHandle::open(participant, 0, LockKind::Mutex)?;
+        let value = Value::of(participant.segment(), &handle.parts)?;
+        Ok(Self { handle, value })
+    }
+
+    pub(super) fn spec(kind: Kind) -> Spec {
+        let spec = Spec::new(kind, T::element()).locks(1);
+        let participants = spec.participants_planned();
+        spec.data(Self::PLAN.bytes(participants))
+    }
+
+    pub(super) fn fill(segment: &Segment, name: &str, initial: T) -> Result<()> {
+        Self::PLAN.lay_out(segment, 0, name)?;
+        Value::fill(&Parts::of(segment, 0)?, initial);
+        Ok(())
+    }
+
+    pub(super) fn join(segment: &Segment) -> Result<Self> {
+        Self::of(&Participant::join(segment, &process_name())?)
+    }
+
+    /// Takes the lock, waiting for it until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::TimedOut`], [`LockError::HeldByThisThread`], [`LockError::Segment`].
+    ///
+    /// # Blocking
+    ///
+    /// Until the lock is free or the deadline passes. Without contention there is no system call.
+    #[inline(always)]
+    pub fn lock(&self, deadline: Deadline) -> Result<Acquired<MutexGuard<'_, T>>, LockError> {
+        let token = self.handle.take(Some(deadline))?;
+        Ok(self.guard(token))
+    }
+
+    /// Takes the lock if nobody has it who lives.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Held`], [`LockError::Segment`].
+    #[inline(always)]
+    pub fn try_lock(&self) -> Result<Acquired<MutexGuard<'_, T>>, LockError> {
+        let token = self.handle.take(None)?;
+        Ok(self.guard(token))
+    }
+
+    /// Runs `change` on the value and commits what it did, if it says `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// What `change` says; of its own those of [`Mutex::lock`].
+    pub fn update<R, E: From<LockError>>(
+        &self,
+        deadline: Deadline,
+        change: impl FnOnce(&mut T) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let mut guard = self.lock(deadline)?.into_guard();
+        let result = change(&mut guard)?;
+        guard.commit();
+        Ok(result)
+    }
+
+    /// The committed value, without the lock and whoever holds it.
+    ///
+    /// Tries a few times to find it at rest and takes the lock after that, so a reader among busy writers waits no longer than a writer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mutex::lock`], if it came to that.
+    pub fn snapshot(&self, deadline: Deadline) -> Result<T, LockError> {
+        Ok(self.snapshot_with_version(deadline)?.0)
+    }
+
+    /// The committed value as [`Mutex::snapshot`] finds it, and how many commits there were before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mutex::snapshot`].
+    pub fn snapshot_with_version(&self, deadline: Deadline) -> Result<(T, u64), LockError> {
+        self.handle.participant.check()?;
+        let cell = self.handle.cell();
+        for _ in 0..SNAPSHOT_TRIES {
+            if let Some(found) = self.value.snapshot(cell) {
+                return Ok(found);
+            }
+            crate::sync::spin_loop();
+        }
+        let guard = self.lock(deadline)?.into_guard();
+        Ok((*guard, cell.version.load(crate::sync::Ordering::Relaxed)))
+    }
+
+    /// This process's place in the segment.
+    pub fn participant(&self) -> &Participant {
+        &self.handle.participant
+    }
+
+    #[inline(always)]
+    fn guard(&self, token: FencingToken) -> Acquired<MutexGuard<'_, T>> {
+        let cell = self.handle.cell();
+        let told = protocol::untold(cell);
+        let outcome = self.handle.outcome(told.as_ref());
+        let writing = Writing::new(&self.handle, &self.value);
+        let guard = MutexGuard { writing, token, told, _in_this_thread: PhantomData };
+        Acquired { guard, outcome }
+    }
+}
+
+/// How often a snapshot is tried before the lock is taken for it. Each failure means that two writers committed meanwhile.
+pub(super) const SNAPSHOT_TRIES: u32 = 8;
+
+/// The lock of a [`Mutex`], and its value. Dropping it gives the lock back and undoes what was not committed.
+#[must_use = "dropping it gives the lock back"]
+pub struct MutexGuard<'a, T: ShmSafe> {
+    writing: Writing<'a, T>,
+    token: FencingToken,
+    told: Option<Told>,
+    /// Not `Send`: the lock belongs to a thread.
+    _in_this_thread: PhantomData<*const ()>,
+}
+
+impl<T: ShmSafe> MutexGuard<'_, T> {
+    /// The number of this acquisition: greater than those of all before.
+    pub const fn token(&self) -> FencingToken {
+        self.token
+    }
+
+    /// Makes the changes count and gives the lock back. Returns how many commits there were so far.
+    #[inline(always)]
+    pub fn commit(mut self) -> u64 {
+        self.writing.save()
+    }
+
+    /// Makes the changes count so far and keeps the lock. Returns how many commits there were so far.
+    #[inline]
+    pub fn save(&mut self) -> u64 {
+        self.writing.save()
+    }
+
+    /// Undoes the changes since the last commit and keeps the lock.
+    pub fn roll_back(&mut self) {
+        self.writing.roll_back();
+    }
+
+    pub(super) const fn handle(&self) -> &LockHandle {
+        self.writing.handle
+    }
+}
+
+impl<T: ShmSafe> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.writing
+    }
+}
+
+impl<T: ShmSafe> DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.writing
+    }
+}
+
+impl<T: ShmSafe> Drop for MutexGuard<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if !self.handle().is_ours() {
+            return;
+        }
+        self.writing.roll_back();
+        let cell = self.handle().cell();
+        if let Some(told) = &self.told {
+            protocol::acknowledge(cell, told, &[]);
+        }
+        protocol::leave(cell);
+        protocol::release(cell);
+    }
+}
+
+impl<T: ShmSafe + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MutexGuard").field("token", &self.token).field("value", &**self).finish()
+    }
+}
+
+/// Takes part in the segment of that name, which is made if there is none, under this program's name.
+pub(super) fn enter(
+    directory: &Directory,
+    name: &SegmentName,
+    spec: &Spec,
+    fill: impl Fn(&Segment) -> Result<()>,
+) -> Result<Participant> {
+    Participant::enter(directory, name, &spec.expectation(), spec, fill, &process_name())
+}
+
+/// What participants are called that were not named: the program.
+pub(super) fn process_name() -> String {
+    let program = std::env::args_os().next().unwrap_or_default();
+    std::path::Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

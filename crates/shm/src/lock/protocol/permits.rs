@@ -1,0 +1,91 @@
+//! A lock that so many may hold at a time.
+//!
+//! Each participant counts the permits that it holds; free is what all of them together leave. The word is a mutex around taking, so that two
+//! cannot take the last one; giving back needs none. Nobody is told of a death within that mutex: there was nothing yet to lose.
+
+use super::{
+    cell::{Holder, raise_signal},
+    faults::{Fault, is_kept},
+    mutex::{release, take, try_take},
+    orderings::{self, full_fence_after_rmw},
+    readers::{ask_for_signal, reap_counted},
+    telling::COUNT,
+    waiting::{Peers, TimedOut, Wait},
+};
+use crate::{
+    layout::LockCell,
+    sync::{AtomicU64, Ordering::Relaxed},
+};
+
+/// Takes `permits` if so many are free; says if they were.
+///
+/// # Errors
+///
+/// The word, if somebody is just taking some. That is soon over, unless it died.
+pub(crate) fn try_acquire(cell: &LockCell, me: Holder, counts: &[AtomicU64], permits: u32) -> Result<bool, u32> {
+    try_take(cell, me)?;
+    let taken = take_permits(cell, me, counts, permits);
+    release(cell);
+    Ok(taken)
+}
+
+/// Takes `permits`, waiting until so many are free. Who needs many may be overtaken by those who need few.
+///
+/// # Errors
+///
+/// [`TimedOut`]: none was taken.
+pub(crate) fn acquire<P: Peers>(
+    cell: &LockCell,
+    me: Holder,
+    counts: &[AtomicU64],
+    permits: u32,
+    wait: &mut Wait<'_, P>,
+) -> Result<(), TimedOut> {
+    loop {
+        if try_take(cell, me).is_err() {
+            take(cell, me, wait)?;
+        }
+        let taken = take_permits(cell, me, counts, permits);
+        release(cell);
+        if taken {
+            return Ok(());
+        }
+        // Who always waits for a moment only would never look whose permits are out.
+        if wait.peers.is_time_to_look() && reap_counted(counts, me, wait.peers) {
+            continue;
+        }
+        let signal = ask_for_signal(cell);
+        if is_kept(Fault::SecondLook) && free(cell, counts) >= u64::from(permits) {
+            continue;
+        }
+        // One may have given back and died before it raised the signal, when nobody watched it yet: so the counts are looked at once more as well.
+        wait.sleep(&cell.wake, signal, |peers| {
+            reap_counted(counts, me, peers) || free(cell, counts) >= u64::from(permits)
+        })?;
+    }
+}
+
+/// Gives `permits` back and wakes those who wait for some.
+pub(crate) fn give_back(cell: &LockCell, mine: &AtomicU64, permits: u32) {
+    // Pairs with `count_seen`: who takes them comes after what was done with them.
+    mine.fetch_sub(u64::from(permits), orderings::count_down());
+    // Pairs with the fence in `ask_for_signal`.
+    full_fence_after_rmw(Fault::LeaveFence);
+    raise_signal(&cell.wake);
+}
+
+/// Under the word.
+fn take_permits(cell: &LockCell, me: Holder, counts: &[AtomicU64], permits: u32) -> bool {
+    if free(cell, counts) < u64::from(permits) {
+        return false;
+    }
+    counts[me.slot() as usize - 1].fetch_add(u64::from(permits), Relaxed);
+    true
+}
+
+/// Permits that nobody holds.
+pub(crate) fn free(cell: &LockCell, counts: &[AtomicU64]) -> u64 {
+    // Pairs with `count_down`.
+    let held: u64 = counts.iter().map(|count| count.load(orderings::count_seen()) & COUNT).sum();
+    u64::from(cell.permits.load(Relaxed)).saturating_sub(held)
+}

@@ -1,0 +1,149 @@
+//! A lock with many readers or one writer.
+//!
+//! Each participant counts its own readers, so that those of a dead one are known and can be withdrawn. The word belongs to the writer: it
+//! takes the word first, which keeps new readers out, and then waits for those who are in to leave.
+//!
+//! ```text
+//!   reader:  count mine up ── full fence ── word free?  yes: in      no: count down, raise the signal, sleep on the word
+//!   writer:  take the word ── full fence ── counts 0?   yes: in      no: sleep on the signal
+//! ```
+//!
+//! Of a reader and a writer that come together at least one sees the other, because each writes before its fence and reads after it.
+
+use super::{
+    cell::{Holder, WAITERS, holder_of, raise_signal},
+    faults::{Fault, is_kept},
+    mutex::{release_to_all, take, try_take},
+    orderings::{self, full_fence_after_rmw},
+    telling::COUNT,
+    waiting::{Peers, TimedOut, Wait},
+};
+use crate::{
+    layout::LockCell,
+    sync::{AtomicU64, Ordering::Relaxed},
+};
+
+/// Enters as a reader if no writer is there; otherwise the word that names it. `mine` is the count of this participant.
+#[inline]
+pub(crate) fn try_read(cell: &LockCell, mine: &AtomicU64) -> Result<(), u32> {
+    let word = cell.word.load(Relaxed);
+    if holder_of(word).is_some() {
+        return Err(word);
+    }
+    mine.fetch_add(1, Relaxed);
+    // Pairs with the fence in `write`.
+    full_fence_after_rmw(Fault::ReaderFence);
+    // Pairs with `orderings::release` of the last writer.
+    let word = cell.word.load(orderings::writer_seen());
+    if holder_of(word).is_none() || !is_kept(Fault::ReaderSecondLook) {
+        return Ok(());
+    }
+    read_done(cell, mine);
+    Err(word)
+}
+
+/// Enters as a reader, waiting for a writer to leave. `mine` is the count of this participant.
+///
+/// # Errors
+///
+/// [`TimedOut`]: this is no reader.
+pub(crate) fn read<P: Peers>(cell: &LockCell, mine: &AtomicU64, wait: &mut Wait<'_, P>) -> Result<(), TimedOut> {
+    while let Err(word) = try_read(cell, mine) {
+        let awaited = word | WAITERS;
+        if word != awaited && cell.word.compare_exchange(word, awaited, Relaxed, Relaxed).is_err() {
+            continue;
+        }
+        let writer = holder_of(word);
+        wait.sleep(&cell.word, awaited, |peers| writer.is_some_and(|writer| peers.reap(writer.slot())))?;
+    }
+    Ok(())
+}
+
+/// Leaves as a reader.
+#[inline]
+pub(crate) fn read_done(cell: &LockCell, mine: &AtomicU64) {
+    // Pairs with `count_seen`: the writer comes after what was read.
+    mine.fetch_sub(1, orderings::count_down());
+    // Pairs with the fence before the writer looks at the counts for the last time.
+    full_fence_after_rmw(Fault::LeaveFence);
+    raise_signal(&cell.wake);
+}
+
+/// Enters as the writer if nobody is there. False if somebody is.
+pub(crate) fn try_write(cell: &LockCell, me: Holder, counts: &[AtomicU64]) -> bool {
+    if try_take(cell, me).is_err() {
+        return false;
+    }
+    // Pairs with the fence in `try_read`.
+    full_fence_after_rmw(Fault::WriterFence);
+    if has_readers(counts) {
+        release_to_all(cell, Fault::WakeAllOnRelease);
+        return false;
+    }
+    true
+}
+
+/// Enters as the writer, waiting for another writer and for readers to leave. `counts` are those of all participants, by slot less one.
+///
+/// # Errors
+///
+/// [`TimedOut`]: this is no writer, and those who waited for it go on.
+pub(crate) fn write<P: Peers>(
+    cell: &LockCell,
+    me: Holder,
+    counts: &[AtomicU64],
+    wait: &mut Wait<'_, P>,
+) -> Result<(), TimedOut> {
+    if try_take(cell, me).is_err() {
+        take(cell, me, wait)?;
+    }
+    // Pairs with the fence in `try_read`: whoever counted itself before and did not see us, we see.
+    full_fence_after_rmw(Fault::WriterFence);
+    while has_readers(counts) {
+        let signal = ask_for_signal(cell);
+        if is_kept(Fault::SecondLook) && !has_readers(counts) {
+            break;
+        }
+        // One may have left and died before it raised the signal, when nobody watched it yet: so the counts are looked at once more as well.
+        let look = |peers: &P| reap_counted(counts, me, peers) || !has_readers(counts);
+        let slept = wait.sleep(&cell.wake, signal, look);
+        if let Err(timed_out) = slept {
+            release_to_all(cell, Fault::WakeAllOnRelease);
+            return Err(timed_out);
+        }
+    }
+    Ok(())
+}
+
+/// Leaves as the writer. All wake: readers go on together.
+pub(crate) fn write_done(cell: &LockCell) {
+    release_to_all(cell, Fault::WakeAllOnRelease);
+}
+
+/// Asks for the signal when a condition may have come true; the number to sleep on. The condition must be looked at once more before that.
+pub(super) fn ask_for_signal(cell: &LockCell) -> u32 {
+    if !is_kept(Fault::SignalBit) {
+        return cell.wake.load(orderings::signal_seen());
+    }
+    // Pairs with `signal`: whoever raised it before has counted itself down, which the next look sees.
+    let signal = cell.wake.fetch_or(WAITERS, orderings::signal_seen()) | WAITERS;
+    // Pairs with the fence in `read_done`.
+    full_fence_after_rmw(Fault::SignalFence);
+    signal
+}
+
+fn has_readers(counts: &[AtomicU64]) -> bool {
+    // Pairs with `count_down`.
+    counts.iter().any(|count| count.load(orderings::count_seen()) & COUNT != 0)
+}
+
+/// Recovers the dead among those who have something counted. True if there were any.
+pub(super) fn reap_counted<P: Peers>(counts: &[AtomicU64], me: Holder, peers: &P) -> bool {
+    let mut reaped = false;
+    for (slot, count) in (1..).zip(counts) {
+        if slot != me.slot() && count.load(Relaxed) & COUNT != 0 {
+            reaped |= peers.reap(slot);
+        }
+    }
+    reaped
+}

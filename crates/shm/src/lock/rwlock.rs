@@ -1,0 +1,322 @@
+//! A value that many processes may read at a time and one may change, whole whoever dies.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+    ptr::NonNull,
+    sync::Arc,
+};
+
+use crosstie_core::{Deadline, FencingToken};
+
+use super::{
+    acquired::Acquired,
+    error::LockError,
+    handle::LockHandle,
+    mutex::{enter, process_name},
+    plan::{LockKind, Parts, Plan},
+    protocol::{self, Told},
+    threads,
+    value::{Value, Writing},
+};
+use crate::{
+    error::Result,
+    header::Kind,
+    name::SegmentName,
+    participant::Participant,
+    schema::ShmSafe,
+    segment::{Directory, Segment, Spec},
+};
+
+/// A value that many may read at a time and one may change.
+///
+/// A reader that only wants the value needs no lock: [`RwLock::snapshot`] costs no shared write. A read *guard* is for those who need the value
+/// to stay as it is for a while, or by reference. A writer keeps new readers out while it waits for those who are in, so readers do not
+/// starve it; writers may starve readers.
+///
+/// Readers are counted for each process, so the readers of one that was killed are withdrawn exactly, and the next guard is told. Besides that,
+/// what ends how is as with [`Mutex`](super::Mutex), but that a *read* guard which a thread forgot stays until its process ends.
+///
+/// A thread that has a read guard and wants to write waits for itself, until its deadline.
+#[derive(Debug)]
+pub struct RwLock<T> {
+    handle: Arc<LockHandle>,
+    value: Value<T>,
+}
+
+impl<T: ShmSafe> RwLock<T> {
+    const PLAN: Plan = Plan { kind: LockKind::RwLock, permits: 0, data: Value::<T>::BYTES, journal: 0 };
+
+    /// A new lock of that name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::create`] and [`Participant::join`].
+    pub fn create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
+        let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
+        Self::join(&Segment::create(directory, name, &Self::spec(), fill)?)
+    }
+
+    /// The lock of that name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::open`] and [`Participant::join`].
+    pub fn open(directory: &Directory, name: &SegmentName) -> Result<Self> {
+        Self::join(&Segment::open(directory, name, &Self::spec().expectation())?)
+    }
+
+    /// The lock of that name, made if there is none. `initial` counts only then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Participant::enter`].
+    pub fn open_or_create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
+        let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
+        Self::of(&enter(directory, name, &Self::spec(), fill)?)
+    }
+
+    /// The lock in the segment of `participant`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Spec`](crate::Error::Spec) if it has none; [`Error::Corrupt`](crate::Error::Corrupt).
+    pub fn of(participant: &Participant) -> Result<Self> {
+        let handle = LockHandle::open(participant, 0, LockKind::RwLock)?;
+        let value = Value::of(participant.segment(), &handle.parts)?;
+        Ok(Self { handle, value })
+    }
+
+    fn spec() -> Spec {
+        let spec = Spec::new(Kind::Locks, T::element()).locks(1);
+        let participants = spec.participants_planned();
+        spec.data(Self::PLAN.bytes(participants))
+    }
+
+    fn fill(segment: &Segment, name: &str, initial: T) -> Result<()> {
+        Self::PLAN.lay_out(segment, 0, name)?;
+        Value::fill(&Parts::of(segment, 0)?, initial);
+        Ok(())
+    }
+
+    fn join(segment: &Segment) -> Result<Self> {
+        Self::of(&Participant::join(segment, &process_name())?)
+    }
+
+    /// Takes the lock for reading, waiting until `deadline` for a writer to leave.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::TimedOut`], [`LockError::HeldByThisThread`], [`LockError::Segment`].
+    ///
+    /// # Blocking
+    ///
+    /// While there is a writer.
+    #[inline]
+    pub fn read(&self, deadline: Deadline) -> Result<Acquired<ReadGuard<'_, T>>, LockError> {
+        let handle = &*self.handle;
+        handle.participant.check()?;
+        if protocol::try_read(handle.cell(), handle.mine()).is_err() {
+            handle.refuse_waiting_for_oneself()?;
+            handle.wait(deadline, |wait| protocol::read(handle.cell(), handle.mine(), wait))?;
+        }
+        Ok(self.reading())
+    }
+
+    /// Takes the lock for reading if there is no writer that lives.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Held`], [`LockError::Segment`].
+    #[inline]
+    pub fn try_read(&self) -> Result<Acquired<ReadGuard<'_, T>>, LockError> {
+        let handle = &*self.handle;
+        handle.attempt(|| protocol::try_read(handle.cell(), handle.mine()).is_ok())?;
+        Ok(self.reading())
+    }
+
+    /// Takes the lock for writing, waiting until `deadline` for everyone to leave.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::TimedOut`], [`LockError::HeldByThisThread`], [`LockError::Segment`].
+    ///
+    /// # Blocking
+    ///
+    /// While there are readers or another writer.
+    #[inline]
+    pub fn write(&self, deadline: Deadline) -> Result<Acquired<WriteGuard<'_, T>>, LockError> {
+        let handle = &*self.handle;
+        handle.participant.check()?;
+        if !protocol::try_write(handle.cell(), handle.me, handle.counts()) {
+            handle.refuse_waiting_for_oneself()?;
+            handle.wait(deadline, |wait| protocol::write(handle.cell(), handle.me, handle.counts(), wait))?;
+        }
+        Ok(self.writing())
+    }
+
+    /// Takes the lock for writing if nobody has it who lives.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Held`], [`LockError::Segment`].
+    #[inline]
+    pub fn try_write(&self) -> Result<Acquired<WriteGuard<'_, T>>, LockError> {
+        let handle = &*self.handle;
+        handle.attempt(|| protocol::try_write(handle.cell(), handle.me, handle.counts()))?;
+        Ok(self.writing())
+    }
+
+    /// The committed value, without the lock and whoever holds it; it takes the lock for reading if writers are too busy.
+    ///
+    /// # Errors
+    ///
+    /// As [`RwLock::read`], if it came to that.
+    pub fn snapshot(&self, deadline: Deadline) -> Result<T, LockError> {
+        self.handle.participant.check()?;
+        for _ in 0..super::mutex::SNAPSHOT_TRIES {
+            if let Some((found, _version)) = self.value.snapshot(self.handle.cell()) {
+                return Ok(found);
+            }
+            crate::sync::spin_loop();
+        }
+        Ok(*self.read(deadline)?.guard)
+    }
+
+    /// This process's place in the segment.
+    pub fn participant(&self) -> &Participant {
+        &self.handle.participant
+    }
+
+    #[inline]
+    fn reading(&self) -> Acquired<ReadGuard<'_, T>> {
+        let handle = &*self.handle;
+        let told = protocol::claim(handle.cell(), handle.me, handle.counts());
+        let outcome = handle.outcome(told.as_ref());
+        let place = self.value.current(handle.cell());
+        Acquired { guard: ReadGuard { lock: self, place, told, _in_this_thread: PhantomData }, outcome }
+    }
+
+    #[inline]
+    fn writing(&self) -> Acquired<WriteGuard<'_, T>> {
+        let handle = &*self.handle;
+        let token = FencingToken::new(protocol::enter(handle.cell(), threads::number()));
+        let told = protocol::claim(handle.cell(), handle.me, handle.counts());
+        let outcome = handle.outcome(told.as_ref());
+        let writing = Writing::new(handle, &self.value);
+        Acquired { guard: WriteGuard { writing, token, told, _in_this_thread: PhantomData }, outcome }
+    }
+}
+
+/// A [`RwLock`] taken for reading: the value stays as it is until this is dropped.
+#[must_use = "dropping it gives the lock back"]
+pub struct ReadGuard<'a, T: ShmSafe> {
+    lock: &'a RwLock<T>,
+    place: NonNull<T>,
+    told: Option<Told>,
+    /// Not `Send`, so that a thread which ends takes its guards along.
+    _in_this_thread: PhantomData<*const ()>,
+}
+
+impl<T: ShmSafe> Deref for ReadGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the committed copy, which no writer touches while a reader is counted. It lives as long as the lock.
+        unsafe { self.place.as_ref() }
+    }
+}
+
+impl<T: ShmSafe> Drop for ReadGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        let handle = &*self.lock.handle;
+        if !handle.is_ours() {
+            return;
+        }
+        if let Some(told) = &self.told {
+            protocol::acknowledge(handle.cell(), told, handle.counts());
+        }
+        protocol::read_done(handle.cell(), handle.mine());
+    }
+}
+
+impl<T: ShmSafe + fmt::Debug> fmt::Debug for ReadGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadGuard").field("value", &**self).finish()
+    }
+}
+
+/// A [`RwLock`] taken for writing. Dropping it gives the lock back and undoes what was not committed.
+#[must_use = "dropping it gives the lock back"]
+pub struct WriteGuard<'a, T: ShmSafe> {
+    writing: Writing<'a, T>,
+    token: FencingToken,
+    told: Option<Told>,
+    /// Not `Send`: the lock belongs to a thread.
+    _in_this_thread: PhantomData<*const ()>,
+}
+
+impl<T: ShmSafe> WriteGuard<'_, T> {
+    /// The number of this acquisition: greater than those of all writers before.
+    pub const fn token(&self) -> FencingToken {
+        self.token
+    }
+
+    /// Makes the changes count and gives the lock back. Returns how many commits there were so far.
+    #[inline]
+    pub fn commit(mut self) -> u64 {
+        self.writing.save()
+    }
+
+    /// Makes the changes count so far and keeps the lock. Returns how many commits there were so far.
+    #[inline]
+    pub fn save(&mut self) -> u64 {
+        self.writing.save()
+    }
+
+    /// Undoes the changes since the last commit and keeps the lock.
+    pub fn roll_back(&mut self) {
+        self.writing.roll_back();
+    }
+}
+
+impl<T: ShmSafe> Deref for WriteGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.writing
+    }
+}
+
+impl<T: ShmSafe> DerefMut for WriteGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.writing
+    }
+}
+
+impl<T: ShmSafe> Drop for WriteGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        let handle = self.writing.handle;
+        if !handle.is_ours() {
+            return;
+        }
+        self.writing.roll_back();
+        if let Some(told) = &self.told {
+            protocol::acknowledge(handle.cell(), told, handle.counts());
+        }
+        protocol::leave(handle.cell());
+        protocol::write_done(handle.cell());
+    }
+}
+
+impl<T: ShmSafe + fmt::Debug> fmt::Debug for WriteGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteGuard").field("token", &self.token).field("value", &**self).finish()
+    }
+}

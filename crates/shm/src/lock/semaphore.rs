@@ -1,0 +1,238 @@
+//! So many permits among processes, returned when their owner dies.
+
+use std::{fmt, sync::Arc};
+
+use crosstie_core::Deadline;
+
+use super::{
+    acquired::Acquired,
+    error::LockError,
+    handle::LockHandle,
+    mutex::{enter, process_name},
+    plan::{LockKind, Plan},
+    protocol::{self, COUNT, Told},
+};
+use crate::{
+    error::{Error, Result},
+    header::Kind,
+    name::SegmentName,
+    participant::Participant,
+    schema::Element,
+    segment::{Directory, Segment, Spec},
+};
+
+/// So many permits: that many may be out at a time, in all processes together.
+///
+/// Permits are counted for each process, so those of one that was killed return exactly, and the next acquisition is told. A permit that was
+/// forgotten (`mem::forget`) returns when its process ends. Who asks for many may be overtaken by those who ask for few.
+///
+/// ```
+/// # use crosstie_shm::{Directory, Semaphore, deadline_after};
+/// # use std::time::Duration;
+/// # let folder = tempfile::tempdir()?;
+/// # let directory = Directory::at(folder.path().join("segments"))?;
+/// let downloads = Semaphore::open_or_create(&directory, &"downloads".parse()?, 3)?;
+/// let permit = downloads.acquire(deadline_after(Duration::from_secs(1)))?.into_guard();
+/// assert_eq!(downloads.free(), 2);
+/// drop(permit);
+/// assert_eq!(downloads.free(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Semaphore {
+    handle: Arc<LockHandle>,
+}
+
+impl Semaphore {
+    /// The most permits that a semaphore has.
+    #[expect(clippy::cast_possible_truncation, reason = "twenty bits")]
+    pub const MAX: u32 = COUNT as u32;
+
+    /// A new semaphore of that name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::create`] and [`Participant::join`].
+    pub fn create(directory: &Directory, name: &SegmentName, permits: u32) -> Result<Self> {
+        let fill = |segment: &Segment| Self::fill(segment, name.as_str(), permits);
+        Self::join(&Segment::create(directory, name, &Self::spec(), fill)?)
+    }
+
+    /// The semaphore of that name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::open`] and [`Participant::join`].
+    pub fn open(directory: &Directory, name: &SegmentName) -> Result<Self> {
+        Self::join(&Segment::open(directory, name, &Self::spec().expectation())?)
+    }
+
+    /// The semaphore of that name, made if there is none. `permits` counts only then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Participant::enter`].
+    pub fn open_or_create(directory: &Directory, name: &SegmentName, permits: u32) -> Result<Self> {
+        let fill = |segment: &Segment| Self::fill(segment, name.as_str(), permits);
+        Self::of(&enter(directory, name, &Self::spec(), fill)?)
+    }
+
+    /// The semaphore in the segment of `participant`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Spec`] if it has none; [`Error::Corrupt`].
+    pub fn of(participant: &Participant) -> Result<Self> {
+        Ok(Self { handle: LockHandle::open(participant, 0, LockKind::Semaphore)? })
+    }
+
+    fn spec() -> Spec {
+        let spec = Spec::new(Kind::Locks, Element::new(0, 1, "semaphore size=0 align=1\n")).locks(1);
+        let participants = spec.participants_planned();
+        spec.data(plan(0).bytes(participants))
+    }
+
+    fn fill(segment: &Segment, name: &str, permits: u32) -> Result<()> {
+        if permits == 0 || permits > Self::MAX {
+            return Err(Error::Spec { what: format!("1 to {} permits, came {permits}", Self::MAX) });
+        }
+        plan(permits).lay_out(segment, 0, name)
+    }
+
+    fn join(segment: &Segment) -> Result<Self> {
+        Self::of(&Participant::join(segment, &process_name())?)
+    }
+
+    /// Takes one permit, waiting until `deadline` for one to be free.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::TimedOut`], [`LockError::Segment`].
+    ///
+    /// # Blocking
+    ///
+    /// While all are out.
+    pub fn acquire(&self, deadline: Deadline) -> Result<Acquired<Permit<'_>>, LockError> {
+        self.acquire_many(1, deadline)
+    }
+
+    /// Takes `permits` at once, waiting until `deadline` for so many to be free.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::TooMany`], and as [`Semaphore::acquire`]. None is held then.
+    ///
+    /// # Blocking
+    ///
+    /// While not so many are free.
+    pub fn acquire_many(&self, permits: u32, deadline: Deadline) -> Result<Acquired<Permit<'_>>, LockError> {
+        let handle = &*self.handle;
+        self.check(permits)?;
+        if protocol::try_acquire(handle.cell(), handle.me, handle.counts(), permits) != Ok(true) {
+            handle
+                .wait(deadline, |wait| protocol::acquire(handle.cell(), handle.me, handle.counts(), permits, wait))?;
+        }
+        Ok(self.permit(permits))
+    }
+
+    /// Takes one permit, if one is free or its owner is dead.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Held`], [`LockError::Segment`].
+    pub fn try_acquire(&self) -> Result<Acquired<Permit<'_>>, LockError> {
+        self.try_acquire_many(1)
+    }
+
+    /// Takes `permits` at once, if so many are free or their owners dead.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::TooMany`], [`LockError::Held`], [`LockError::Segment`].
+    pub fn try_acquire_many(&self, permits: u32) -> Result<Acquired<Permit<'_>>, LockError> {
+        let handle = &*self.handle;
+        self.check(permits)?;
+        handle.attempt(|| {
+            for _ in 0..BUSY_TRIES {
+                match protocol::try_acquire(handle.cell(), handle.me, handle.counts(), permits) {
+                    Ok(taken) => return taken,
+                    // Somebody is between taking the word and giving it back, which are a few instructions.
+                    Err(_) => crate::sync::yield_now(),
+                }
+            }
+            false
+        })?;
+        Ok(self.permit(permits))
+    }
+
+    /// Permits in all.
+    pub fn permits(&self) -> u32 {
+        self.handle.cell().permits.load(crate::sync::Ordering::Relaxed)
+    }
+
+    /// Permits that are not out now. Another process may take them at any time.
+    pub fn free(&self) -> u32 {
+        u32::try_from(protocol::free(self.handle.cell(), self.handle.counts())).unwrap_or(u32::MAX)
+    }
+
+    /// This process's place in the segment.
+    pub fn participant(&self) -> &Participant {
+        &self.handle.participant
+    }
+
+    fn check(&self, asked: u32) -> Result<(), LockError> {
+        self.handle.participant.check()?;
+        let permits = self.permits();
+        if asked > permits {
+            return Err(LockError::TooMany { asked, permits });
+        }
+        Ok(())
+    }
+
+    fn permit(&self, permits: u32) -> Acquired<Permit<'_>> {
+        let handle = &*self.handle;
+        let told = protocol::claim(handle.cell(), handle.me, handle.counts());
+        Acquired { outcome: handle.outcome(told.as_ref()), guard: Permit { semaphore: self, permits, told } }
+    }
+}
+
+/// How often a semaphore is tried that somebody is just taking a permit of.
+const BUSY_TRIES: u32 = 100;
+
+const fn plan(permits: u32) -> Plan {
+    Plan { kind: LockKind::Semaphore, permits, data: 0, journal: 0 }
+}
+
+/// Permits of a [`Semaphore`], given back when this is dropped.
+#[must_use = "dropping it gives the permits back"]
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
+    permits: u32,
+    told: Option<Told>,
+}
+
+impl Permit<'_> {
+    /// How many.
+    pub const fn permits(&self) -> u32 {
+        self.permits
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let handle = &*self.semaphore.handle;
+        if !handle.is_ours() {
+            return;
+        }
+        if let Some(told) = &self.told {
+            protocol::acknowledge(handle.cell(), told, handle.counts());
+        }
+        protocol::give_back(handle.cell(), handle.mine(), self.permits);
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("permits", &self.permits).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,78 @@
+//! Files that appear whole: made without a name, filled, then linked to one.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::Path,
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, fallocate, linkat, openat},
+    io::Errno,
+};
+
+/// A file without a name on the file system of `directory`, or `None` where the file system has none (`O_TMPFILE`).
+///
+/// # Errors
+///
+/// The operating system's.
+pub fn unnamed_file(directory: impl AsFd, mode: u32) -> io::Result<Option<OwnedFd>> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    match openat(directory, c".", flags, Mode::from_bits_truncate(mode)) {
+        Ok(file) => Ok(Some(file)),
+        // A file system without it says the first; an old kernel below an overlay says one of the others.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives `file` its `len` bytes now, so that a full file system is an error here and no fault later.
+///
+/// # Errors
+///
+/// `StorageFull`, and others of the operating system.
+pub fn reserve(file: impl AsFd, len: u64) -> io::Result<()> {
+    loop {
+        match fallocate(&file, FallocateFlags::empty(), 0, len) {
+            Err(Errno::INTR) => {}
+            outcome => return Ok(outcome?),
+        }
+    }
+}
+
+/// Links a file made by [`unnamed_file`] to `name` in `directory`. From then on everyone sees it, whole.
+///
+/// # Errors
+///
+/// `AlreadyExists` if the name is taken, whoever took it; others of the operating system.
+pub fn publish(file: impl AsFd, directory: impl AsFd, name: impl AsRef<Path>) -> io::Result<()> {
+    // Linking by descriptor alone needs a capability before Linux 6.10; the way through /proc needs none.
+    let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    Ok(linkat(CWD, path, directory, name.as_ref(), AtFlags::SYMLINK_FOLLOW)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_given_once() {
+        let folder = std::env::temp_dir();
+        let directory = File::open(&folder).unwrap();
+        let name = format!("crosstie-publish-{}", std::process::id());
+        let make = || {
+            let file = unnamed_file(&directory, 0o600).unwrap()?;
+            reserve(&file, 4096).unwrap();
+            Some(file)
+        };
+        // A temporary folder on a file system without unnamed files has nothing to test.
+        if let (Some(first), Some(second)) = (make(), make()) {
+            publish(first, &directory, &name).unwrap();
+            assert_eq!(publish(second, &directory, &name).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(std::fs::metadata(folder.join(&name)).unwrap().len(), 4096);
+            std::fs::remove_file(folder.join(&name)).unwrap();
+        }
+    }
+}
