@@ -191,7 +191,8 @@ fn gc_after_killing_holder_and_waiters_leaves_the_directory_empty() {
     let kept = place.json(&["shm", "gc"]);
     assert_eq!((&kept[0]["outcome"], &kept[0]["why"]), (&"kept".into(), &"2 live participants".into()));
     assert_eq!(place.count(), 1);
-    shells.iter_mut().for_each(Shell::kill);
+    // The waiter first: it would clear up after the holder.
+    shells.iter_mut().rev().for_each(Shell::kill);
     let swept = place.json(&["shm", "gc"]);
     assert_eq!((&swept[0]["outcome"], swept[0]["recovered_slots"].as_array().unwrap().len()), (&"removed".into(), 2));
     assert_eq!(place.count(), 0);
