@@ -235,5 +235,5 @@ impl threads::LeftBehind for LockHandle {
 
 /// Looks at a word before sleeping. None where the holder has no processor of its own to go on with.
 fn spins() -> u32 {
-    if crosstie_sys::processors::allowed().count_ones() > 1 { 10 } else { 0 }
+    if crosstie_sys::processors::allowed().count_ones() > 1 { 32 } else { 0 }
 }

@@ -25,7 +25,7 @@ use crate::{
     sync::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-/// Room for a `T`, in whole lines.
+/// Room for a `T`, in whole lines of its own.
 #[repr(C, align(64))]
 struct Room<T>(MaybeUninit<T>);
 
@@ -49,8 +49,8 @@ unsafe impl<T: ShmSafe> Sync for Value<T> {}
 
 impl<T: ShmSafe> Value<T> {
     /// Bytes of one copy.
-    pub(super) const BYTES: u64 = size_of::<Room<T>>() as u64;
-    const WORDS: usize = size_of::<Room<T>>() / 8;
+    pub(super) const BYTES: u64 = Self::WORDS as u64 * 8;
+    const WORDS: usize = size_of::<T>().div_ceil(8);
     const ALIGNED: () = assert!(align_of::<T>() <= 64, "a shared value is aligned to 64 bytes at most");
 
     /// The value of the lock that has these parts.
