@@ -26,7 +26,7 @@ mod several;
 mod slots;
 #[cfg(not(loom))]
 mod typed;
-#[cfg(not(loom))]
+#[cfg_attr(loom, allow(dead_code, reason = "values are not modelled"))]
 mod words;
 
 #[cfg(all(test, loom))]
