@@ -16,7 +16,7 @@ use crosstie_shm::{
 };
 use crosstie_sys::{
     CrashPlan, Planned, plan_crash,
-    trial::{Act as End, Child, Ended, fork, fork_in_own_namespace, shared_cells},
+    trial::{Act as End, Child, Ended, fork, fork_in_own_namespace, shared_cells, tick},
 };
 
 /// How long a condition may take that takes no time at all.
@@ -55,6 +55,8 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
+    // A wait for a child looks at the clock once per tick.
+    tick(Duration::from_millis(20)).unwrap();
     let mut failed = 0;
     for (name, test) in TESTS.iter().filter(|(name, _)| name.contains(&wanted)) {
         let outcome = std::panic::catch_unwind(test);
@@ -226,13 +228,19 @@ fn idle_and_forking(segment: &Segment) -> Child {
     let child = fork(|| {
         crosstie_sys::trial::act_on_signals(&cells[0]).unwrap();
         let _member = Participant::join(segment, "forking").unwrap();
-        loop {
-            std::thread::park();
-        }
+        forks_when_told()
     })
     .unwrap();
     until("the child has joined", || segment.membership().load(Ordering::Acquire) != before);
     child
+}
+
+/// Waits to be told; whoever is told to fork does so at a named point.
+fn forks_when_told() -> ! {
+    loop {
+        crosstie_sys::crash_point!("deaths.waits");
+        std::thread::yield_now();
+    }
 }
 
 fn control_an_inherited_description_keeps_a_lock_alive() {
@@ -248,9 +256,7 @@ fn control_an_inherited_description_keeps_a_lock_alive() {
         // A plain descriptor: nothing closes it in the grandchild.
         let plain = reopened();
         assert!(range_lock::try_lock(&plain, 7).unwrap());
-        loop {
-            std::thread::park();
-        }
+        forks_when_told()
     })
     .unwrap();
     until("the child has the lock", || range_lock::is_locked_elsewhere(&mine, 7).unwrap());

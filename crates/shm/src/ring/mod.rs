@@ -29,8 +29,6 @@ mod typed;
 #[cfg_attr(loom, allow(dead_code, reason = "values are not modelled"))]
 mod words;
 
-#[cfg(all(test, loom))]
-pub(crate) use self::models::explore;
 pub(crate) use self::{
     corrupt::Corrupt,
     seat::{Seat, Taken},

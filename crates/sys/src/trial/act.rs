@@ -26,6 +26,7 @@ static LEFT_BEHIND: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
 static FORKS_SOON: AtomicBool = AtomicBool::new(false);
 
 /// Forks and ends, if a signal has asked for it.
+#[cfg(feature = "crash-points")]
 pub(crate) fn fork_if_told() {
     if FORKS_SOON.load(Ordering::Relaxed) {
         Act::Fork.perform();

@@ -3,7 +3,7 @@
 use std::{os::unix::process::ExitStatusExt, process::Command, time::Duration};
 
 use clap::Args;
-use crosstie::shm::{LockError, LockOutcome, Mutex, SegmentName, deadline_after};
+use crosstie::shm::{LockOutcome, Mutex, SegmentName, deadline_after};
 use crosstie_core::Deadline;
 
 use super::Place;
@@ -37,10 +37,7 @@ pub(crate) fn run(args: &LockArgs, output: &Output) -> Result<(), Failure> {
     // The value counts the commands that ran to their end.
     let mutex = Mutex::open_or_create(&directory, &name, 0_u64)?;
     let deadline = args.timeout.map_or(Deadline::NEVER, deadline_after);
-    let acquired = mutex.lock(deadline).map_err(|error| match error {
-        LockError::Segment(error) => error.into(),
-        error => Failure::new(Code::Deadline, "locked", error.to_string()),
-    })?;
+    let acquired = mutex.lock(deadline)?;
     if let LockOutcome::Recovered(recovery) = acquired.outcome {
         output.note(&recovery.to_string());
     }
