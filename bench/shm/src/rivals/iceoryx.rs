@@ -6,7 +6,7 @@ use iceoryx2::{
     service::port_factory::{PortFactory as _, publish_subscribe::PortFactory},
 };
 
-use super::{Link, Message};
+use super::link::{Link, Message};
 use crate::case::{Failure, Place, Side};
 
 struct Iceoryx {

@@ -4,7 +4,7 @@ use std::fs;
 
 use ipc_channel::ipc::{self, IpcOneShotServer, IpcReceiver, IpcSender};
 
-use super::{Link, Message};
+use super::link::{Link, Message};
 use crate::case::{Failure, Place, Side};
 
 type Ends = (IpcSender<Message>, IpcReceiver<Message>);

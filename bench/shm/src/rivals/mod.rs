@@ -5,57 +5,13 @@
 pub(crate) mod boost;
 mod iceoryx;
 mod ipc_channels;
+mod link;
 mod lmdb;
 mod shmem;
 
+use self::link::{one_way, round_trip};
 pub(crate) use self::lmdb::transaction;
-use crate::case::{Failure, Place, Rounds, Side, timed};
-
-/// What every rival moves.
-type Message = [u64; 8];
-
-/// Both directions between the two processes.
-trait Link {
-    fn send(&mut self, message: Message) -> Result<(), Failure>;
-    fn receive(&mut self) -> Result<Message, Failure>;
-}
-
-fn round_trip(mut link: impl Link + 'static, side: Side) -> Rounds {
-    Box::new(move |count| {
-        timed(count, |number| {
-            if side == Side::Measurer {
-                link.send([number; 8])?;
-            }
-            let message = link.receive()?;
-            if message != [number; 8] {
-                return Err(format!("expected {number}, came {message:?}").into());
-            }
-            if side == Side::Peer {
-                link.send(message)?;
-            }
-            Ok(())
-        })
-    })
-}
-
-fn one_way(mut link: impl Link + 'static, side: Side) -> Rounds {
-    Box::new(move |count| {
-        let took = timed(count, |number| {
-            if side == Side::Measurer {
-                link.send([number; 8])?;
-            } else if link.receive()? != [number; 8] {
-                return Err("another message came".into());
-            }
-            Ok(())
-        });
-        if side == Side::Measurer {
-            link.receive()?;
-        } else {
-            link.send([0; 8])?;
-        }
-        took
-    })
-}
+use crate::case::{Failure, Place, Rounds};
 
 macro_rules! rivals {
     ($($there_and_back:ident, $stream:ident: $link:path;)*) => {$(

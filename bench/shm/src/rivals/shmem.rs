@@ -7,7 +7,7 @@ use std::{
 
 use shmem_ipc::sharedring::{Receiver, Sender};
 
-use super::{Link, Message};
+use super::link::{Link, Message};
 use crate::case::{Failure, Place, Side};
 
 struct Shmem {

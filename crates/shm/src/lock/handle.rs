@@ -233,7 +233,8 @@ impl threads::LeftBehind for LockHandle {
     }
 }
 
-/// Looks at a word before sleeping. None where the holder has no processor of its own to go on with.
+/// Looks at a word before sleeping. None where the holder has no processor of its own to go on with. That this process is bound to one says
+/// nothing about the holder.
 fn spins() -> u32 {
-    if crosstie_sys::processors::allowed().count_ones() > 1 { 32 } else { 0 }
+    if crosstie_sys::processors::online() > 1 { 32 } else { 0 }
 }

@@ -19,6 +19,7 @@ mod frames;
 mod held;
 #[cfg(all(test, loom))]
 mod models;
+mod prefetch;
 #[allow(dead_code, reason = "waiting on descriptors is to come")]
 mod seat;
 #[cfg(not(loom))]
@@ -26,7 +27,7 @@ mod several;
 mod slots;
 #[cfg(not(loom))]
 mod typed;
-#[cfg_attr(loom, allow(dead_code, reason = "values are not modelled"))]
+#[cfg(not(loom))]
 mod words;
 
 pub(crate) use self::{

@@ -17,7 +17,7 @@
 //! stamped last: the next sender walks on from `tail` over stamped slots. A receiver's message counts as taken when `head` is
 //! stored, and it is handed out after that: a receiver that dies before has taken nothing, and its successor gets the message.
 
-use super::{control::Control, corrupt::Corrupt, words};
+use super::{control::Control, corrupt::Corrupt, prefetch::prepare_to_write};
 use crate::{
     faults::{Fault, is_kept, ordering},
     steps::step,
@@ -133,7 +133,7 @@ impl<'m> Producer<'m> {
         if self.room() > AHEAD {
             // The receiver had it last. Asked for now, it is here when its turn comes.
             let (first, rest) = self.slots.at(self.tail + AHEAD);
-            words::prepare_to_write(first, rest);
+            prepare_to_write(first, rest);
         }
         write(message);
         step!("ring.written");

@@ -47,20 +47,6 @@ pub(crate) fn load<T: ShmSafe>(words: &[AtomicU64]) -> T {
     unsafe { value.assume_init() }
 }
 
-/// Asks for the lines that `first` and the last of the words after it are in, to be written soon. Changes nothing that a program can see.
-#[inline(always)]
-pub(crate) fn prepare_to_write(first: &AtomicU64, rest: &[AtomicU64]) {
-    #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
-    for word in [first, rest.last().unwrap_or(first)] {
-        // SAFETY: a hint, which reads and writes nothing; every 64-bit processor of this kind knows it or takes it for none.
-        unsafe {
-            std::arch::asm!("prefetchw [{}]", in(reg) word, options(nostack, preserves_flags, readonly));
-        }
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(loom), not(miri))))]
-    let _ = (first, rest);
-}
-
 /// The address of the first byte in `words`.
 pub(crate) const fn address(words: &[AtomicU64]) -> *mut u8 {
     // Atomics may be changed through a shared reference, so their address may be written through.
