@@ -1,5 +1,4 @@
-//! Crosstie measured against its rivals: `load` drives one server, `broker` compares several in one table, `locks` does so
-//! for locks.
+//! Crosstie measured against its rivals: `load` drives one server, `broker` compares several in one table.
 
 #![forbid(unsafe_code)]
 
@@ -9,7 +8,6 @@ mod contender;
 mod error;
 mod host;
 mod load;
-mod locks;
 mod process;
 mod spread;
 mod targets;
@@ -38,8 +36,6 @@ enum Command {
     Load(LoadArguments),
     /// Compare our broker with nats-servers: one table
     Broker(CompareArguments),
-    /// Compare our locks with the standard library's and with robust ones of POSIX
-    Locks(locks::LocksArguments),
 }
 
 #[derive(clap::Args)]
@@ -72,7 +68,6 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Load(arguments) => run_load(&arguments),
         Command::Broker(arguments) => compare(&arguments),
-        Command::Locks(arguments) => locks::measure(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

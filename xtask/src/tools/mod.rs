@@ -43,6 +43,9 @@ pub(crate) enum Tool {
     /// The Rust client's package, with its tests
     #[value(name = "async-nats-0.51.0")]
     AsyncNats,
+    /// The headers of Boost, for its message queue, which we compare with
+    #[value(name = "boost-1.74.0")]
+    Boost,
 }
 
 /// The arguments of `cargo xtask tools`.
@@ -106,6 +109,7 @@ pub(crate) fn install(tool: Tool) -> Result<PathBuf> {
         Tool::Pytest => python::pytest(&fresh)?,
         Tool::NatsPy => python::nats_py(&shelf.join(Tool::Pytest.name()), &fresh)?,
         Tool::AsyncNats => crates::async_nats(&fresh)?,
+        Tool::Boost => debian::boost(&fresh)?,
     }
     fs::rename(&fresh, &place).map_err(Failure::failed)?;
     Ok(tool.inside(&place))
@@ -121,6 +125,7 @@ impl Tool {
             Self::Pytest => "pytest-8.3.5",
             Self::NatsPy => "nats-py-2.9.0",
             Self::AsyncNats => "async-nats-0.51.0",
+            Self::Boost => "boost-1.74.0",
         }
     }
 
@@ -128,7 +133,7 @@ impl Tool {
     fn inside(self, place: &Path) -> PathBuf {
         match self {
             Self::NatsServer2_15 | Self::NatsServer2_10 | Self::NatsServer2_9 => place.join("nats-server"),
-            Self::Pytest | Self::NatsPy | Self::AsyncNats => place.to_path_buf(),
+            Self::Pytest | Self::NatsPy | Self::AsyncNats | Self::Boost => place.to_path_buf(),
         }
     }
 }

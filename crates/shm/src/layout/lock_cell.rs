@@ -1,4 +1,4 @@
-//! The cell of a lock: a line that contenders touch, a line that only the holder writes, and lines for people.
+//! The cell of a lock: a line for those who take it, and lines for people.
 
 use crate::sync::{AtomicU32, AtomicU64};
 
@@ -16,7 +16,6 @@ pub struct LockCell {
     pub word: AtomicU32,
     /// A futex for those who wait for something else than the word.
     pub wake: AtomicU32,
-    contended: [Unused; 7],
     /// Committed writes; the lowest bit says which of the two copies is current.
     pub version: AtomicU64,
     /// The version that the holder has begun to write; greater than `version` exactly while a write is open.
@@ -34,7 +33,8 @@ pub struct LockCell {
     pub dead_counts: AtomicU32,
     /// The thread that holds it, a number of the holder's own; 0 if free.
     pub thread: AtomicU64,
-    held: Unused,
+    // Processors fetch lines in pairs; what people read is in the next pair.
+    alone: [Unused; 8],
     /// Since when it is held, on the calendar, in nanoseconds.
     pub since: AtomicU64,
     unused: Unused,
@@ -64,9 +64,10 @@ pub struct LockCell {
 const _: () = {
     use std::mem::offset_of;
     assert!(size_of::<LockCell>() == 256);
-    assert!(offset_of!(LockCell, version) == 64);
-    assert!(offset_of!(LockCell, death) == 96);
-    assert!(offset_of!(LockCell, dead_counts) == 108);
+    assert!(offset_of!(LockCell, version) == 8);
+    assert!(offset_of!(LockCell, death) == 40);
+    assert!(offset_of!(LockCell, dead_counts) == 52);
+    assert!(offset_of!(LockCell, thread) == 56);
     assert!(offset_of!(LockCell, since) == 128);
     assert!(offset_of!(LockCell, recoveries) == 152);
     assert!(offset_of!(LockCell, kind) == 160);

@@ -30,7 +30,9 @@ impl<G> Acquired<G> {
 }
 
 /// Whether somebody died with the lock before it was got.
+// Told by a whole word: a single byte that is written and then copied as part of a word stalls the processor for longer than the lock takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
 pub enum LockOutcome {
     /// Nobody, or others were told of it.
     Clean,

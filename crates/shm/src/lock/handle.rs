@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use crosstie_core::{Deadline, FencingToken};
+use crosstie_sys::Incarnation;
 
 use super::{
     acquired::{LockOutcome, Recovery},
@@ -13,12 +14,13 @@ use super::{
     waiting::{Waiting, object},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     events::Act,
     layout::{LockCell, ParticipantId},
     participant::Participant,
-    segment::Segment,
-    sync::{AtomicU64, Ordering::Relaxed},
+    ring::hold,
+    segment::{READY, Segment},
+    sync::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
 /// One lock and this process's part in it.
@@ -29,7 +31,11 @@ pub(super) struct LockHandle {
     pub(super) parts: Parts,
     pub(super) me: Holder,
     pub(super) spins: u32,
+    /// When a waiter of this process looked last whether those are alive who are in the way.
     looked: AtomicU64,
+    /// The segment's state, kept by `participant`.
+    state: &'static AtomicU32,
+    incarnation: Incarnation,
 }
 
 impl LockHandle {
@@ -46,6 +52,9 @@ impl LockHandle {
             me: Holder::new(id.slot, id.generation),
             spins: spins(),
             looked: AtomicU64::new(0),
+            // SAFETY: the participant beside it has a handle of the segment, and it is not given out.
+            state: unsafe { hold(segment.state_word()) },
+            incarnation: Incarnation::current().map_err(Error::system("telling this process from its children"))?,
         });
         let left: Weak<dyn threads::LeftBehind> = Arc::<Self>::downgrade(&handle);
         threads::remember(left);
@@ -73,32 +82,48 @@ impl LockHandle {
     }
 
     /// False in a child that was forked: what it inherited belongs to the parent.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_ours(&self) -> bool {
-        self.participant.is_ours()
+        self.incarnation.is_current()
+    }
+
+    /// True if [`Participant::check`] finds nothing.
+    #[inline(always)]
+    fn is_usable(&self) -> bool {
+        self.is_ours() && self.state.load(Relaxed) == READY
+    }
+
+    /// Takes the word if that is all that there is to do. Inlined with all that it calls.
+    #[inline(always)]
+    pub(super) fn take_at_once(&self) -> Option<FencingToken> {
+        let is_taken = self.is_usable() && protocol::try_take(self.cell(), self.me).is_ok();
+        is_taken.then(|| self.entered())
+    }
+
+    #[inline(always)]
+    fn entered(&self) -> FencingToken {
+        FencingToken::new(protocol::enter(self.cell(), threads::number()))
     }
 
     /// Takes the word, waiting until `deadline`; `None` does not wait at all.
-    // Inlined with all that it calls, because a guard that is handed through memory costs more than the lock.
-    #[inline(always)]
+    #[inline]
     pub(super) fn take(&self, deadline: Option<Deadline>) -> Result<FencingToken, LockError> {
-        if !self.participant.is_usable() || protocol::try_take(self.cell(), self.me).is_err() {
-            self.take_slowly(deadline)?;
-        }
-        Ok(FencingToken::new(protocol::enter(self.cell(), threads::number())))
+        self.take_at_once().map_or_else(|| self.take_slowly(deadline), Ok)
     }
 
+    /// As [`LockHandle::take`], where it could not be taken at once.
     #[cold]
     #[inline(never)]
-    fn take_slowly(&self, deadline: Option<Deadline>) -> Result<(), LockError> {
+    pub(super) fn take_slowly(&self, deadline: Option<Deadline>) -> Result<FencingToken, LockError> {
         self.participant.check()?;
         match deadline {
-            None => self.take_if_dead(),
+            None => self.take_if_dead()?,
             Some(deadline) => {
                 self.refuse_waiting_for_oneself()?;
-                self.wait(deadline, |wait| protocol::take(self.cell(), self.me, wait))
+                self.wait(deadline, |wait| protocol::take(self.cell(), self.me, wait))?;
             }
         }
+        Ok(self.entered())
     }
 
     /// Somebody who is dead is no reason not to get it, even for one who does not wait.
@@ -211,7 +236,8 @@ impl threads::LeftBehind for LockHandle {
     }
 }
 
-/// Looks at a word before sleeping. None where the holder has no processor of its own to go on with.
+/// Looks at a word before sleeping. None where the holder has no processor of its own to go on with. That this process is bound to one says
+/// nothing about the holder.
 fn spins() -> u32 {
-    if crosstie_sys::processors::allowed().count_ones() > 1 { 10 } else { 0 }
+    if crosstie_sys::processors::online() > 1 { 32 } else { 0 }
 }

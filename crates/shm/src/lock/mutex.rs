@@ -4,22 +4,22 @@ use std::{
     fmt,
     marker::PhantomData,
     ops::{Deref, DerefMut},
-    sync::Arc,
 };
 
 use crosstie_core::{Deadline, FencingToken};
 
 use super::{
-    acquired::Acquired,
+    acquired::{Acquired, LockOutcome},
     error::LockError,
     handle::LockHandle,
     plan::{LockKind, Parts, Plan},
-    protocol::{self, Told},
-    value::{Value, Writing},
+    protocol,
+    value::{Guarded, Value, Writing},
 };
 use crate::{
     error::Result,
     header::Kind,
+    layout::LockCell,
     name::SegmentName,
     participant::Participant,
     schema::ShmSafe,
@@ -60,10 +60,7 @@ use crate::{
 ///
 /// There is none: who comes at the right moment overtakes who sleeps. No system call is made unless somebody has to wait.
 #[derive(Debug)]
-pub struct Mutex<T> {
-    handle: Arc<LockHandle>,
-    value: Value<T>,
-}
+pub struct Mutex<T>(Guarded<T>);
 
 impl<T: ShmSafe> Mutex<T> {
     const PLAN: Plan = Plan { kind: LockKind::Mutex, permits: 0, data: Value::<T>::BYTES, journal: 0 };
@@ -126,7 +123,7 @@ impl<T: ShmSafe> Mutex<T> {
     pub fn of(participant: &Participant) -> Result<Self> {
         let handle = LockHandle::open(participant, 0, LockKind::Mutex)?;
         let value = Value::of(participant.segment(), &handle.parts)?;
-        Ok(Self { handle, value })
+        Ok(Self(Guarded::new(handle, value)))
     }
 
     pub(super) fn spec(kind: Kind) -> Spec {
@@ -156,8 +153,10 @@ impl<T: ShmSafe> Mutex<T> {
     /// Until the lock is free or the deadline passes. Without contention there is no system call.
     #[inline(always)]
     pub fn lock(&self, deadline: Deadline) -> Result<Acquired<MutexGuard<'_, T>>, LockError> {
-        let token = self.handle.take(Some(deadline))?;
-        Ok(self.guard(token))
+        match self.0.handle.take_at_once() {
+            Some(token) => Ok(self.guard(token)),
+            None => self.lock_slowly(Some(deadline)),
+        }
     }
 
     /// Takes the lock if nobody has it who lives.
@@ -167,8 +166,10 @@ impl<T: ShmSafe> Mutex<T> {
     /// [`LockError::Held`], [`LockError::Segment`].
     #[inline(always)]
     pub fn try_lock(&self) -> Result<Acquired<MutexGuard<'_, T>>, LockError> {
-        let token = self.handle.take(None)?;
-        Ok(self.guard(token))
+        match self.0.handle.take_at_once() {
+            Some(token) => Ok(self.guard(token)),
+            None => self.lock_slowly(None),
+        }
     }
 
     /// Runs `change` on the value and commits what it did, if it says `Ok`.
@@ -204,10 +205,10 @@ impl<T: ShmSafe> Mutex<T> {
     ///
     /// As [`Mutex::snapshot`].
     pub fn snapshot_with_version(&self, deadline: Deadline) -> Result<(T, u64), LockError> {
-        self.handle.participant.check()?;
-        let cell = self.handle.cell();
+        self.participant().check()?;
+        let cell = self.0.handle.cell();
         for _ in 0..SNAPSHOT_TRIES {
-            if let Some(found) = self.value.snapshot(cell) {
+            if let Some(found) = self.0.value.snapshot(cell) {
                 return Ok(found);
             }
             crate::sync::spin_loop();
@@ -218,18 +219,42 @@ impl<T: ShmSafe> Mutex<T> {
 
     /// This process's place in the segment.
     pub fn participant(&self) -> &Participant {
-        &self.handle.participant
+        &self.0.handle.participant
     }
 
     #[inline(always)]
     fn guard(&self, token: FencingToken) -> Acquired<MutexGuard<'_, T>> {
-        let cell = self.handle.cell();
-        let told = protocol::untold(cell);
-        let outcome = self.handle.outcome(told.as_ref());
-        let writing = Writing::new(&self.handle, &self.value);
-        let guard = MutexGuard { writing, token, told, _in_this_thread: PhantomData };
-        Acquired { guard, outcome }
+        let guard = MutexGuard { writing: self.0.writing(token), _in_this_thread: PhantomData };
+        if protocol::has_untold(self.0.handle.cell()) {
+            return told(guard);
+        }
+        Acquired { guard, outcome: LockOutcome::Clean }
     }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_slowly(&self, deadline: Option<Deadline>) -> Result<Acquired<MutexGuard<'_, T>>, LockError> {
+        let token = self.0.handle.take_slowly(deadline)?;
+        Ok(self.guard(token))
+    }
+}
+
+/// Strikes out what the guard was told when it came. Nothing was added since: see [`protocol::untold`].
+#[cold]
+#[inline(never)]
+fn strike_out(cell: &LockCell) {
+    if let Some(told) = protocol::untold(cell) {
+        protocol::acknowledge(cell, &told, &[]);
+    }
+}
+
+/// A guard that must be told of deaths.
+#[cold]
+#[inline(never)]
+fn told<T: ShmSafe>(guard: MutexGuard<'_, T>) -> Acquired<MutexGuard<'_, T>> {
+    let handle = guard.handle();
+    let outcome = handle.outcome(protocol::untold(handle.cell()).as_ref());
+    Acquired { guard, outcome }
 }
 
 /// How often a snapshot is tried before the lock is taken for it. Each failure means that two writers committed meanwhile.
@@ -239,16 +264,14 @@ pub(super) const SNAPSHOT_TRIES: u32 = 8;
 #[must_use = "dropping it gives the lock back"]
 pub struct MutexGuard<'a, T: ShmSafe> {
     writing: Writing<'a, T>,
-    token: FencingToken,
-    told: Option<Told>,
     /// Not `Send`: the lock belongs to a thread.
     _in_this_thread: PhantomData<*const ()>,
 }
 
 impl<T: ShmSafe> MutexGuard<'_, T> {
     /// The number of this acquisition: greater than those of all before.
-    pub const fn token(&self) -> FencingToken {
-        self.token
+    pub fn token(&self) -> FencingToken {
+        self.writing.token()
     }
 
     /// Makes the changes count and gives the lock back. Returns how many commits there were so far.
@@ -268,8 +291,9 @@ impl<T: ShmSafe> MutexGuard<'_, T> {
         self.writing.roll_back();
     }
 
-    pub(super) const fn handle(&self) -> &LockHandle {
-        self.writing.handle
+    #[inline(always)]
+    pub(super) fn handle(&self) -> &LockHandle {
+        self.writing.handle()
     }
 }
 
@@ -297,8 +321,8 @@ impl<T: ShmSafe> Drop for MutexGuard<'_, T> {
         }
         self.writing.roll_back();
         let cell = self.handle().cell();
-        if let Some(told) = &self.told {
-            protocol::acknowledge(cell, told, &[]);
+        if protocol::has_untold(cell) {
+            strike_out(cell);
         }
         protocol::leave(cell);
         protocol::release(cell);
@@ -307,7 +331,7 @@ impl<T: ShmSafe> Drop for MutexGuard<'_, T> {
 
 impl<T: ShmSafe + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MutexGuard").field("token", &self.token).field("value", &**self).finish()
+        f.debug_struct("MutexGuard").field("token", &self.token()).field("value", &**self).finish()
     }
 }
 

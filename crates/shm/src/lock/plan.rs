@@ -73,7 +73,7 @@ impl std::fmt::Display for LockKind {
 pub(super) struct Plan {
     pub(super) kind: LockKind,
     pub(super) permits: u32,
-    /// Bytes of one copy of the data, a multiple of 64.
+    /// Bytes of one copy of the data, a multiple of 8.
     pub(super) data: u64,
     /// Bytes of the journal, a multiple of 64; 0 for two copies instead.
     pub(super) journal: u64,

@@ -154,7 +154,7 @@ pub struct Fenced {
 
 impl<T: ShmSafe> RegionGuard<'_, T> {
     /// The number of this acquisition: greater than those of all before.
-    pub const fn token(&self) -> FencingToken {
+    pub fn token(&self) -> FencingToken {
         self.0.token()
     }
 

@@ -5,7 +5,6 @@ use std::{
     marker::PhantomData,
     ops::{Deref, DerefMut},
     ptr::NonNull,
-    sync::Arc,
 };
 
 use crosstie_core::{Deadline, FencingToken};
@@ -18,7 +17,7 @@ use super::{
     plan::{LockKind, Parts, Plan},
     protocol::{self, Told},
     threads,
-    value::{Value, Writing},
+    value::{Guarded, Value, Writing},
 };
 use crate::{
     error::Result,
@@ -40,10 +39,7 @@ use crate::{
 ///
 /// A thread that has a read guard and wants to write waits for itself, until its deadline.
 #[derive(Debug)]
-pub struct RwLock<T> {
-    handle: Arc<LockHandle>,
-    value: Value<T>,
-}
+pub struct RwLock<T>(Guarded<T>);
 
 impl<T: ShmSafe> RwLock<T> {
     const PLAN: Plan = Plan { kind: LockKind::RwLock, permits: 0, data: Value::<T>::BYTES, journal: 0 };
@@ -85,7 +81,7 @@ impl<T: ShmSafe> RwLock<T> {
     pub fn of(participant: &Participant) -> Result<Self> {
         let handle = LockHandle::open(participant, 0, LockKind::RwLock)?;
         let value = Value::of(participant.segment(), &handle.parts)?;
-        Ok(Self { handle, value })
+        Ok(Self(Guarded::new(handle, value)))
     }
 
     fn spec() -> Spec {
@@ -115,7 +111,7 @@ impl<T: ShmSafe> RwLock<T> {
     /// While there is a writer.
     #[inline]
     pub fn read(&self, deadline: Deadline) -> Result<Acquired<ReadGuard<'_, T>>, LockError> {
-        let handle = &*self.handle;
+        let handle = &*self.0.handle;
         handle.participant.check()?;
         if protocol::try_read(handle.cell(), handle.mine()).is_err() {
             handle.refuse_waiting_for_oneself()?;
@@ -131,7 +127,7 @@ impl<T: ShmSafe> RwLock<T> {
     /// [`LockError::Held`], [`LockError::Segment`].
     #[inline]
     pub fn try_read(&self) -> Result<Acquired<ReadGuard<'_, T>>, LockError> {
-        let handle = &*self.handle;
+        let handle = &*self.0.handle;
         handle.attempt(|| protocol::try_read(handle.cell(), handle.mine()).is_ok())?;
         Ok(self.reading())
     }
@@ -147,7 +143,7 @@ impl<T: ShmSafe> RwLock<T> {
     /// While there are readers or another writer.
     #[inline]
     pub fn write(&self, deadline: Deadline) -> Result<Acquired<WriteGuard<'_, T>>, LockError> {
-        let handle = &*self.handle;
+        let handle = &*self.0.handle;
         handle.participant.check()?;
         if !protocol::try_write(handle.cell(), handle.me, handle.counts()) {
             handle.refuse_waiting_for_oneself()?;
@@ -163,7 +159,7 @@ impl<T: ShmSafe> RwLock<T> {
     /// [`LockError::Held`], [`LockError::Segment`].
     #[inline]
     pub fn try_write(&self) -> Result<Acquired<WriteGuard<'_, T>>, LockError> {
-        let handle = &*self.handle;
+        let handle = &*self.0.handle;
         handle.attempt(|| protocol::try_write(handle.cell(), handle.me, handle.counts()))?;
         Ok(self.writing())
     }
@@ -174,9 +170,9 @@ impl<T: ShmSafe> RwLock<T> {
     ///
     /// As [`RwLock::read`], if it came to that.
     pub fn snapshot(&self, deadline: Deadline) -> Result<T, LockError> {
-        self.handle.participant.check()?;
+        self.0.handle.participant.check()?;
         for _ in 0..super::mutex::SNAPSHOT_TRIES {
-            if let Some((found, _version)) = self.value.snapshot(self.handle.cell()) {
+            if let Some((found, _version)) = self.0.value.snapshot(self.0.handle.cell()) {
                 return Ok(found);
             }
             crate::sync::spin_loop();
@@ -186,26 +182,25 @@ impl<T: ShmSafe> RwLock<T> {
 
     /// This process's place in the segment.
     pub fn participant(&self) -> &Participant {
-        &self.handle.participant
+        &self.0.handle.participant
     }
 
     #[inline]
     fn reading(&self) -> Acquired<ReadGuard<'_, T>> {
-        let handle = &*self.handle;
+        let handle = &*self.0.handle;
         let told = protocol::claim(handle.cell(), handle.me, handle.counts());
         let outcome = handle.outcome(told.as_ref());
-        let place = self.value.current(handle.cell());
+        let place = self.0.value.current(handle.cell());
         Acquired { guard: ReadGuard { lock: self, place, told, _in_this_thread: PhantomData }, outcome }
     }
 
     #[inline]
     fn writing(&self) -> Acquired<WriteGuard<'_, T>> {
-        let handle = &*self.handle;
+        let handle = &*self.0.handle;
         let token = FencingToken::new(protocol::enter(handle.cell(), threads::number()));
         let told = protocol::claim(handle.cell(), handle.me, handle.counts());
         let outcome = handle.outcome(told.as_ref());
-        let writing = Writing::new(handle, &self.value);
-        Acquired { guard: WriteGuard { writing, token, told, _in_this_thread: PhantomData }, outcome }
+        Acquired { guard: WriteGuard { writing: self.0.writing(token), told, _in_this_thread: PhantomData }, outcome }
     }
 }
 
@@ -232,7 +227,7 @@ impl<T: ShmSafe> Deref for ReadGuard<'_, T> {
 impl<T: ShmSafe> Drop for ReadGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        let handle = &*self.lock.handle;
+        let handle = &*self.lock.0.handle;
         if !handle.is_ours() {
             return;
         }
@@ -253,7 +248,6 @@ impl<T: ShmSafe + fmt::Debug> fmt::Debug for ReadGuard<'_, T> {
 #[must_use = "dropping it gives the lock back"]
 pub struct WriteGuard<'a, T: ShmSafe> {
     writing: Writing<'a, T>,
-    token: FencingToken,
     told: Option<Told>,
     /// Not `Send`: the lock belongs to a thread.
     _in_this_thread: PhantomData<*const ()>,
@@ -261,8 +255,8 @@ pub struct WriteGuard<'a, T: ShmSafe> {
 
 impl<T: ShmSafe> WriteGuard<'_, T> {
     /// The number of this acquisition: greater than those of all writers before.
-    pub const fn token(&self) -> FencingToken {
-        self.token
+    pub fn token(&self) -> FencingToken {
+        self.writing.token()
     }
 
     /// Makes the changes count and gives the lock back. Returns how many commits there were so far.
@@ -302,7 +296,7 @@ impl<T: ShmSafe> DerefMut for WriteGuard<'_, T> {
 impl<T: ShmSafe> Drop for WriteGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        let handle = self.writing.handle;
+        let handle = self.writing.handle();
         if !handle.is_ours() {
             return;
         }
@@ -317,6 +311,6 @@ impl<T: ShmSafe> Drop for WriteGuard<'_, T> {
 
 impl<T: ShmSafe + fmt::Debug> fmt::Debug for WriteGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WriteGuard").field("token", &self.token).field("value", &**self).finish()
+        f.debug_struct("WriteGuard").field("token", &self.token()).field("value", &**self).finish()
     }
 }

@@ -7,7 +7,10 @@ use std::{
     mem::MaybeUninit,
     ops::{Deref, DerefMut},
     ptr::NonNull,
+    sync::Arc,
 };
+
+use crosstie_core::FencingToken;
 
 use super::{
     handle::LockHandle,
@@ -19,10 +22,10 @@ use crate::{
     layout::LockCell,
     schema::ShmSafe,
     segment::{Pinned, Segment},
-    sync::{AtomicU64, Ordering::Relaxed},
+    sync::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-/// Room for a `T`, in whole lines.
+/// Room for a `T`, in whole lines of its own.
 #[repr(C, align(64))]
 struct Room<T>(MaybeUninit<T>);
 
@@ -33,7 +36,9 @@ struct Room<T>(MaybeUninit<T>);
 pub(super) struct Value<T> {
     copies: [Pinned<[AtomicU64]>; 2],
     /// Touched only by the thread of this process that holds the lock exclusively.
-    own: UnsafeCell<Box<Room<T>>>,
+    own: Box<UnsafeCell<Room<T>>>,
+    /// 1 while the holder has begun to work on `own`. Of the holder alone, like all that is about one acquisition: see [`Guarded`].
+    is_open: AtomicU32,
     _type: PhantomData<T>,
 }
 
@@ -44,8 +49,8 @@ unsafe impl<T: ShmSafe> Sync for Value<T> {}
 
 impl<T: ShmSafe> Value<T> {
     /// Bytes of one copy.
-    pub(super) const BYTES: u64 = size_of::<Room<T>>() as u64;
-    const WORDS: usize = size_of::<Room<T>>() / 8;
+    pub(super) const BYTES: u64 = Self::WORDS as u64 * 8;
+    const WORDS: usize = size_of::<T>().div_ceil(8);
     const ALIGNED: () = assert!(align_of::<T>() <= 64, "a shared value is aligned to 64 bytes at most");
 
     /// The value of the lock that has these parts.
@@ -54,8 +59,8 @@ impl<T: ShmSafe> Value<T> {
         match &parts.data {
             Data::Copies(copies) if copies[0].len() == Self::WORDS => {
                 // SAFETY: every pattern of bytes is a `T`, zeroes too.
-                let own = unsafe { Box::<Room<T>>::new_zeroed().assume_init() };
-                Ok(Self { copies: copies.clone(), own: UnsafeCell::new(own), _type: PhantomData })
+                let own = unsafe { Box::<UnsafeCell<Room<T>>>::new_zeroed().assume_init() };
+                Ok(Self { copies: copies.clone(), own, is_open: AtomicU32::new(0), _type: PhantomData })
             }
             _ => Err(segment.corrupt(format!("two copies of {} bytes", Self::BYTES))),
         }
@@ -77,7 +82,8 @@ impl<T: ShmSafe> Value<T> {
 
     #[inline(always)]
     pub(super) fn copies<'a>(&'a self, cell: &'a LockCell) -> Copies<'a> {
-        Copies::new(cell, [&self.copies[0], &self.copies[1]])
+        // A length that the compiler knows: checked once more for that.
+        Copies::new(cell, [&self.copies[0][..Self::WORDS], &self.copies[1][..Self::WORDS]])
     }
 
     /// The committed value, for as long as the caller keeps writers out.
@@ -86,27 +92,14 @@ impl<T: ShmSafe> Value<T> {
         NonNull::from(self.copies(cell).current()).cast()
     }
 
-    /// A private copy of the committed value, to be changed. The caller is the exclusive holder.
+    /// Makes the private copy, to be changed. The caller is the exclusive holder.
     #[inline(always)]
-    pub(super) fn begin(&self, cell: &LockCell) -> NonNull<T> {
+    fn begin(&self, cell: &LockCell) {
         let copies = self.copies(cell);
         copies.announce();
         for (own, word) in self.own_words().iter_mut().zip(copies.current()) {
             *own = word.load(Relaxed);
         }
-        self.own_place()
-    }
-
-    /// Makes the private copy the committed value; its version. The caller is the exclusive holder and has begun.
-    #[inline(always)]
-    pub(super) fn commit(&self, cell: &LockCell) -> u64 {
-        self.copies(cell).commit(self.own_words())
-    }
-
-    /// Forgets the private copy.
-    #[inline(always)]
-    pub(super) fn forget(&self, cell: &LockCell) {
-        self.copies(cell).forget();
     }
 
     /// The committed value and its version, without the lock; `None` if it changed twice meanwhile.
@@ -121,52 +114,80 @@ impl<T: ShmSafe> Value<T> {
 
     #[inline(always)]
     fn own_place(&self) -> NonNull<T> {
-        // SAFETY: the caller is the only one who touches it, see the field.
-        NonNull::from(unsafe { &mut **self.own.get() }).cast()
+        NonNull::from(&*self.own).cast()
     }
 
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "the lock makes it exclusive, not the borrow")]
     fn own_words(&self) -> &mut [u64] {
         // SAFETY: the caller is the only one who touches it; the room was zeroed, holds a type without padding, and has as many words.
-        unsafe { std::slice::from_raw_parts_mut(self.own_place().cast().as_ptr(), Self::WORDS) }
+        unsafe { std::slice::from_raw_parts_mut(self.own.get().cast::<u64>(), Self::WORDS) }
     }
 }
 
-/// A value in the hands of its exclusive holder. It knows nothing of the lock: the guard around it gives that back.
-pub(super) struct Writing<'a, T> {
-    pub(super) handle: &'a LockHandle,
-    value: &'a Value<T>,
-    /// The committed value in the segment, or the private copy once it was begun.
-    place: NonNull<T>,
-    is_open: bool,
+/// A lock and the value that it protects.
+///
+/// What a guard must know is kept here, once for each handle of the lock, and the guard is a mere reference: there is one exclusive holder
+/// at a time, and a guard of several words that is handed on through memory costs more than the lock.
+#[derive(Debug)]
+pub(super) struct Guarded<T> {
+    pub(super) handle: Arc<LockHandle>,
+    pub(super) value: Value<T>,
+    /// The number of the acquisition that is under way through this handle.
+    token: AtomicU64,
 }
+
+impl<T: ShmSafe> Guarded<T> {
+    pub(super) const fn new(handle: Arc<LockHandle>, value: Value<T>) -> Self {
+        Self { handle, value, token: AtomicU64::new(0) }
+    }
+
+    /// The value in the hands of the exclusive holder, which the caller is by its acquisition `token`.
+    #[inline(always)]
+    pub(super) fn writing(&self, token: FencingToken) -> Writing<'_, T> {
+        self.token.store(token.number(), Relaxed);
+        // A thread may have ended and left a guard behind.
+        self.value.is_open.store(0, Relaxed);
+        Writing(self)
+    }
+}
+
+/// A value in the hands of its exclusive holder. It knows nothing of how the lock is given back: the guard around it does that.
+pub(super) struct Writing<'a, T>(&'a Guarded<T>);
 
 impl<'a, T: ShmSafe> Writing<'a, T> {
     #[inline(always)]
-    pub(super) fn new(handle: &'a LockHandle, value: &'a Value<T>) -> Self {
-        Self { handle, value, place: value.current(handle.cell()), is_open: false }
+    pub(super) fn handle(&self) -> &'a LockHandle {
+        &self.0.handle
+    }
+
+    #[inline(always)]
+    pub(super) fn token(&self) -> FencingToken {
+        FencingToken::new(self.0.token.load(Relaxed))
+    }
+
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        self.0.value.is_open.load(Relaxed) != 0
     }
 
     #[inline(always)]
     pub(super) fn save(&mut self) -> u64 {
-        let cell = self.handle.cell();
+        let (handle, value) = (self.handle(), &self.0.value);
         // In the child of a fork this is a copy of what the parent holds, and must touch nothing.
-        if self.is_open && self.handle.is_ours() {
-            self.is_open = false;
-            self.value.commit(cell);
-            self.place = self.value.current(cell);
+        if self.is_open() && handle.is_ours() {
+            value.is_open.store(0, Relaxed);
+            return value.copies(handle.cell()).commit(value.own_words());
         }
-        cell.version.load(Relaxed)
+        handle.cell().version.load(Relaxed)
     }
 
     #[inline(always)]
     pub(super) fn roll_back(&mut self) {
-        if self.is_open && self.handle.is_ours() {
-            self.is_open = false;
-            let cell = self.handle.cell();
-            self.value.forget(cell);
-            self.place = self.value.current(cell);
+        let (handle, value) = (self.handle(), &self.0.value);
+        if self.is_open() && handle.is_ours() {
+            value.is_open.store(0, Relaxed);
+            value.copies(handle.cell()).forget();
         }
     }
 }
@@ -176,21 +197,24 @@ impl<T: ShmSafe> Deref for Writing<'_, T> {
 
     #[inline(always)]
     fn deref(&self) -> &T {
-        // SAFETY: either the committed copy, which nobody writes while this process has the lock, or the private one, which this value
-        // alone touches. Both live as long as the lock's handle.
-        unsafe { self.place.as_ref() }
+        let value = &self.0.value;
+        let place = if self.is_open() { value.own_place() } else { value.current(self.handle().cell()) };
+        // SAFETY: either the private copy, which this value alone touches, or the committed one, which nobody writes while this process has
+        // the lock. Both live as long as the lock's handle.
+        unsafe { place.as_ref() }
     }
 }
 
 impl<T: ShmSafe> DerefMut for Writing<'_, T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
-        if !self.is_open {
-            self.is_open = true;
-            self.place = self.value.begin(self.handle.cell());
+        let value = &self.0.value;
+        if !self.is_open() {
+            value.is_open.store(1, Relaxed);
+            value.begin(self.handle().cell());
         }
         // SAFETY: the private copy, which this value alone touches.
-        unsafe { self.place.as_mut() }
+        unsafe { value.own_place().as_mut() }
     }
 }
 

@@ -126,12 +126,6 @@ impl Participant {
         self.segment().check()
     }
 
-    /// True if [`check`](Self::check) finds nothing.
-    #[inline(always)]
-    pub(crate) fn is_usable(&self) -> bool {
-        self.is_ours() && self.segment().is_ready()
-    }
-
     /// False in a child that was forked since: the handle belongs to the parent.
     #[inline]
     pub fn is_ours(&self) -> bool {

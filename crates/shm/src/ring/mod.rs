@@ -19,6 +19,7 @@ mod frames;
 mod held;
 #[cfg(all(test, loom))]
 mod models;
+mod prefetch;
 #[allow(dead_code, reason = "waiting on descriptors is to come")]
 mod seat;
 #[cfg(not(loom))]

@@ -70,7 +70,10 @@ fn try_send(producer: &mut slots::Producer<'_>, message: u64) -> bool {
 }
 
 fn try_receive(consumer: &mut slots::Consumer<'_>) -> Option<u64> {
-    let message = read(consumer.peek().expect("nobody damages it")?);
+    if !consumer.look_ahead().expect("nobody damages it") {
+        return None;
+    }
+    let message = read(consumer.peek().expect("nobody damages it").expect("it was seen"));
     consumer.take(1);
     Some(message)
 }

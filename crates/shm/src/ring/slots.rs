@@ -17,7 +17,7 @@
 //! stamped last: the next sender walks on from `tail` over stamped slots. A receiver's message counts as taken when `head` is
 //! stored, and it is handed out after that: a receiver that dies before has taken nothing, and its successor gets the message.
 
-use super::{control::Control, corrupt::Corrupt};
+use super::{control::Control, corrupt::Corrupt, prefetch::prepare_to_write};
 use crate::{
     faults::{Fault, is_kept, ordering},
     steps::step,
@@ -130,6 +130,11 @@ impl<'m> Producer<'m> {
             return Ok(false);
         }
         let (stamp, message) = self.slots.at(self.tail);
+        if self.room() > AHEAD {
+            // The receiver had it last. Asked for now, it is here when its turn comes.
+            let (first, rest) = self.slots.at(self.tail + AHEAD);
+            prepare_to_write(first, rest);
+        }
         write(message);
         step!("ring.written");
         // pairs with the Acquire in Consumer::peek: the message is whole.
@@ -159,7 +164,12 @@ pub(crate) struct Consumer<'m> {
     control: &'m Control,
     slots: Slots<'m>,
     head: u64,
+    /// Messages before this position were seen to be there.
+    seen: u64,
 }
+
+/// Slots that either side looks at ahead of its position, so that so many lines are on their way from the other processor at a time.
+const AHEAD: u64 = 16;
 
 impl<'m> Consumer<'m> {
     /// Goes on where the receiver before left off.
@@ -167,7 +177,7 @@ impl<'m> Consumer<'m> {
         // Only receivers store it, and the seat orders those.
         let head = control.head.0.load(Relaxed);
         Corrupt::unless(head <= FARTHEST, "taken", head, FARTHEST)?;
-        Ok(Self { control, slots, head })
+        Ok(Self { control, slots, head, seen: head })
     }
 
     /// Messages taken since the ring was made.
@@ -175,9 +185,25 @@ impl<'m> Consumer<'m> {
         self.head
     }
 
+    /// True if there is a message. Looks for those behind it as well, where none was known: each is in a line that takes as long to come as the
+    /// first, and they come together.
+    #[inline]
+    pub(crate) fn look_ahead(&mut self) -> Result<bool, Corrupt> {
+        if self.head < self.seen {
+            return Ok(true);
+        }
+        while self.seen < self.head + AHEAD && self.peek_at(self.seen - self.head)?.is_some() {
+            self.seen += 1;
+        }
+        Ok(self.head < self.seen)
+    }
+
     /// The words of the next message, which stays in the ring until [`Self::take`].
     #[inline]
     pub(crate) fn peek(&self) -> Result<Option<&'m [AtomicU64]>, Corrupt> {
+        if self.head < self.seen {
+            return Ok(Some(self.slots.at(self.head).1));
+        }
         self.peek_at(0)
     }
 
@@ -204,6 +230,7 @@ impl<'m> Consumer<'m> {
     #[inline]
     pub(crate) fn take(&mut self, count: u64) {
         self.head += count;
+        self.seen = self.seen.max(self.head);
         // pairs with the Acquire in Producer::look: we have read what it overwrites next.
         self.control.head.0.store(self.head, ordering(Fault::Taken, Release));
         step!("ring.taken");

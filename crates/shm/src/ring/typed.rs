@@ -380,16 +380,8 @@ impl<T: ShmSafe> Receiver<T> {
     #[inline]
     pub fn try_receive(&mut self) -> Result<T, ReceiveError> {
         self.end.check()?;
-        match self.consumer.peek() {
-            Ok(Some(words)) => {
-                let message = words::load(words);
-                self.consumer.take(1);
-                self.end.notify();
-                Ok(message)
-            }
-            Ok(None) => Err(self.nothing()),
-            Err(what) => Err(self.end.damaged(what).into()),
-        }
+        self.is_there()?;
+        self.take_next()
     }
 
     /// The next message, waiting for it until `deadline`.
@@ -403,12 +395,32 @@ impl<T: ShmSafe> Receiver<T> {
     /// While the ring is empty.
     #[inline]
     pub fn receive(&mut self, deadline: Deadline) -> Result<T, ReceiveError> {
-        if self.is_empty()? {
-            self.wait(deadline)?;
-        } else {
+        if self.is_there()? {
             self.end.flows();
+        } else {
+            self.wait(deadline)?;
         }
-        self.try_receive()
+        self.end.check()?;
+        self.take_next()
+    }
+
+    #[inline]
+    fn is_there(&mut self) -> Result<bool, ReceiveError> {
+        self.consumer.look_ahead().map_err(|what| self.end.damaged(what).into())
+    }
+
+    #[inline]
+    fn take_next(&mut self) -> Result<T, ReceiveError> {
+        match self.consumer.peek() {
+            Ok(Some(words)) => {
+                let message = words::load(words);
+                self.consumer.take(1);
+                self.end.notify();
+                Ok(message)
+            }
+            Ok(None) => Err(self.nothing()),
+            Err(what) => Err(self.end.damaged(what).into()),
+        }
     }
 
     /// At most `limit` messages that are there, put at the end of `into`; says how many. The sender is told once.

@@ -112,12 +112,6 @@ impl Segment {
         }
     }
 
-    /// True if it is in use.
-    #[inline(always)]
-    pub(crate) fn is_ready(&self) -> bool {
-        self.standing().state.load(Ordering::Relaxed) == READY
-    }
-
     /// Says that its content is damaged: from now on everyone's [`check`](Self::check) fails.
     pub fn poison(&self) {
         if self.0.is_writable {

@@ -44,33 +44,39 @@ pub(crate) struct Waiter {
     budget: SpinBudget,
     processors: u64,
     is_only: bool,
-    /// Something was there without a wait since the last one.
-    flowed: bool,
-    /// The last wait was over so soon that we are on the other side's heels.
-    on_heels: bool,
+    /// How often something was there without a wait since the last one.
+    flowed: u32,
+    /// Waits in a row that were over so soon that we may be on the other side's heels.
+    on_heels: u32,
 }
 
 /// Pauses before the first look while messages flow. Whoever takes each message as it comes steals the line that the other side writes the next one
 /// to; a little later several are there at once.
 const STEPS_BACK: u32 = 24;
-/// A wait of so few looks is no wait for an answer.
+/// Pauses where so many came at once that more are on their way.
+const MORE_STEPS_BACK: u32 = 96;
+/// So many are a stream.
+const MANY: u32 = 8;
+/// A wait of so few looks may be none for an answer.
 const FEW_LOOKS: u32 = 3;
+/// Of so many short waits in a row one steps back, to find out whether messages flow. Where each is an answer to one of ours, it was in vain.
+const STEP_BACK_AFTER: u32 = 64;
 
 impl Waiter {
     /// A waiter of a process that may use `processors`.
     pub(crate) const fn new(policy: WaitPolicy, processors: u64) -> Self {
-        Self { budget: SpinBudget::new(policy), processors, is_only: true, flowed: false, on_heels: false }
+        Self { budget: SpinBudget::new(policy), processors, is_only: true, flowed: 0, on_heels: 0 }
     }
 
     /// The same where others may sleep on the same object: none takes an announcement back, for it may be another's.
     pub(crate) const fn among_others(policy: WaitPolicy, processors: u64) -> Self {
-        Self { budget: SpinBudget::new(policy), processors, is_only: false, flowed: false, on_heels: false }
+        Self { budget: SpinBudget::new(policy), processors, is_only: false, flowed: 0, on_heels: 0 }
     }
 
     /// Something was there without a wait.
     #[inline]
     pub(crate) const fn flows(&mut self) {
-        self.flowed = true;
+        self.flowed = self.flowed.saturating_add(1);
     }
 
     fn withdraw(&self, on: &EventCount) {
@@ -91,18 +97,22 @@ impl Waiter {
         mut ready: impl FnMut() -> Option<R>,
     ) -> Result<R, WaitEnd> {
         let mut check_at = None;
-        let steps_back = self.flowed || self.on_heels;
-        (self.flowed, self.on_heels) = (false, false);
+        let steps_back = match self.flowed {
+            0 if self.on_heels < STEP_BACK_AFTER => 0,
+            0..MANY => STEPS_BACK,
+            _ => MORE_STEPS_BACK,
+        };
+        self.flowed = 0;
         loop {
             let alone = (self.processors | peer.processors()).count_ones() == 1;
             let looks = self.budget.looks(alone);
-            if steps_back && looks > 0 && check_at.is_none() {
-                (0..STEPS_BACK).for_each(|_| spin_loop());
+            if looks > 0 && check_at.is_none() {
+                (0..steps_back).for_each(|_| spin_loop());
             }
             for look in 0..looks {
                 if let Some(found) = ready() {
                     self.budget.helped();
-                    self.on_heels = !steps_back && look <= FEW_LOOKS;
+                    self.on_heels = if steps_back == 0 && look <= FEW_LOOKS { self.on_heels + 1 } else { 0 };
                     return Ok(found);
                 }
                 spin_loop();

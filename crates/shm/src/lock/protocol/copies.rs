@@ -38,7 +38,14 @@ impl<'a> Copies<'a> {
     /// The current copy, for one who keeps writers out.
     #[inline]
     pub(crate) fn current(&self) -> &'a [AtomicU64] {
-        self.words[(self.cell.version.load(Relaxed) & 1) as usize]
+        self.of(self.cell.version.load(Relaxed))
+    }
+
+    /// The copy of that version.
+    #[inline(always)]
+    fn of(&self, version: u64) -> &'a [AtomicU64] {
+        let [even, odd] = self.words;
+        if version & 1 == 0 { even } else { odd }
     }
 
     /// Says that a write begins. For the holder; may be said again.
@@ -55,7 +62,7 @@ impl<'a> Copies<'a> {
     #[inline]
     pub(crate) fn commit(&self, value: &[u64]) -> u64 {
         let version = self.cell.version.load(Relaxed) + 1;
-        for (word, value) in self.words[(version & 1) as usize].iter().zip(value) {
+        for (word, value) in self.of(version).iter().zip(value) {
             word.store(*value, Relaxed);
         }
         // Pairs with `version_seen`.
@@ -78,7 +85,7 @@ impl<'a> Copies<'a> {
     pub(crate) fn snapshot(&self, value: &mut [u64]) -> Option<u64> {
         // Pairs with `commit`.
         let version = self.cell.version.load(orderings::version_seen());
-        for (word, value) in self.words[(version & 1) as usize].iter().zip(value) {
+        for (word, value) in self.of(version).iter().zip(value) {
             *value = word.load(Relaxed);
         }
         // Pairs with `write_announced`: who has read a word of a later write sees that it was announced.

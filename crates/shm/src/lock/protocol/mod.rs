@@ -37,6 +37,6 @@ pub(crate) use self::{
     permits::{acquire, free, give_back, try_acquire},
     readers::{read, read_done, try_read, try_write, write, write_done},
     recovery::{Undo, recover, recover_count, recover_ended_thread},
-    telling::{COUNT, Told, acknowledge, claim, untold},
+    telling::{COUNT, Told, acknowledge, claim, has_untold, untold},
     waiting::{Peers, TimedOut, Wait},
 };

@@ -35,9 +35,11 @@ pub(crate) fn try_take(cell: &LockCell, me: Holder) -> Result<(), u32> {
 /// [`TimedOut`]: the lock was not taken.
 #[cold]
 pub(crate) fn take<P: Peers>(cell: &LockCell, me: Holder, wait: &mut Wait<'_, P>) -> Result<(), TimedOut> {
-    // Looking at the word takes its line away from the holder, so the looks grow rarer.
-    let mut pause = 1;
+    // Looking at the word takes its line away from the holder. So the first look comes late, and the holder may take the lock many times
+    // meanwhile, at full speed; the looks after it come close together, to catch the lock between two of its holds.
+    let mut pause = FIRST_PAUSE;
     for _ in 0..wait.peers.spins() {
+        (0..pause).for_each(|_| spin_loop());
         let word = cell.word.load(Relaxed);
         if word == 0 && try_take(cell, me).is_ok() {
             return Ok(());
@@ -45,8 +47,7 @@ pub(crate) fn take<P: Peers>(cell: &LockCell, me: Holder, wait: &mut Wait<'_, P>
         if word & WAITERS != 0 {
             break;
         }
-        (0..pause).for_each(|_| spin_loop());
-        pause = (pause * 2).min(MAX_PAUSE);
+        pause = PAUSE;
     }
     loop {
         let word = cell.word.load(Relaxed);
@@ -103,5 +104,7 @@ pub(crate) fn release_to_all(cell: &LockCell, fault: Fault) {
     }
 }
 
-/// The most pauses of the processor between two looks.
-const MAX_PAUSE: u32 = 64;
+/// Pauses of the processor before the first look.
+const FIRST_PAUSE: u32 = 24;
+/// Pauses between two looks.
+const PAUSE: u32 = 4;

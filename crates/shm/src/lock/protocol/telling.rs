@@ -45,12 +45,16 @@ pub(crate) struct Told {
     is_claim: bool,
 }
 
-/// What the only one who is in must be told.
+/// True if there are deaths of holders that nobody was told of.
 #[inline(always)]
-pub(crate) fn untold(cell: &LockCell) -> Option<Told> {
+pub(crate) fn has_untold(cell: &LockCell) -> bool {
     // Relaxed: whoever recovered freed the word afterwards, and we have taken it.
-    let death = cell.death.load(Relaxed);
-    if high(death) >> 1 == 0 { None } else { deaths_of_holders(cell, death, false) }
+    high(cell.death.load(Relaxed)) >> 1 != 0
+}
+
+/// What the only one who is in must be told. It stays the same as long as this one is in: who notes a death finds the dead one in the word.
+pub(crate) fn untold(cell: &LockCell) -> Option<Told> {
+    deaths_of_holders(cell, cell.death.load(Relaxed), false)
 }
 
 #[cold]
