@@ -25,6 +25,10 @@ const TELLING: &[Fault] = &[
     Fault::Seat,
     Fault::WakerFence,
     Fault::Epoch,
+    Fault::RingBit,
+    Fault::RingWake,
+    Fault::HeardLook,
+    Fault::HeardMembers,
     Fault::Given,
     Fault::GiveCheck,
     Fault::LatestSeen,
@@ -42,6 +46,12 @@ fn models_of(fault: Fault) -> &'static str {
         | Fault::HelpedOnResume
         | Fault::ReaderFence
         | Fault::WriterFence => "latest::models",
+        Fault::RingBit
+        | Fault::RingBitSeen
+        | Fault::RingBitStored
+        | Fault::RingWake
+        | Fault::HeardLook
+        | Fault::HeardMembers => "wait::models",
         _ => "ring::models",
     }
 }

@@ -19,7 +19,6 @@ mod frames;
 mod held;
 #[cfg(all(test, loom))]
 mod models;
-#[allow(dead_code, reason = "waiting on descriptors is to come")]
 mod seat;
 #[cfg(not(loom))]
 mod several;
