@@ -58,7 +58,7 @@ enum Chore {
     Kill(kill::Args),
     /// Run the models of what processes share, under loom and shuttle
     Models(models::Args),
-    /// Break the locks in one place after the other and look whether a model notices
+    /// Break what processes share in one place after the other and look whether a model notices
     Mutants(models::MutantArgs),
     /// Attack the built server with hostile clients while honest ones work
     Hostile(hostile::Args),

@@ -62,6 +62,7 @@ impl Room {
     fn said(&mut self, connection: &mut Connection, text: &str) -> Vec<(char, String)> {
         self.core.flush(&mut self.worker, Mono::ZERO);
         self.written.lock().unwrap().clear();
+        self.worker.allow(u64::MAX);
         let next = self.core.input(connection, &mut self.worker, text.as_bytes(), Mono::ZERO);
         assert!(matches!(next, Next::Read));
         self.core.flush(&mut self.worker, Mono::ZERO);
@@ -145,4 +146,97 @@ fn a_client_whose_messages_go_to_many_lets_others_have_their_turn() {
     let expected: String =
         (1000..3000).flat_map(|number| (0..100).map(move |sid| format!("MSG x {sid} 4\r\n{number}\r\n"))).collect();
     assert!(received == expected, "nothing is lost, repeated or out of order");
+}
+
+/// What `a` said is delivered in turns of 100 units of effort; `between` acts after the first of them. What everybody but `c` was
+/// sent since, and in how many turns.
+fn in_turns(room: &mut Room, a: &mut Connection, text: &str, between: impl FnOnce(&mut Room)) -> (String, usize) {
+    let mut between = Some(between);
+    room.core.flush(&mut room.worker, Mono::ZERO);
+    room.written.lock().unwrap().clear();
+    room.worker.allow(100);
+    let mut next = room.core.input(a, &mut room.worker, text.as_bytes(), Mono::ZERO);
+    let mut turns = 1;
+    while let Next::Yield = next {
+        room.core.flush(&mut room.worker, Mono::ZERO);
+        between.take().into_iter().for_each(|between| between(room));
+        room.worker.allow(100);
+        next = room.core.input(a, &mut room.worker, b"", Mono::ZERO);
+        turns += 1;
+    }
+    assert!(matches!(next, Next::Read));
+    room.core.flush(&mut room.worker, Mono::ZERO);
+    let written = std::mem::take(&mut *room.written.lock().unwrap());
+    assert!(written.iter().all(|(name, _)| *name != 'c'), "what is for others goes to others");
+    (written.into_iter().map(|(_, text)| text).collect(), turns)
+}
+
+/// A room in which `b` wants `x` a thousand times, and the queue group `q` too.
+fn crowd() -> (Room, Connection, Connection) {
+    let mut options = Options::default();
+    options.limits.max_same_subscriptions = 0;
+    let mut room = Room::new(options);
+    let (a, mut b) = (room.open('a'), room.open('b'));
+    let subscribe: String = (0..1000).map(|sid| format!("SUB x {sid}\r\n")).collect();
+    room.said(&mut b, &(subscribe + "SUB x q 1000\r\nSUB x q 1001\r\n"));
+    (room, a, b)
+}
+
+/// The ids of the subscriptions that a message of one byte went to.
+fn ids(received: &str) -> Vec<u32> {
+    received.lines().filter_map(|line| line.strip_prefix("MSG x ")?.split(' ').next()?.parse().ok()).collect()
+}
+
+#[test]
+fn one_message_with_many_receivers_lets_others_have_their_turn() {
+    let (mut room, mut a, mut b) = crowd();
+    let mut heard = Vec::new();
+    let (received, turns) = in_turns(&mut room, &mut a, "PUB x 1\r\nm\r\nPUB x 1\r\nn\r\nPING\r\n", |room| {
+        heard = room.said(&mut b, "PING\r\n");
+    });
+    assert_eq!(heard, writes(&[('b', "PONG\r\n")]), "others are served meanwhile");
+    assert!((20..30).contains(&turns), "{turns} turns of 100 for 2,002 deliveries");
+    let (first, second) = received.split_once("n\r\n").unwrap();
+    assert!(!first.contains('n') && !second.contains("\r\nm\r\n"), "the second message comes after the first");
+    assert!(received.ends_with("PONG\r\n"));
+    let reached = ids(&received);
+    assert_eq!(&reached[reached.len() - 1001..][..1000], (0..1000).collect::<Vec<_>>());
+    assert!(reached.last().is_some_and(|sid| *sid >= 1000), "one member of the group");
+}
+
+#[test]
+fn control_without_a_limit_one_message_takes_one_turn() {
+    let (mut room, mut a, _b) = crowd();
+    let received: String = room.said(&mut a, "PUB x 1\r\nm\r\n").into_iter().map(|(_, text)| text).collect();
+    assert_eq!(ids(&received)[..1000], (0..1000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_message_in_the_middle_of_its_round_heeds_who_comes_and_who_goes() {
+    let (mut room, mut a, mut b) = crowd();
+    let mut other = None;
+    let (received, _) = in_turns(&mut room, &mut a, "PUB x 1\r\nm\r\n", |room| {
+        // All look-ups are out of date now, and what was known of stages with them.
+        room.said(&mut b, "UNSUB 900\r\nUNSUB 901\r\nSUB x 2000\r\n");
+        let mut c = room.open('c');
+        room.said(&mut c, "SUB y 1\r\nPUB y 1\r\nz\r\n");
+        other = Some(c);
+    });
+    let reached = ids(&received);
+    assert!(reached.contains(&899) && reached.contains(&902) && !reached.contains(&900) && !reached.contains(&901));
+    assert!(!reached.contains(&2000), "it was published before that subscription was made");
+    assert!(!received.contains('z'));
+}
+
+#[test]
+fn a_request_in_several_turns_is_told_once_that_nobody_took_it() {
+    let (mut room, mut a, mut b) = crowd();
+    room.said(&mut a, "CONNECT {\"headers\":true,\"no_responders\":true}\r\nSUB r 1\r\n");
+    // Its own subscriptions do not hear it.
+    room.said(&mut b, "CONNECT {\"echo\":false,\"headers\":true,\"no_responders\":true}\r\nSUB r 1\r\n");
+    let subscribe: String = (0..500).map(|sid| format!("SUB x {}\r\n", sid + 2)).collect();
+    room.said(&mut b, &subscribe);
+    let (received, turns) = in_turns(&mut room, &mut b, "PUB x r 1\r\nm\r\n", |_| {});
+    assert!(turns > 3, "{turns} turns");
+    assert_eq!(received.matches("503").count(), 1);
 }

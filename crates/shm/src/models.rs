@@ -1,75 +1,49 @@
-//! The control of the models of rings, pools and values: whatever is weakened or left out, a model finds it, or it stands below why not.
+//! How models of what is shared are run: loom tries every interleaving within a bound, shuttle so many random ones.
 
-use std::process::{Command, Stdio};
+#[cfg(not(shuttle))]
+pub(crate) use loom::{
+    sync::{Arc, Mutex},
+    thread,
+};
+#[cfg(shuttle)]
+pub(crate) use shuttle::{
+    sync::{Arc, Mutex},
+    thread,
+};
 
-use crate::faults::Fault;
+/// Preemptions in a model of two actors, unless it or `LOOM_MAX_PREEMPTIONS` says otherwise.
+const PREEMPTIONS: usize = 3;
 
-/// Faults that no model finds, and why that is right.
-const SURVIVORS: &[(Fault, &str)] = &[
-    (
-        Fault::Taken,
-        "it keeps the reads of a message before the store of the position; loom never moves a read behind a store",
-    ),
-    (Fault::TakenSeen, "the other half of the same pair"),
-    (
-        Fault::EpochSeen,
-        "the full fence after it orders the look that follows as well; it is there for those who read the pair alone",
-    ),
-];
-
-/// Those that are tried each time; the others with `CROSSTIE_ALL_FAULTS` set, for it takes minutes.
-const TELLING: &[Fault] = &[
-    Fault::Stamp,
-    Fault::NextHeader,
-    Fault::ResumeWalk,
-    Fault::Seat,
-    Fault::WakerFence,
-    Fault::Epoch,
-    Fault::RingBit,
-    Fault::RingWake,
-    Fault::HeardLook,
-    Fault::HeardMembers,
-    Fault::Given,
-    Fault::GiveCheck,
-    Fault::LatestSeen,
-    Fault::Claimed,
-];
-
-/// The models in which a fault is to show.
-fn models_of(fault: Fault) -> &'static str {
-    match fault {
-        Fault::Loaned | Fault::Returned | Fault::Given | Fault::GiveCheck => "pool::models",
-        Fault::LatestStored
-        | Fault::LatestSeen
-        | Fault::Claimed
-        | Fault::Helped
-        | Fault::HelpedOnResume
-        | Fault::ReaderFence
-        | Fault::WriterFence => "latest::models",
-        Fault::RingBit
-        | Fault::RingBitSeen
-        | Fault::RingBitStored
-        | Fault::RingWake
-        | Fault::HeardLook
-        | Fault::HeardMembers => "wait::models",
-        _ => "ring::models",
-    }
+/// Tries the interleavings of `model`.
+pub(crate) fn explore(model: impl Fn() + Send + Sync + 'static) {
+    explore_within(PREEMPTIONS, model);
 }
 
-#[test]
-fn control_each_fault_breaks_a_model() {
-    let is_whole = |fault: Fault, name: &str| {
-        let mut command = Command::new(std::env::current_exe().expect("a test is a program"));
-        command.arg(models_of(fault)).env("CROSSTIE_RING_FAULT", name);
-        command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("it runs").success()
-    };
-    let survives = |fault: &Fault| SURVIVORS.iter().any(|(survivor, _)| survivor == fault);
-    let all = std::env::var_os("CROSSTIE_ALL_FAULTS").is_some();
-    let unexpected: Vec<_> = Fault::ALL
-        .iter()
-        .filter(|(fault, _)| all || TELLING.contains(fault))
-        .filter(|(fault, name)| is_whole(*fault, name) != survives(fault))
-        .map(|(_, name)| name)
-        .collect();
-    assert!(unexpected.is_empty(), "found though listed as survivors, or not found: {unexpected:?}");
+/// Tries the interleavings of `model` with the death of its mortal actor at each of its first `count` points, and at none.
+pub(crate) fn explore_points(count: u32, model: impl Fn(u32) + Copy + Send + Sync + 'static) {
+    #[cfg(not(shuttle))]
+    for points in 0..count {
+        explore(move || model(points));
+    }
+    #[cfg(shuttle)]
+    explore(move || {
+        use shuttle::rand::Rng;
+        model(shuttle::rand::thread_rng().gen_range(0..count));
+    });
+}
+
+/// Tries the interleavings of `model` with at most so many preemptions, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+#[cfg(not(shuttle))]
+pub(crate) fn explore_within(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
+    builder.check(model);
+}
+
+/// Tries `CROSSTIE_SCHEDULES` random interleavings of `model`; there is no bound on preemptions.
+#[cfg(shuttle)]
+pub(crate) fn explore_within(_preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let schedules =
+        std::env::var("CROSSTIE_SCHEDULES").map_or(1000, |text| text.parse().expect("a number of schedules"));
+    shuttle::check_random(model, schedules);
 }

@@ -29,9 +29,14 @@ mod modelled {
         panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     };
 
+    #[cfg(not(shuttle))]
+    use loom::thread_local;
+    #[cfg(shuttle)]
+    use shuttle::thread_local;
+
     struct Died;
 
-    loom::thread_local! {
+    thread_local! {
         static POINTS_LEFT: Cell<u32> = Cell::new(u32::MAX);
     }
 

@@ -13,6 +13,10 @@ use crosstie_core::{Mono, Randomness, Seeded, Wall};
 
 use crate::wire::{BrokerEnd, Side, Wire};
 
+/// What is done for a client before others have their turn, in the core's units of effort: little, so that turns end in the middle of
+/// what was read.
+const TURN: u64 = 8;
+
 /// A connection, as a reactor's slot holds it.
 struct Entry {
     connection: Connection,
@@ -57,7 +61,10 @@ impl Host {
             let worker = &mut self.workers[entry.worker];
             let next = match entry.wire.read(Side::Broker) {
                 Ok(bytes) if bytes.is_empty() => Next::Close,
-                Ok(bytes) => self.core.input(&mut entry.connection, worker, &bytes, now),
+                Ok(bytes) => {
+                    worker.allow(TURN);
+                    self.core.input(&mut entry.connection, worker, &bytes, now)
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => Next::Close,
             };
@@ -76,7 +83,7 @@ impl Host {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let crowded = self.core.flush(&mut self.workers[entry.worker], now);
         match next {
-            Next::Read if crowded => entry.paused_until = Some(now + PAUSE),
+            Next::Read | Next::Yield if crowded => entry.paused_until = Some(now + PAUSE),
             Next::Read => {}
             Next::Pause(until) => entry.paused_until = Some(until),
             Next::Yield => entry.paused_until = Some(now),
@@ -119,7 +126,9 @@ impl Host {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if entry.paused_until.is_some_and(|until| now >= until) {
             entry.paused_until = None;
-            let next = self.core.input(&mut entry.connection, &mut self.workers[entry.worker], &[], now);
+            let worker = &mut self.workers[entry.worker];
+            worker.allow(TURN);
+            let next = self.core.input(&mut entry.connection, worker, &[], now);
             self.follow(id, next, now);
             self.readable(id, now);
         }

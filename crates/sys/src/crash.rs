@@ -20,8 +20,17 @@ macro_rules! crash_point {
     };
 }
 
+/// Does `act` without counting its instructions, in a process that counts its own: what cannot be interrupted behind each of them.
+///
+/// Starting a thread is such a thing, for it blocks every signal meanwhile.
+#[cfg(not(feature = "crash-points"))]
+#[inline(always)]
+pub fn uncounted<R>(act: impl FnOnce() -> R) -> R {
+    act()
+}
+
 #[cfg(feature = "crash-points")]
-pub use planned::{CrashPlan, NEXT_POINT, Planned, hit, plan_crash};
+pub use planned::{CrashPlan, NEXT_POINT, Planned, hit, plan_crash, uncounted};
 
 #[cfg(feature = "crash-points")]
 mod planned {
@@ -29,7 +38,7 @@ mod planned {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use crate::trial::{Act, die_after, fork_if_told, leave};
+    use crate::trial::{Act, Way, count_on, die_after, die_behind, fork_if_told, leave, stop_counting};
 
     /// What this process will do, and at which point.
     #[derive(Clone, Copy, Debug)]
@@ -49,6 +58,22 @@ mod planned {
         Act(Act),
         /// Killed behind so many instructions from there on; or, before that, at the next point, which it leaves with [`NEXT_POINT`].
         DieAfter(u64),
+        /// The same, by this way.
+        DieBehind(Way),
+    }
+
+    impl Planned {
+        fn is_counted(self) -> bool {
+            !matches!(self, Self::Act(_))
+        }
+
+        fn begin(self) {
+            match self {
+                Self::Act(act) => act.perform(),
+                Self::DieAfter(instructions) => die_after(instructions),
+                Self::DieBehind(way) => die_behind(way),
+            }
+        }
     }
 
     /// What a process leaves with that has come to the next point.
@@ -68,9 +93,19 @@ mod planned {
         // A second plan is no error: one child has one end.
         let _ = PLAN.set(plan);
         COUNTS.set(true);
-        if let CrashPlan { at_hit: 0, planned: Planned::DieAfter(instructions), .. } = plan {
-            die_after(instructions);
+        if plan.at_hit == 0 && plan.planned.is_counted() {
+            plan.planned.begin();
         }
+    }
+
+    /// Does `act` without counting its instructions, in a process that counts its own: what cannot be interrupted behind each of them.
+    ///
+    /// Starting a thread is such a thing, for it blocks every signal meanwhile.
+    pub fn uncounted<R>(act: impl FnOnce() -> R) -> R {
+        let counting = stop_counting();
+        let result = act();
+        count_on(counting);
+        result
     }
 
     /// A point was reached; called by [`crash_point!`](crate::crash_point).
@@ -78,21 +113,15 @@ mod planned {
     pub fn hit(name: &'static str) {
         fork_if_told();
         let Some(plan) = PLAN.get() else { return };
-        if matches!(plan.planned, Planned::DieAfter(_)) && !COUNTS.get() {
+        if plan.planned.is_counted() && !COUNTS.get() {
             return;
         }
         let hits = HITS.fetch_add(1, Ordering::Relaxed) + 1;
-        match plan.planned {
-            Planned::Act(act) if hits == plan.at_hit => {
-                leave_name(plan, name);
-                act.perform();
-            }
-            Planned::DieAfter(instructions) if hits == plan.at_hit => {
-                leave_name(plan, name);
-                die_after(instructions);
-            }
-            Planned::DieAfter(_) if hits == plan.at_hit + 1 => leave(NEXT_POINT),
-            Planned::Act(_) | Planned::DieAfter(_) => {}
+        if hits == plan.at_hit {
+            leave_name(plan, name);
+            plan.planned.begin();
+        } else if hits == plan.at_hit + 1 && plan.planned.is_counted() {
+            leave(NEXT_POINT);
         }
     }
 

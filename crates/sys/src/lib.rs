@@ -33,6 +33,7 @@ mod socket;
 #[cfg(feature = "trial")]
 pub mod trial;
 
+pub use crate::crash::uncounted;
 #[cfg(feature = "crash-points")]
 pub use crate::crash::{CrashPlan, NEXT_POINT, Planned, hit, plan_crash};
 pub use crate::{

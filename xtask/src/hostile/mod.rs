@@ -51,7 +51,7 @@ const QUIET: Duration = Duration::from_millis(1500);
 /// How long the honest clients go on afterwards.
 const AFTER: Duration = Duration::from_millis(400);
 /// How often an attack is tried whose latency did not hold: a machine that does something else meanwhile is no attack.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// How long a control may take to break the limit.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How high the honest clients' 99th percentile may be in any case.

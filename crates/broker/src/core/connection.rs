@@ -16,6 +16,7 @@ use super::{
     Core, MAX_TURN, MAX_UNFLUSHED,
     auth::{PasswordCheck, Shown, Verdict, admission, judge},
     counters::count,
+    deliver::{Delivered, Unfinished},
     departed::Reason,
     lock::lock,
     peer::{Peer, Subscription},
@@ -87,6 +88,8 @@ pub struct Connection {
     held: Vec<u8>,
     /// How long `held` must be before it is worth a look.
     wanted: usize,
+    /// What is left to do for the message that `held` begins with.
+    unfinished: Option<Box<Unfinished>>,
     /// What the client last said of itself; before that, the defaults.
     connect: Box<Connect>,
     is_introduced: bool,
@@ -108,6 +111,7 @@ impl Connection {
             phase,
             held: Vec::new(),
             wanted: 0,
+            unfinished: None,
             connect: Box::default(),
             is_introduced: false,
             next_ping: now + worker.options.ping_interval,
@@ -170,6 +174,7 @@ impl Connection {
     fn close(&mut self, reason: Reason) -> Next {
         self.peer.parting.note(reason);
         self.phase = Phase::Closing;
+        self.unfinished = None;
         Next::Close
     }
 
@@ -368,7 +373,11 @@ impl Connection {
             return (0, Some(self.close_with(core, worker, Reason::AuthenticationFailure, "Authorization Violation")));
         }
         match parse(input, &worker.options.client_limits) {
-            Parsed::Op { op, len } => (len, self.execute(core, worker, op, now)),
+            Parsed::Op { op, len } => match self.execute(core, worker, op, now) {
+                // It stays where it is, to be gone on with.
+                Some(Next::Yield) => (0, Some(Next::Yield)),
+                next => (len, next),
+            },
             Parsed::NeedMore { total } => {
                 self.wanted = total;
                 (0, None)
@@ -466,26 +475,46 @@ impl Connection {
 
     #[inline]
     fn publish(&mut self, core: &Core, worker: &mut Worker, publish: &Pub<'_>, now: Mono) -> Option<Next> {
-        if publish.header_len.is_some() && !self.connect.headers {
-            return Some(self.close(Reason::Protocol));
+        let unfinished = self.unfinished.take();
+        if unfinished.is_none() {
+            if publish.header_len.is_some() && !self.connect.headers {
+                return Some(self.close(Reason::Protocol));
+            }
+            if !self.accept(core, worker, publish, now) {
+                return None;
+            }
         }
+        match core.deliver(worker, &self.peer, publish, unfinished, now) {
+            Delivered::To(0) => {
+                if let (true, Some(reply)) = (self.connect.no_responders, publish.reply) {
+                    core.answer_no_responders(worker, &self.peer, publish.subject, reply);
+                }
+                None
+            }
+            Delivered::To(_) => None,
+            Delivered::InPart(unfinished) => {
+                self.unfinished = Some(unfinished);
+                Some(Next::Yield)
+            }
+        }
+    }
+
+    /// Counts a message, and says whether it may be delivered.
+    #[inline]
+    fn accept(&self, core: &Core, worker: &mut Worker, publish: &Pub<'_>, now: Mono) -> bool {
         if self.connect.pedantic && !is_valid_subject(publish.subject) {
             self.complain(core, worker, "Invalid Publish Subject");
         }
         self.peer.count_in(publish.body.len());
         worker.tally.in_msgs += 1;
         worker.tally.in_bytes += publish.body.len() as u64;
-        if !self.may_publish(publish.subject, now) {
-            count(&core.counters.permission_violations, 1);
-            self.complain(core, worker, &format!("Permissions Violation for Publish to {}", quoted(publish.subject)));
-            return None;
+        if self.may_publish(publish.subject, now) {
+            self.confirm(core, worker);
+            return true;
         }
-        self.confirm(core, worker);
-        let delivered = core.deliver(worker, &self.peer, publish, now);
-        if let (0, true, Some(reply)) = (delivered, self.connect.no_responders, publish.reply) {
-            core.answer_no_responders(worker, &self.peer, publish.subject, reply);
-        }
-        None
+        count(&core.counters.permission_violations, 1);
+        self.complain(core, worker, &format!("Permissions Violation for Publish to {}", quoted(publish.subject)));
+        false
     }
 
     fn may_publish(&self, subject: &[u8], now: Mono) -> bool {

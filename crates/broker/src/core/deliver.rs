@@ -18,6 +18,31 @@ use super::{
 /// From this size on a payload with several receivers is shared instead of copied to each.
 const SHARE_FROM: usize = 8 * 1024;
 
+/// From so many receivers on, a message that has had its turn goes on in the next.
+const DIVIDE_FROM: usize = 32;
+
+/// How far a message has come on its way to all who want it.
+struct Round {
+    matched: Arc<Matched>,
+    /// How many of the subscriptions, then of the groups, have been seen to.
+    next: usize,
+    /// How many of them took it.
+    delivered: usize,
+    /// The stages are known by the numbers in `matched` as long as this is their epoch.
+    epoch: u64,
+}
+
+/// A message with more receivers than one turn has room for: what is left for the next.
+pub(super) struct Unfinished(Round);
+
+/// What became of a message.
+pub(super) enum Delivered {
+    /// So many took it.
+    To(usize),
+    /// It is to be delivered again, with this.
+    InPart(Box<Unfinished>),
+}
+
 /// A message on its way, with the parts of its frame that are the same for all.
 struct Delivery<'a> {
     publish: &'a Pub<'a>,
@@ -29,14 +54,26 @@ struct Delivery<'a> {
 }
 
 impl Core {
-    /// Gives a message to everybody who wants it, and says how many that were.
-    pub(super) fn deliver(&self, worker: &mut Worker, from: &Arc<Peer>, publish: &Pub<'_>, now: Mono) -> usize {
-        let matched = worker.lookup(&self.directory, publish.subject);
-        if matched.plain.is_empty() && matched.groups.is_empty() {
-            return 0;
+    /// Gives a message to everybody who wants it, or goes on with those whom it has not reached yet.
+    pub(super) fn deliver(
+        &self,
+        worker: &mut Worker,
+        from: &Arc<Peer>,
+        publish: &Pub<'_>,
+        unfinished: Option<Box<Unfinished>>,
+        now: Mono,
+    ) -> Delivered {
+        let mut round = match unfinished {
+            Some(unfinished) => unfinished.0,
+            None => {
+                let matched = worker.lookup(&self.directory, publish.subject);
+                Round::new(worker, matched)
+            }
+        };
+        let copies = round.len();
+        if copies == 0 {
+            return Delivered::To(0);
         }
-        let copies = receivers(&matched);
-        worker.effort += (copies + ((publish.body.len() * copies) >> 8)) as u64;
         let many = publish.body.len() >= SHARE_FROM && copies > 1;
         let shared = many.then(|| Bytes::copy_from_slice(publish.body));
         let is_plain = publish.reply.is_none() && publish.header_len.is_none() && shared.is_none();
@@ -45,33 +82,47 @@ impl Core {
             worker.write_tail(publish, publish.header_len, publish.body.len());
         }
         let delivery = Delivery { publish, from, shared, ready, now };
-        let mut delivered = 0;
-        for target in &matched.plain {
-            delivered += usize::from(self.hand(worker, target, &delivery));
+        let end = worker.admit(round.next, copies, publish.body.len());
+        self.hand_round(worker, &mut round, end, &delivery);
+        if round.next < copies {
+            Delivered::InPart(Box::new(Unfinished(round)))
+        } else {
+            Delivered::To(round.delivered)
+        }
+    }
+
+    /// Gives it to those of its round whose turn comes before `end`.
+    fn hand_round(&self, worker: &mut Worker, round: &mut Round, end: usize, delivery: &Delivery<'_>) {
+        let Round { matched, next, delivered, epoch } = round;
+        let is_numbered = *epoch == worker.stages.epoch();
+        let (plain, groups) = (&matched.plain, &matched.groups);
+        let start = std::mem::replace(next, end);
+        for target in plain.get(start..end.min(plain.len())).unwrap_or_default() {
+            *delivered += usize::from(self.hand(worker, target, is_numbered, delivery));
             if worker.unflushed > MAX_UNFLUSHED {
                 // One message may have more receivers than there is memory for all of its copies.
-                worker.crowded |= self.flush_all_touched(worker, now);
+                worker.crowded |= self.flush_all_touched(worker, delivery.now);
             }
         }
-        for group in &matched.groups {
-            delivered += usize::from(self.hand_to_one(worker, group, &delivery));
+        for group in &groups[start.saturating_sub(plain.len())..end.saturating_sub(plain.len())] {
+            *delivered += usize::from(self.hand_to_one(worker, group, is_numbered, delivery));
         }
-        delivered
     }
 
     /// Gives it to exactly one member: from a random one on, the first who takes it.
-    fn hand_to_one(&self, worker: &mut Worker, group: &[Target], delivery: &Delivery<'_>) -> bool {
+    fn hand_to_one(&self, worker: &mut Worker, group: &[Target], is_numbered: bool, delivery: &Delivery<'_>) -> bool {
         let members = group.len();
         let start = if members > 1 { worker.random.below(members as u64) as usize } else { 0 };
         (0..members).any(|i| {
             let index = start + i;
-            self.hand(worker, &group[if index < members { index } else { index - members }], delivery)
+            let target = &group[if index < members { index } else { index - members }];
+            self.hand(worker, target, is_numbered, delivery)
         })
     }
 
-    /// Puts it on the stage of a subscription's client, if that takes it.
+    /// Puts it on the stage of a subscription's client, if that takes it. `is_numbered` says that the target has the number of that stage.
     #[inline]
-    fn hand(&self, worker: &mut Worker, target: &Target, delivery: &Delivery<'_>) -> bool {
+    fn hand(&self, worker: &mut Worker, target: &Target, is_numbered: bool, delivery: &Delivery<'_>) -> bool {
         let subscription = &target.subscription;
         let peer = &subscription.peer;
         let publish = delivery.publish;
@@ -96,15 +147,16 @@ impl Core {
         }
         let strip = publish.header_len.filter(|_| !peer.takes_headers.load(Ordering::Relaxed)).unwrap_or(0);
         let payload = publish.body.len() - strip;
-        if worker.stages.waiting(target.stage) + payload > worker.options.limits.max_pending {
-            self.make_room(worker, target.stage, delivery.now);
+        let stage = if is_numbered { target.stage } else { worker.stages.number(peer) };
+        if worker.stages.waiting(stage) + payload > worker.options.limits.max_pending {
+            self.make_room(worker, stage, delivery.now);
         }
         let size = match delivery.ready {
             Some(ready) if !target.head.is_empty() => {
-                let load = worker.stages.fill(target.stage, &mut worker.spares);
+                let load = worker.stages.fill(stage, &mut worker.spares);
                 load.add(&[&target.head, ready], None, payload)
             }
-            _ => worker.add_in_parts(target, delivery, strip),
+            _ => worker.add_in_parts(target, stage, delivery, strip),
         };
         worker.unflushed += size;
         worker.spent += size + DELIVERY;
@@ -150,9 +202,29 @@ impl Core {
     }
 }
 
+impl Round {
+    fn new(worker: &Worker, matched: Arc<Matched>) -> Self {
+        Self { matched, next: 0, delivered: 0, epoch: worker.stages.epoch() }
+    }
+
+    /// How many copies there will be at most.
+    fn len(&self) -> usize {
+        self.matched.plain.len() + self.matched.groups.len()
+    }
+}
+
 impl Worker {
+    /// Up to where a round at `next` of `copies` goes now, which is charged to whoever publishes: at least a few further.
+    fn admit(&mut self, next: usize, copies: usize, payload: usize) -> usize {
+        let effort = 1 + (payload >> 8) as u64;
+        let room = usize::try_from(self.left() / effort).unwrap_or(usize::MAX).max(DIVIDE_FROM);
+        let end = next.saturating_add(room).min(copies);
+        self.effort += effort * (end - next) as u64;
+        end
+    }
+
     /// Puts a frame on a stage for which not all is ready; says how many bytes that were. `strip` bytes of headers are left out.
-    fn add_in_parts(&mut self, target: &Target, delivery: &Delivery<'_>, strip: usize) -> usize {
+    fn add_in_parts(&mut self, target: &Target, stage: u32, delivery: &Delivery<'_>, strip: usize) -> usize {
         let publish = delivery.publish;
         if target.head.is_empty() {
             self.head.clear();
@@ -166,7 +238,7 @@ impl Worker {
         let shared = delivery.shared.as_ref().map(|shared| shared.slice(strip..));
         let head = if target.head.is_empty() { &self.head } else { &*target.head };
         let body = if shared.is_some() { b"" } else { &publish.ended[strip..] };
-        let load = self.stages.fill(target.stage, &mut self.spares);
+        let load = self.stages.fill(stage, &mut self.spares);
         let size = match delivery.ready {
             Some(ready) => load.add(&[head, ready], None, publish.body.len()),
             None => {
@@ -195,8 +267,4 @@ impl Worker {
         push_decimal(&mut self.tail, len);
         self.tail.extend_from_slice(b"\r\n");
     }
-}
-
-fn receivers(matched: &Matched) -> usize {
-    matched.plain.len() + matched.groups.len()
 }

@@ -20,6 +20,8 @@ pub(super) struct Stages {
     numbers: HashMap<u64, u32, foldhash::fast::RandomState>,
     /// Those that hold something, in the order they were filled.
     filled: Vec<u32>,
+    /// Changes when the numbers do.
+    epoch: u64,
 }
 
 struct Stage {
@@ -35,6 +37,11 @@ impl Stages {
             stages.push(Stage { peer: Arc::clone(peer), load: Load::default() });
             u32::try_from(stages.len() - 1).expect("descriptors end long before 2³² clients")
         })
+    }
+
+    /// What numbers hold as long as this stays the same.
+    pub(super) const fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// How many bytes wait in a stage.
@@ -74,6 +81,7 @@ impl Stages {
 
     /// Forgets all numbers, and lets go of the clients for whom there is nothing.
     pub(super) fn forget(&mut self) {
+        self.epoch += 1;
         self.stages.retain(|stage| stage.load.size > 0);
         self.numbers.clear();
         self.filled.clear();

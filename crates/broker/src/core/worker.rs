@@ -107,6 +107,11 @@ impl Worker {
         self.effort > self.allowance
     }
 
+    /// How much effort is left of what is allowed.
+    pub(super) const fn left(&self) -> u64 {
+        self.allowance.saturating_sub(self.effort)
+    }
+
     /// Takes up the options in force, if they have changed.
     pub(super) fn heed(&mut self, in_force: &InForce) {
         if !in_force.is_current(&self.options) {

@@ -381,7 +381,7 @@ impl<C: Clock> Reactor<C> {
         let crowded = self.core.flush_first(&mut self.worker, now);
         let Some(entry) = self.slots.get_mut(token) else { return };
         match next {
-            Next::Read if crowded => self.pause(token, now + PAUSE, now),
+            Next::Read | Next::Yield if crowded => self.pause(token, now + PAUSE, now),
             Next::Read => {}
             Next::Pause(until) => self.pause(token, until, now),
             Next::Yield => {

@@ -1,4 +1,4 @@
-//! A bank: one of two in a queue group, over one ledger.
+//! A bank: one of two in a queue group, over one ledger and the accounts that both share.
 
 use std::{
     path::Path,
@@ -6,13 +6,16 @@ use std::{
 };
 
 use super::{
+    accounts::{Accounts, Outcome},
     ledger::Ledger,
+    place::Place,
     wire::{APPLIED, BANKS, Receipt, STATUS_EVERY, TRANSFER, Transfer, connect, tell},
 };
 use crate::exit::Failure;
 
-pub(super) fn run(directory: &Path, index: usize) -> Result<(), Failure> {
+pub(super) fn run(directory: &Path, index: usize, is_locked: bool) -> Result<(), Failure> {
     let part = format!("bank-{index}");
+    let accounts = Accounts::open(&Place::of(directory)?, is_locked, &part)?;
     let mut ledger = Ledger::open(&directory.join("ledger"))?;
     let client = connect(directory, &part, false)?;
     let mut requests = client.queue_subscribe(TRANSFER, BANKS)?;
@@ -26,7 +29,12 @@ pub(super) fn run(directory: &Path, index: usize) -> Result<(), Failure> {
                 else {
                     continue;
                 };
-                let is_new = ledger.apply(&transfer)?;
+                let outcome = accounts.transfer(&mut ledger, &transfer)?;
+                if outcome == Outcome::Busy {
+                    // Without an answer the client asks again.
+                    continue;
+                }
+                let is_new = outcome == Outcome::Applied;
                 applied += u64::from(is_new);
                 repeated += u64::from(!is_new);
                 let receipt = serde_json::to_vec(&Receipt { id: transfer.id, repeated: !is_new, bank: index });
@@ -41,7 +49,7 @@ pub(super) fn run(directory: &Path, index: usize) -> Result<(), Failure> {
         }
         if told.elapsed() >= STATUS_EVERY {
             told = Instant::now();
-            tell(&client, &part, applied, format!("{repeated} repeated requests answered from the ledger"));
+            tell(&client, &part, applied, format!("{repeated} requests answered again"));
         }
     }
 }

@@ -48,14 +48,15 @@ pub(super) fn is_abandoned(directory: &Path) -> io::Result<bool> {
     Ok(File::open(directory.join(LOCK))?.try_lock().is_ok())
 }
 
-/// Removes what demos of this user have left in `parent` whose supervisor is gone. What cannot be removed stays.
-pub(super) fn sweep(parent: &Path) {
+/// Removes what demos of this user have left in `parent` whose supervisor is gone, once `clear` has removed what each has elsewhere and says so.
+/// What cannot be removed stays.
+pub(super) fn sweep(parent: &Path, clear: impl Fn(&Path) -> bool) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     let own = rustix::process::geteuid().as_raw();
     for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
         // The metadata is that of the entry itself, even if it is a link.
         let is_own = entry.metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == own);
-        if is_own && is_abandoned(&entry.path()).unwrap_or(false) {
+        if is_own && is_abandoned(&entry.path()).unwrap_or(false) && clear(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -75,7 +76,9 @@ mod tests {
         fs::write(left.join(LOCK), "").unwrap();
         fs::create_dir(&strange).unwrap();
         assert!(!is_abandoned(living.path()).unwrap() && is_abandoned(&left).unwrap());
-        sweep(parent.path());
+        sweep(parent.path(), |_| false);
+        assert!(left.is_dir());
+        sweep(parent.path(), |path| path == left);
         assert!(living.path().is_dir() && strange.is_dir() && !left.exists());
         drop(living);
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);

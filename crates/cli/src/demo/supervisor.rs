@@ -1,10 +1,10 @@
 //! The supervisor: starts every part, starts again what ends, and checks the books in the end.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
+    fmt::Write as _,
     fs, io,
     net::TcpListener,
-    path::Path,
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -15,12 +15,15 @@ use std::{
 };
 
 use crosstie::blocking::Subscription;
-use serde_json::json;
 
 use super::{
-    ledger::Ledger,
+    accounts::Accounts,
+    books::Books,
+    place::{Owned, Place},
+    reader::Reader,
     scratch::{Scratch, sweep},
     table::{Row, Table},
+    verdict::Ended,
     wire::{STATUS, Status, connect},
 };
 use crate::{
@@ -31,7 +34,8 @@ use crate::{
 /// How often a part that has ended is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const DRAW_EVERY: Duration = Duration::from_millis(250);
-const KILL_EVERY: Duration = Duration::from_millis(500);
+/// Between two kills, in milliseconds.
+const KILL_AFTER: std::ops::Range<u64> = 250..750;
 /// A part that ends this often in a row without living for a second has something wrong that no restart mends.
 const MAX_QUICK_ENDS: u32 = 50;
 
@@ -44,10 +48,23 @@ struct Part {
     quick_ends: u32,
 }
 
+/// What the user wants of the demo.
+#[derive(Clone, Copy)]
+pub(super) struct Wish {
+    pub(super) seconds: Option<f64>,
+    pub(super) chaos: bool,
+    pub(super) is_locked: bool,
+}
+
 struct Demo {
-    scratch: Scratch,
     parts: Vec<Part>,
     log: fs::File,
+    /// None once it has ended.
+    reader: Option<Reader>,
+    // In this order: whoever takes part leaves before the segment is removed, and that goes before the directory by which it is found.
+    accounts: Accounts,
+    place: Owned,
+    scratch: Scratch,
 }
 
 impl Drop for Demo {
@@ -60,7 +77,8 @@ impl Drop for Demo {
     }
 }
 
-pub(super) fn run(seconds: Option<f64>, chaos: bool, output: &Output) -> Result<(), Failure> {
+pub(super) fn run(wish: Wish, output: &Output) -> Result<(), Failure> {
+    let Wish { seconds, chaos, is_locked } = wish;
     if seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds <= 86_400.0)) {
         return Err(Failure::usage("--seconds: expected more than 0 and at most 86400"));
     }
@@ -69,36 +87,48 @@ pub(super) fn run(seconds: Option<f64>, chaos: bool, output: &Output) -> Result<
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
     }
-    let mut demo = Demo::start()?;
+    let mut demo = Demo::start(is_locked)?;
     let client = connect(demo.scratch.path(), "supervisor", false)?;
     let mut news = client.subscribe(format!("{STATUS}.*"))?;
-    output.note("A broker, two banks, an auditor and a client. Kill any of them: kill -9 PID. Ctrl-C ends.\n");
+    output.note("A broker, two banks, an auditor and a client. Kill any of them: kill -9 PID. Ctrl-C ends.");
+    if is_locked {
+        output.note(&format!(
+            "Who has the accounts, and who waits for them: crosstie locks --watch {}",
+            demo.place.0.name
+        ));
+    }
+    output.note("");
     for part in &demo.parts {
         tell(part, "runs", output);
     }
     let begun = Instant::now();
     let end = seconds.map(|seconds| begun + Duration::from_secs_f64(seconds));
     let (mut table, mut statuses) = (Table::default(), HashMap::new());
-    let (mut drawn, mut killed, mut victim) = (begun, begun, 0);
+    let (mut drawn, mut next_kill) = (begun, begun + pause());
     while !interrupted.load(Ordering::Relaxed) && end.is_none_or(|end| Instant::now() < end) {
         demo.revive(output)?;
         listen(&mut news, &mut statuses);
-        if chaos && killed.elapsed() >= KILL_EVERY {
-            killed = Instant::now();
-            let parts = demo.parts.len();
+        if chaos && Instant::now() >= next_kill {
+            next_kill = Instant::now() + pause();
+            let victim = fastrand::usize(..demo.parts.len());
             // It may have ended just now; then there is nothing to kill.
-            let _ = demo.parts[victim % parts].child.kill();
-            victim += 1;
+            let _ = demo.parts[victim].child.kill();
         }
         if output.is_watched() && drawn.elapsed() >= DRAW_EVERY {
             drawn = Instant::now();
-            let footer = format!("{:.0} s; the books are checked at the end", begun.elapsed().as_secs_f64());
+            let footer =
+                [demo.standing(), format!("{:.0} s; the books are checked at the end", begun.elapsed().as_secs_f64())];
             table.draw(&demo.rows(), &statuses, &footer, output.has_colour_for_messages());
         }
         thread::sleep(LOOK_EVERY);
     }
     listen(&mut news, &mut statuses);
     demo.close(begun.elapsed(), output)
+}
+
+/// Until the next kill.
+fn pause() -> Duration {
+    Duration::from_millis(fastrand::u64(KILL_AFTER))
 }
 
 /// Names a process to whoever wants to kill it. On a terminal the table does.
@@ -118,17 +148,24 @@ fn listen(news: &mut Subscription, statuses: &mut HashMap<String, Status>) {
 }
 
 impl Demo {
-    fn start() -> Result<Self, Failure> {
+    fn start(is_locked: bool) -> Result<Self, Failure> {
         let parent = std::env::temp_dir();
-        sweep(&parent);
+        sweep(&parent, Place::clear);
         let scratch = Scratch::new(&parent)?;
+        let place = Owned(Place::of(scratch.path())?);
+        let accounts = Accounts::create(&place.0, is_locked, "supervisor")?;
+        let reader = Some(Reader::start(Accounts::open(&place.0, is_locked, "reader")?));
         let directory = scratch.path();
         let port = free_port()?;
         fs::write(directory.join("port"), port.to_string())?;
         let log = fs::File::create(directory.join("log"))?;
         let part = |kind: &str, index: usize| {
             let place = directory.display().to_string();
-            ["demo", "--part", kind, "--directory", &place, "--index", &index.to_string()].map(str::to_owned).to_vec()
+            let mut words = ["demo", "--part", kind, "--directory", &place, "--index", &index.to_string()]
+                .map(str::to_owned)
+                .to_vec();
+            words.extend((!is_locked).then(|| "--no-locks".to_owned()));
+            words
         };
         let plan = [
             ("broker", part("broker", 0)),
@@ -137,7 +174,7 @@ impl Demo {
             ("auditor", part("auditor", 0)),
             ("client", part("client", 0)),
         ];
-        let mut demo = Self { scratch, parts: Vec::new(), log };
+        let mut demo = Self { parts: Vec::new(), log, reader, accounts, place, scratch };
         for (name, arguments) in plan {
             let child = demo.spawn(&arguments)?;
             demo.parts.push(Part {
@@ -190,46 +227,28 @@ impl Demo {
         self.parts.iter().map(row).collect()
     }
 
+    /// How the accounts stand, for people.
+    fn standing(&self) -> String {
+        let Ok(books) = self.accounts.read() else { return "the accounts cannot be read".to_owned() };
+        let mut text = format!("accounts: {} transfers", books.transfers);
+        if let Accounts::Locked(_) = self.accounts {
+            let _ = write!(text, "; {} died with the lock, {} rolled back", books.deaths, books.undone);
+        } else {
+            let _ = write!(text, " without a lock; {} cents too many", books.sum() - Books::SUM);
+        }
+        text
+    }
+
     /// Stops every part and checks the books.
     fn close(mut self, ran: Duration, output: &Output) -> Result<(), Failure> {
         for part in &mut self.parts {
             let _ = part.child.kill();
             part.child.wait()?;
         }
-        let mut ledger = Ledger::open(&self.scratch.path().join("ledger"))?;
-        ledger.refresh()?;
-        let answered = answered(self.scratch.path())?;
-        let mut faults = ledger.faults(&answered);
-        if ledger.len() == 0 {
-            faults.push("not one transfer was made".to_owned());
-        }
-        let restarts: u32 = self.parts.iter().map(|part| part.restarts).sum();
-        let value = json!({
-            "seconds": ran.as_secs_f64(), "transfers": ledger.len(), "answered": answered.len(), "restarts": restarts,
-            "balanced": faults.is_empty(), "faults": faults,
-        });
-        output.data(&value, || {
-            let verdict = if faults.is_empty() { "the books balance" } else { "THE BOOKS DO NOT BALANCE" };
-            let text = format!(
-                "{} transfers, {} answered, {restarts} processes started again in {:.1} s: {verdict}\n",
-                ledger.len(),
-                answered.len(),
-                ran.as_secs_f64()
-            );
-            text.into_bytes()
-        })?;
-        if faults.is_empty() { Ok(()) } else { Err(Failure::new(Code::Failure, "unbalanced", faults.join("; "))) }
-    }
-}
-
-/// The ids whose answers the client has seen. A last line without an end was not noted before the kill.
-fn answered(directory: &Path) -> io::Result<HashSet<String>> {
-    match fs::read_to_string(directory.join("answered")) {
-        Ok(text) => {
-            Ok(text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect())
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
-        Err(error) => Err(error),
+        let restarts = self.parts.iter().map(|part| part.restarts).sum();
+        let readings = self.reader.take().map(Reader::end).unwrap_or_default();
+        let ended = Ended { directory: self.scratch.path(), accounts: &self.accounts, readings, restarts, ran };
+        ended.judge(output)
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn draw(&mut self, rows: &[Row], statuses: &HashMap<String, Status>, footer: &str, colour: bool) {
+    pub(super) fn draw(&mut self, rows: &[Row], statuses: &HashMap<String, Status>, footer: &[String], colour: bool) {
         let mut text = String::new();
         if self.drawn > 0 {
             let _ = write!(text, "\u{1b}[{}A", self.drawn);
@@ -38,8 +38,10 @@ impl Table {
                 row.part, row.pid, row.restarts, status.note
             );
         }
-        let _ = writeln!(text, "\u{1b}[2K{footer}");
-        self.drawn = rows.len() + 2;
+        for line in footer {
+            let _ = writeln!(text, "\u{1b}[2K{line}");
+        }
+        self.drawn = rows.len() + footer.len() + 1;
         // A terminal that is gone ends the demo elsewhere.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }

@@ -32,6 +32,21 @@ pub(super) struct Transfer {
     pub(super) cents: i64,
 }
 
+/// What a transfer does to the accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Move {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) cents: i64,
+}
+
+impl From<&Transfer> for Move {
+    fn from(transfer: &Transfer) -> Self {
+        // There are no other accounts, whatever came.
+        Self { from: transfer.from % ACCOUNTS, to: transfer.to % ACCOUNTS, cents: transfer.cents }
+    }
+}
+
 /// A bank's answer: the transfer is on disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Receipt {

@@ -1,10 +1,8 @@
-//! loom models of a value: one writer, two readers, and the death of the writer as a step.
-
-use loom::{sync::Arc, thread};
+//! Models of a value under loom and shuttle: one writer, two readers, and the death of the writer as a step.
 
 use super::cells::{Cells, Control, Reading};
 use crate::{
-    ring::explore,
+    models::{Arc, explore, explore_points, thread},
     steps,
     sync::{AtomicU64, Ordering::Relaxed},
 };
@@ -77,37 +75,33 @@ fn two_readers_hold_two_buffers() {
 /// The writer dies at every point, and its successor writes on.
 #[test]
 fn a_writer_that_dies_leaves_the_last_whole_value() {
-    for points in 0..8 {
-        explore(move || {
-            let memory = Memory::new(1);
-            let theirs = memory.clone();
-            let writers = thread::spawn(move || {
-                steps::die_at(points, || (1..=2).for_each(|value| write(&theirs.cells(), value)));
-                theirs.cells().resume().expect("nobody damages it");
-                (3..=4).for_each(|value| write(&theirs.cells(), value));
-            });
-            let first = read(&memory.cells(), 0);
-            let second = read(&memory.cells(), 0);
-            assert!(first <= second, "{second} after {first}");
-            writers.join().unwrap();
-            assert_eq!(read(&memory.cells(), 0), 4);
+    explore_points(8, |points| {
+        let memory = Memory::new(1);
+        let theirs = memory.clone();
+        let writers = thread::spawn(move || {
+            steps::die_at(points, || (1..=2).for_each(|value| write(&theirs.cells(), value)));
+            theirs.cells().resume().expect("nobody damages it");
+            (3..=4).for_each(|value| write(&theirs.cells(), value));
         });
-    }
+        let first = read(&memory.cells(), 0);
+        let second = read(&memory.cells(), 0);
+        assert!(first <= second, "{second} after {first}");
+        writers.join().unwrap();
+        assert_eq!(read(&memory.cells(), 0), 4);
+    });
 }
 
 /// A reader dies at every point; the writer goes on, and so does whoever takes its row after it was reaped.
 #[test]
 fn a_reader_that_dies_stops_nobody() {
-    for points in 0..3 {
-        explore(move || {
-            let memory = Memory::new(1);
-            let theirs = memory.clone();
-            let writer = thread::spawn(move || (1..=3).for_each(|value| write(&theirs.cells(), value)));
-            steps::die_at(points, || read(&memory.cells(), 0));
-            memory.cells().close_for(0);
-            read(&memory.cells(), 0);
-            writer.join().unwrap();
-            assert_eq!(read(&memory.cells(), 0), 3);
-        });
-    }
+    explore_points(3, |points| {
+        let memory = Memory::new(1);
+        let theirs = memory.clone();
+        let writer = thread::spawn(move || (1..=3).for_each(|value| write(&theirs.cells(), value)));
+        steps::die_at(points, || read(&memory.cells(), 0));
+        memory.cells().close_for(0);
+        read(&memory.cells(), 0);
+        writer.join().unwrap();
+        assert_eq!(read(&memory.cells(), 0), 3);
+    });
 }

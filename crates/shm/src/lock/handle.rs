@@ -35,6 +35,7 @@ pub(super) struct LockHandle {
     pub(super) parts: Parts,
     pub(super) me: Holder,
     pub(super) spins: u32,
+    looked: AtomicU64,
 }
 
 impl LockHandle {
@@ -50,6 +51,7 @@ impl LockHandle {
             parts,
             me: Holder::new(id.slot, id.generation),
             spins: spins(),
+            looked: AtomicU64::new(0),
         });
         let left: Weak<dyn threads::LeftBehind> = Arc::<Self>::downgrade(&handle);
         threads::remember(left);
@@ -146,7 +148,7 @@ impl LockHandle {
         deadline: Deadline,
         act: impl FnOnce(&mut Wait<'_, Waiting<'_>>) -> Result<(), protocol::TimedOut>,
     ) -> Result<(), LockError> {
-        let waiting = Waiting::new(&self.participant, self.cell(), self.index, self.spins);
+        let waiting = Waiting::new(&self.participant, self.cell(), self.index, self.spins, &self.looked);
         let outcome = act(&mut Wait::new(&waiting, deadline));
         self.cell().waits.fetch_add(1, Relaxed);
         match outcome {

@@ -93,11 +93,11 @@ impl<T: ShmSafe> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// As [`Segment::open_or_create`] and [`Participant::join`].
+    /// As [`Participant::enter`].
     pub fn open_or_create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
         let spec = Self::spec(Kind::Locks);
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
-        Self::join(&Segment::open_or_create(directory, name, &spec.expectation(), &spec, fill)?)
+        Self::of(&enter(directory, name, &spec, fill)?)
     }
 
     /// A new mutex without a name, to be [sent](Segment::send) to others, who take part by [`Mutex::of`].
@@ -107,6 +107,17 @@ impl<T: ShmSafe> Mutex<T> {
     /// As [`Segment::anonymous`] and [`Participant::join`].
     pub fn anonymous(initial: T) -> Result<Self> {
         Self::join(&Segment::anonymous("", &Self::spec(Kind::Locks), |segment| Self::fill(segment, "", initial))?)
+    }
+
+    /// As [`Mutex::open_or_create`], with the name under which this process takes part; else that is the program's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Participant::enter`].
+    pub fn enter(directory: &Directory, name: &SegmentName, initial: T, participant: &str) -> Result<Self> {
+        let spec = Self::spec(Kind::Locks);
+        let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
+        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, participant)?)
     }
 
     /// The mutex in the segment of `participant`.
@@ -355,6 +366,16 @@ impl<T: ShmSafe + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MutexGuard").field("token", &self.token).field("value", &**self).finish()
     }
+}
+
+/// Takes part in the segment of that name, which is made if there is none, under this program's name.
+pub(super) fn enter(
+    directory: &Directory,
+    name: &SegmentName,
+    spec: &Spec,
+    fill: impl Fn(&Segment) -> Result<()>,
+) -> Result<Participant> {
+    Participant::enter(directory, name, &spec.expectation(), spec, fill, &process_name())
 }
 
 /// What participants are called that were not named: the program.

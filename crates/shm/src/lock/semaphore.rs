@@ -12,7 +12,7 @@ use super::{
     acquired::Acquired,
     error::LockError,
     handle::LockHandle,
-    mutex::process_name,
+    mutex::{enter, process_name},
     plan::{LockKind, Plan},
     protocol::{self, COUNT, Told},
 };
@@ -77,10 +77,10 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// As [`Segment::open_or_create`] and [`Participant::join`].
+    /// As [`Participant::enter`].
     pub fn open_or_create(directory: &Directory, name: &SegmentName, permits: u32) -> Result<Self> {
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), permits);
-        Self::join(&Segment::open_or_create(directory, name, &Self::spec().expectation(), &Self::spec(), fill)?)
+        Self::of(&enter(directory, name, &Self::spec(), fill)?)
     }
 
     /// The semaphore in the segment of `participant`.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use crosstie_core::Deadline;
-use crosstie_sys::{Event, Incarnation, Interest, Poller, ProcessHandle, process};
+use crosstie_sys::{Event, Incarnation, Interest, Poller, ProcessHandle, process, uncounted};
 
 use crate::{
     clock,
@@ -95,7 +95,8 @@ impl Watcher {
         let poller = Poller::new()?;
         let watcher = Arc::new(Self { poller, list: Mutex::default() });
         let own = watcher.clone();
-        thread::Builder::new().name("crosstie-watch".to_owned()).spawn(move || own.run())?;
+        let thread = thread::Builder::new().name("crosstie-watch".to_owned());
+        uncounted(|| thread.spawn(move || own.run()))?;
         Ok(watcher)
     }
 

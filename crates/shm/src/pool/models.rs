@@ -1,11 +1,9 @@
-//! loom models of a pool: two who loan, one to whom buffers are given, and death as a step.
-
-use loom::{sync::Arc, thread};
+//! Models of a pool under loom and shuttle: two who loan, one to whom buffers are given, and death as a step.
 
 use super::cells::{Cell, Refused, withdraw};
 use crate::{
     layout::ParticipantId,
-    ring::explore,
+    models::{Arc, explore, explore_points, thread},
     steps,
     sync::{AtomicU64, Ordering::*, yield_now},
 };
@@ -62,44 +60,42 @@ fn a_buffer_has_one_holder_until_it_is_given() {
 /// The author dies at every point; the receiver reads what was given, or finds out and settles. Then the buffer is free.
 #[test]
 fn an_author_that_dies_leaves_nothing_behind() {
-    for points in 0..8 {
-        explore(move || {
-            let memory = Arc::new(Memory::default());
-            let theirs = memory.clone();
-            let author = thread::spawn(move || {
-                steps::die_at(points, || {
-                    let cell = &theirs.cells[0];
-                    let generation = cell.take(ONE).expect("it is free");
-                    theirs.write(7);
-                    cell.give(TWO, || true).expect("two is there");
-                    cell.give_back(ONE.slot);
-                    theirs.token.store(u64::from(generation), Release);
-                });
-                // Somebody reaps it.
-                withdraw(&theirs.cells, ONE.slot);
+    explore_points(8, |points| {
+        let memory = Arc::new(Memory::default());
+        let theirs = memory.clone();
+        let author = thread::spawn(move || {
+            steps::die_at(points, || {
+                let cell = &theirs.cells[0];
+                let generation = cell.take(ONE).expect("it is free");
+                theirs.write(7);
+                cell.give(TWO, || true).expect("two is there");
+                cell.give_back(ONE.slot);
+                theirs.token.store(u64::from(generation), Release);
             });
-            let mut token = memory.token.load(Acquire);
-            if token == 0 {
-                // The author is dead, and what it sent has come.
-                author.join().unwrap();
-                token = memory.token.load(Acquire);
-            }
-            if token == 0 {
-                if memory.cells[0].is_by(ONE) && memory.cells[0].is_held_by(TWO.slot) {
-                    memory.cells[0].give_back(TWO.slot);
-                }
-            } else {
-                let generation = u32::try_from(token).expect("it was one");
-                assert!(memory.cells[0].is_held(TWO, generation), "what was given is held");
-                assert_eq!(memory.read(), 7);
-                memory.cells[0].give_back(TWO.slot);
-                while memory.cells[0].is_held_by(ONE.slot) {
-                    yield_now();
-                }
-            }
-            assert!(memory.cells[0].is_free());
+            // Somebody reaps it.
+            withdraw(&theirs.cells, ONE.slot);
         });
-    }
+        let mut token = memory.token.load(Acquire);
+        if token == 0 {
+            // The author is dead, and what it sent has come.
+            author.join().unwrap();
+            token = memory.token.load(Acquire);
+        }
+        if token == 0 {
+            if memory.cells[0].is_by(ONE) && memory.cells[0].is_held_by(TWO.slot) {
+                memory.cells[0].give_back(TWO.slot);
+            }
+        } else {
+            let generation = u32::try_from(token).expect("it was one");
+            assert!(memory.cells[0].is_held(TWO, generation), "what was given is held");
+            assert_eq!(memory.read(), 7);
+            memory.cells[0].give_back(TWO.slot);
+            while memory.cells[0].is_held_by(ONE.slot) {
+                yield_now();
+            }
+        }
+        assert!(memory.cells[0].is_free());
+    });
 }
 
 /// The receiver is reaped while a buffer is given to it: its bit does not outlive it.

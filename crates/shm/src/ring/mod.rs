@@ -28,8 +28,6 @@ mod typed;
 #[cfg(not(loom))]
 mod words;
 
-#[cfg(all(test, loom))]
-pub(crate) use self::models::explore;
 pub(crate) use self::{
     corrupt::Corrupt,
     seat::{Seat, Taken},

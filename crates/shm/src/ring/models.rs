@@ -1,14 +1,14 @@
-//! loom models of the rings: every interleaving of one sender and one receiver, with the death of either as a step.
+//! Models of the rings under loom and shuttle: one sender and one receiver in every interleaving, with the death of either as a step.
 //!
-//! Preemptions are bounded by `LOOM_MAX_PREEMPTIONS`, 3 unless set. A model panics, or loom does, if a message is torn, lost, doubled or out of order
-//! beyond the contract, or if everybody sleeps.
+//! loom tries all interleavings with at most `LOOM_MAX_PREEMPTIONS` preemptions, 3 unless set; shuttle tries `CROSSTIE_SCHEDULES` random ones. A model
+//! panics, or loom does, if a message is torn, lost, doubled or out of order beyond the contract, or if everybody sleeps.
 
 use crosstie_core::{Deadline, Mono};
-use loom::{sync::Arc, thread};
 
 use super::{bytes, control::Control, slots};
 use crate::{
     layout::ParticipantId,
+    models::{Arc, explore, explore_points, thread},
     steps,
     sync::{
         AtomicU64,
@@ -17,13 +17,6 @@ use crate::{
     },
     wait::{EventCount, Fence, Peer, WaitPolicy, Waiter},
 };
-
-/// Tries every interleaving of `model`, with three preemptions unless `LOOM_MAX_PREEMPTIONS` says otherwise.
-pub(crate) fn explore(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(3));
-    builder.check(model);
-}
 
 /// A ring's memory.
 struct Memory {
@@ -223,133 +216,127 @@ fn two_sleepers_do_not_hide_a_wake_from_each_other() {
 /// A sender dies at every point and another takes over, which must begin after the last message that was sent.
 #[test]
 fn a_sender_that_dies_has_sent_a_message_or_not() {
-    for points in 0..8 {
-        explore(move || {
-            let memory = Memory::new(8);
-            let theirs = memory.clone();
-            let senders = thread::spawn(move || {
-                let finished = steps::die_at(points, || {
-                    let mut producer = theirs.producer();
-                    for message in 1..=2 {
-                        while !try_send(&mut producer, message) {
-                            yield_now();
-                        }
-                    }
-                });
-                let mut successor = theirs.producer();
-                // It goes on after what was sent: whoever numbers its messages by position loses and doubles none.
-                let begun_at = successor.sent() + 1;
-                assert!(finished.is_none() || begun_at == 3, "a sender that lived has sent all");
-                for message in begun_at..=3 {
-                    // Other bytes for the same number: whatever is written over what was sent shows.
-                    while !try_send(&mut successor, message + 100) {
-                        yield_now();
-                    }
-                }
-            });
-            let mut consumer = memory.consumer();
-            for expected in 1..=3 {
-                let message = loop {
-                    match try_receive(&mut consumer) {
-                        Some(message) => break message,
-                        None => yield_now(),
-                    }
-                };
-                assert_eq!(message % 100, expected);
-            }
-            senders.join().unwrap();
-        });
-    }
-}
-
-/// A receiver dies at every point and another takes over, which gets every message that was not taken.
-#[test]
-fn a_receiver_that_dies_has_taken_a_message_or_not() {
-    for points in 0..4 {
-        explore(move || {
-            let memory = Memory::new(8);
-            let theirs = memory.clone();
-            let sender = thread::spawn(move || {
+    explore_points(8, |points| {
+        let memory = Memory::new(8);
+        let theirs = memory.clone();
+        let senders = thread::spawn(move || {
+            let finished = steps::die_at(points, || {
                 let mut producer = theirs.producer();
-                for message in 1..=3 {
+                for message in 1..=2 {
                     while !try_send(&mut producer, message) {
                         yield_now();
                     }
                 }
             });
-            let handed_out = std::cell::Cell::new(0);
-            steps::die_at(points, || {
-                let mut consumer = memory.consumer();
-                for _ in 0..2 {
-                    while try_receive(&mut consumer).is_none() {
-                        yield_now();
-                    }
-                    handed_out.set(handed_out.get() + 1);
+            let mut successor = theirs.producer();
+            // It goes on after what was sent: whoever numbers its messages by position loses and doubles none.
+            let begun_at = successor.sent() + 1;
+            assert!(finished.is_none() || begun_at == 3, "a sender that lived has sent all");
+            for message in begun_at..=3 {
+                // Other bytes for the same number: whatever is written over what was sent shows.
+                while !try_send(&mut successor, message + 100) {
+                    yield_now();
                 }
-            });
-            let mut successor = memory.consumer();
-            let taken = successor.taken();
-            // What was taken may not have been handed out; what was handed out is taken.
-            assert!(taken == handed_out.get() || taken == handed_out.get() + 1);
-            for expected in taken + 1..=3 {
-                let message = loop {
-                    match try_receive(&mut successor) {
-                        Some(message) => break message,
-                        None => yield_now(),
-                    }
-                };
-                assert_eq!(message, expected);
             }
-            sender.join().unwrap();
         });
-    }
+        let mut consumer = memory.consumer();
+        for expected in 1..=3 {
+            let message = loop {
+                match try_receive(&mut consumer) {
+                    Some(message) => break message,
+                    None => yield_now(),
+                }
+            };
+            assert_eq!(message % 100, expected);
+        }
+        senders.join().unwrap();
+    });
+}
+
+/// A receiver dies at every point and another takes over, which gets every message that was not taken.
+#[test]
+fn a_receiver_that_dies_has_taken_a_message_or_not() {
+    explore_points(4, |points| {
+        let memory = Memory::new(8);
+        let theirs = memory.clone();
+        let sender = thread::spawn(move || {
+            let mut producer = theirs.producer();
+            for message in 1..=3 {
+                while !try_send(&mut producer, message) {
+                    yield_now();
+                }
+            }
+        });
+        let handed_out = std::cell::Cell::new(0);
+        steps::die_at(points, || {
+            let mut consumer = memory.consumer();
+            for _ in 0..2 {
+                while try_receive(&mut consumer).is_none() {
+                    yield_now();
+                }
+                handed_out.set(handed_out.get() + 1);
+            }
+        });
+        let mut successor = memory.consumer();
+        let taken = successor.taken();
+        // What was taken may not have been handed out; what was handed out is taken.
+        assert!(taken == handed_out.get() || taken == handed_out.get() + 1);
+        for expected in taken + 1..=3 {
+            let message = loop {
+                match try_receive(&mut successor) {
+                    Some(message) => break message,
+                    None => yield_now(),
+                }
+            };
+            assert_eq!(message, expected);
+        }
+        sender.join().unwrap();
+    });
 }
 
 /// Frames of two lengths in a ring of 64 bytes: they are skipped to the front, and old bytes come to lie where headers are looked for.
 #[test]
 fn frames_survive_the_death_of_their_sender() {
-    for points in 0..9 {
-        explore(move || {
-            let memory = Memory::new(8);
-            // The first lap leaves bytes behind that look like headers.
-            memory.words.iter().for_each(|word| word.store(0, Relaxed));
-            let theirs = memory.clone();
-            let length = |message: u64| if message % 2 == 0 { 8 } else { 16 };
-            let senders = thread::spawn(move || {
-                steps::die_at(points, || {
-                    let mut producer = theirs.byte_producer();
-                    for message in 1..=3 {
-                        while !try_send_frame(&mut producer, message, length(message)) {
-                            yield_now();
-                        }
-                        theirs.control.quiet.sender.set_bit(Some(u32::try_from(message).expect("small")));
-                    }
-                });
-                let mut successor = theirs.byte_producer();
-                // A frame that was sent and not counted by its sender makes a doubled one here, and at most one.
-                let begun_at = theirs.control.quiet.sender.bit().unwrap_or(0) + 1;
-                for message in u64::from(begun_at)..=4 {
-                    while !try_send_frame(&mut successor, message + 100, length(message)) {
+    explore_points(9, |points| {
+        let memory = Memory::new(8);
+        // The first lap leaves bytes behind that look like headers.
+        memory.words.iter().for_each(|word| word.store(0, Relaxed));
+        let theirs = memory.clone();
+        let length = |message: u64| if message % 2 == 0 { 8 } else { 16 };
+        let senders = thread::spawn(move || {
+            steps::die_at(points, || {
+                let mut producer = theirs.byte_producer();
+                for message in 1..=3 {
+                    while !try_send_frame(&mut producer, message, length(message)) {
                         yield_now();
                     }
+                    theirs.control.quiet.sender.set_bit(Some(u32::try_from(message).expect("small")));
                 }
             });
-            let mut consumer = memory.byte_consumer();
-            let (mut last, mut doubled) = (0, 0);
-            while last < 4 {
-                match try_receive_frame(&mut consumer) {
-                    Some((message, bytes)) => {
-                        let message = message % 100;
-                        assert_eq!(bytes, length(message));
-                        assert!(message == last || message == last + 1, "{message} after {last}");
-                        doubled += u32::from(message == last);
-                        last = message;
-                    }
-                    None => yield_now(),
+            let mut successor = theirs.byte_producer();
+            // A frame that was sent and not counted by its sender makes a doubled one here, and at most one.
+            let begun_at = theirs.control.quiet.sender.bit().unwrap_or(0) + 1;
+            for message in u64::from(begun_at)..=4 {
+                while !try_send_frame(&mut successor, message + 100, length(message)) {
+                    yield_now();
                 }
             }
-            assert!(doubled <= 1, "one frame was under way, {doubled} came twice");
-            senders.join().unwrap();
         });
-    }
+        let mut consumer = memory.byte_consumer();
+        let (mut last, mut doubled) = (0, 0);
+        while last < 4 {
+            match try_receive_frame(&mut consumer) {
+                Some((message, bytes)) => {
+                    let message = message % 100;
+                    assert_eq!(bytes, length(message));
+                    assert!(message == last || message == last + 1, "{message} after {last}");
+                    doubled += u32::from(message == last);
+                    last = message;
+                }
+                None => yield_now(),
+            }
+        }
+        assert!(doubled <= 1, "one frame was under way, {doubled} came twice");
+        senders.join().unwrap();
+    });
 }

@@ -4,11 +4,10 @@
 //! three is a deadlock, and loom tells it.
 
 use crosstie_core::Deadline;
-use loom::{sync::Arc, thread};
 
 use super::{Bell, EventCount, Fence, Listener, Notified};
 use crate::{
-    ring::explore,
+    models::{Arc, explore, explore_points, thread},
     steps::{self, step},
     sync::{AtomicU32, AtomicU64, Ordering::*, futex_wait, futex_wait_two, futex_wake},
 };
@@ -153,8 +152,7 @@ fn who_arms_again_is_told_again() {
 /// The sender dies at every point, with the flag up, down, or half rung; whoever reaps it says so.
 #[test]
 fn who_armed_is_told_of_a_death() {
-    for points in 0..5 {
-        explore(move || {
+    explore_points(5, |points| {
             let world = World::new();
             let (theirs, listening) = (world.clone(), world.clone());
             let sender = thread::spawn(move || {
@@ -166,8 +164,7 @@ fn who_armed_is_told_of_a_death() {
             sender.join().unwrap();
             world.end();
             listener.join().unwrap();
-        });
-    }
+    });
 }
 
 /// Nobody armed: nothing is rung, and the object's word stays as it was.

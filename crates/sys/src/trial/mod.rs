@@ -19,6 +19,6 @@ pub use {
     child::{Child, Cores, Ended, become_reaper_of_orphans, fork, is_asleep, kill, pin_to_core, take_away, unpin},
     namespace::fork_in_own_namespace,
     pthread::{Locked, MutexKind, PosixPage},
-    stepper::{CAN_STEP, count_instructions, die_after, leave, stop_counting},
+    stepper::{CAN_STEP, Counting, Way, count_instructions, count_on, die_after, die_behind, leave, stop_counting},
     ticker::tick,
 };

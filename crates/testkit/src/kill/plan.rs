@@ -63,7 +63,7 @@ impl Kind {
             (Self::Contended, false) => 0,
             (Self::Contended, true) => 20_000,
             (Self::Recovery, false) => 400,
-            (Self::Joining, false) => 40,
+            (Self::Joining, false) => 20,
             (Self::Recovery | Self::Joining, true) => 20_000,
         }
     }

@@ -6,11 +6,12 @@
 //! The crash points cut the work into sections. A child runs at full speed to the point that begins one and counts from there, so that
 //! all boundaries of a long work cost no more than those of its sections. The number of a boundary is its section and its place in it.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crosstie_sys::trial::{
-    CAN_STEP, Child, Ended, become_reaper_of_orphans, count_instructions, fork, pin_to_core, stop_counting, tick, unpin,
+    CAN_STEP, Child, Ended, Way, become_reaper_of_orphans, count_instructions, fork, pin_to_core, shared_cells,
+    stop_counting, tick, unpin,
 };
 use crosstie_sys::{CrashPlan, NEXT_POINT, Planned, plan_crash};
 
@@ -56,11 +57,18 @@ struct Boundary {
     part: usize,
     section: u64,
     place: u64,
+    /// How to come there fast, if that is known.
+    way: Option<Way>,
 }
 
 impl Boundary {
     const PER_SECTION: u64 = 1_000_000;
     const PER_PART: u64 = 1_000 * Self::PER_SECTION;
+
+    /// The end of a section, whatever comes behind it.
+    fn end_of(part: usize, section: u64) -> Self {
+        Self { part, section, place: u64::MAX, way: None }
+    }
 
     fn number(self) -> u64 {
         self.part as u64 * Self::PER_PART + self.section * Self::PER_SECTION + self.place.min(Self::PER_SECTION - 1)
@@ -90,8 +98,9 @@ pub fn steps(structure: &dyn Structure, options: &Options, nesting: Nesting) -> 
     let core = core.transpose().map_err(|error| format!("no core to stay on: {error}"))?;
     let board =
         Board::new(structure.seats().max(2 * structure.parts()) + 1).map_err(|error| format!("no board: {error}"))?;
+    let road = shared_cells(LONGEST as usize).map_err(|error| format!("no place for addresses: {error}"))?;
     let begun = Instant::now();
-    let mut walk = Walk { structure, options, board: &board, report: &mut report, crew: None, trials: 0 };
+    let mut walk = Walk { structure, options, board: &board, report: &mut report, crew: None, trials: 0, road };
     for part in 0..structure.parts() {
         match nesting {
             Nesting::Alone => walk.alone(part, false)?,
@@ -115,6 +124,8 @@ struct Walk<'a> {
     report: &'a mut Report,
     crew: Option<Crew<'a>>,
     trials: u64,
+    /// Where a process was behind each of its instructions, in the last section that was gone to its end.
+    road: &'static [AtomicU64],
 }
 
 /// How a stepped process came to its end.
@@ -165,24 +176,30 @@ impl Walk<'_> {
     fn alone(&mut self, part: usize, contended: bool) -> Result<(), String> {
         let other = self.other(part);
         for boundary in self.boundaries(part, None)? {
-            self.open()?;
-            let Some(crew) = &mut self.crew else { break };
-            if contended && !crew.is_manned(other) {
-                crew.man(other, boundary.number(), Post::Plain)?;
-            }
-            let told = self.board.told();
-            let worker = start(crew, part, Start::Warm, boundary)?;
-            let reached = end(crew, part, worker);
-            self.report.boundaries.0 += u64::from(reached == Reached::There);
-            let held = crew.bury(part, now_ns()).is_some();
-            if contended {
-                crew.await_steps_of(other);
-            } else if reached != Reached::Wrong {
-                self.look()?;
-                self.expect_telling(told, held);
-            }
-            if self.note(boundary) {
-                break;
+            // Who does not come by the way that the first one came goes step by step.
+            for boundary in [boundary, Boundary { way: None, ..boundary }] {
+                self.open()?;
+                let Some(crew) = &mut self.crew else { return Ok(()) };
+                if contended && !crew.is_manned(other) {
+                    crew.man(other, boundary.number(), Post::Plain)?;
+                }
+                let told = self.board.told();
+                let worker = start(crew, part, Start::Warm, boundary, self.road)?;
+                let reached = end(crew, part, worker, boundary);
+                self.report.boundaries.0 += u64::from(reached == Reached::There);
+                let held = crew.bury(part, now_ns()).is_some();
+                if contended {
+                    crew.await_steps_of(other);
+                } else if reached != Reached::Wrong {
+                    self.look()?;
+                    self.expect_telling(told, held);
+                }
+                if self.note(boundary) {
+                    return Ok(());
+                }
+                if boundary.way.is_none() || reached == Reached::There {
+                    break;
+                }
             }
         }
         Ok(())
@@ -198,7 +215,10 @@ impl Walk<'_> {
             let at = (nth * length + chance.u64(..length.max(1))) / outer.max(1);
             let Some(boundary) = usize::try_from(at).ok().and_then(|at| all.get(at)) else { break };
             for inner in self.boundaries(part, Some((*boundary, joins)))? {
-                let (reached, _) = self.pair(*boundary, inner, joins)?;
+                let (mut reached, _) = self.pair(*boundary, inner, joins)?;
+                if inner.way.is_some() && reached != Reached::There && !self.board.has_faults() {
+                    reached = self.pair(*boundary, Boundary { way: None, ..inner }, joins)?.0;
+                }
                 self.report.boundaries.1 += u64::from(reached == Reached::There);
                 if self.note(inner) || !self.report.faults.is_empty() {
                     return Ok(());
@@ -218,20 +238,20 @@ impl Walk<'_> {
         self.board.set_stage(stage::NOT_READY);
         let mut recoverer = None;
         if !joins {
-            recoverer = Some(start(crew, second, Start::Joined, inner)?);
+            recoverer = Some(start(crew, second, Start::Joined, inner, self.road)?);
             if !await_until(self.options.bound, || self.board.stage() == stage::READY || self.board.has_faults()) {
                 crew.seat(second).fault(Fault::Stuck, "the one who is to recover could not join");
             }
         }
-        let worker = start(crew, part, Start::Warm, boundary)?;
-        end(crew, part, worker);
+        let worker = start(crew, part, Start::Warm, boundary, self.road)?;
+        end(crew, part, worker, boundary);
         crew.bury(part, now_ns());
         self.board.set_stage(stage::GO);
         let recoverer = match recoverer {
             Some(recoverer) => recoverer,
-            None => start(crew, second, Start::Cold, inner)?,
+            None => start(crew, second, Start::Cold, inner, self.road)?,
         };
-        let reached = end(crew, second, recoverer);
+        let reached = end(crew, second, recoverer, inner);
         crew.bury(second, now_ns());
         let length = crew.seat(second).steps().load(Ordering::Acquire);
         self.look()?;
@@ -243,14 +263,14 @@ impl Walk<'_> {
         let mut chance = fastrand::Rng::with_seed(self.options.seed);
         let mut all = Vec::new();
         for section in 0.. {
-            let endless = Boundary { part, section, place: u64::MAX };
+            let endless = Boundary::end_of(part, section);
             let (reached, length) = match recovery {
                 Some((boundary, joins)) => self.pair(boundary, endless, joins)?,
                 None => {
                     self.open()?;
                     let Some(crew) = &mut self.crew else { break };
-                    let worker = start(crew, part, Start::Warm, endless)?;
-                    let reached = end(crew, part, worker);
+                    let worker = start(crew, part, Start::Warm, endless, self.road)?;
+                    let reached = end(crew, part, worker, endless);
                     crew.bury(part, now_ns());
                     let length = crew.seat(part).steps().load(Ordering::Acquire);
                     self.look()?;
@@ -261,11 +281,14 @@ impl Walk<'_> {
                 break;
             }
             if length <= LONGEST {
-                all.extend((0..length).map(|place| Boundary { part, section, place }));
+                let length = usize::try_from(length).expect("a section that is no longer than the longest");
+                let road: Vec<u64> = self.road[..length].iter().map(|cell| cell.load(Ordering::Acquire)).collect();
+                let ways = (0..).zip(Way::all(&road));
+                all.extend(ways.map(|(place, way)| Boundary { part, section, place, way: Some(way) }));
             } else {
                 self.report.is_cut_short = true;
                 let places = (0..CHOSEN).map(|nth| (nth * length + chance.u64(..length)) / CHOSEN);
-                all.extend(places.map(|place| Boundary { part, section, place }));
+                all.extend(places.map(|place| Boundary { part, section, place, way: None }));
             }
             if reached != Reached::NextPoint {
                 break;
@@ -315,18 +338,25 @@ enum Start {
 }
 
 /// A process that does one step, to be killed at a boundary of it.
-fn start(crew: &Crew<'_>, index: usize, start: Start, boundary: Boundary) -> Result<Child, String> {
+fn start(
+    crew: &Crew<'_>,
+    index: usize,
+    start: Start,
+    boundary: Boundary,
+    road: &'static [AtomicU64],
+) -> Result<Child, String> {
     let (seat, board) = (crew.seat(index), crew.board());
     seat.sits_down();
     seat.becomes_stepped();
     let (structure, place) = (crew.structure(), crew.place());
     let plan = CrashPlan {
         at_hit: boundary.section,
-        planned: Planned::DieAfter(boundary.place),
+        planned: boundary.way.map_or(Planned::DieAfter(boundary.place), Planned::DieBehind),
         name_goes_to: seat.point_cells(),
     };
+    let road = if boundary.place == u64::MAX { road } else { &[] };
     let count = || {
-        count_instructions(seat.steps()).map_err(|error| format!("instructions cannot be counted: {error}"))?;
+        count_instructions(seat.steps(), road).map_err(|error| format!("instructions cannot be counted: {error}"))?;
         plan_crash(plan);
         Ok::<(), String>(())
     };
@@ -369,7 +399,7 @@ fn start(crew: &Crew<'_>, index: usize, start: Start, boundary: Boundary) -> Res
 }
 
 /// Waits for the end that was planned.
-fn end(crew: &Crew<'_>, index: usize, mut child: Child) -> Reached {
+fn end(crew: &Crew<'_>, index: usize, mut child: Child, boundary: Boundary) -> Reached {
     let (seat, bound) = (crew.seat(index), crew.bound() * 2);
     match child.wait_until(Instant::now() + bound) {
         Ok(Some(Ended::Killed(9))) => return Reached::There,
@@ -377,6 +407,8 @@ fn end(crew: &Crew<'_>, index: usize, mut child: Child) -> Reached {
         Ok(Some(Ended::Exited(code))) if code == i32::from(DONE) => {
             return if crew.board().has_faults() { Reached::Wrong } else { Reached::Done };
         }
+        // It came to the breakpoint where it may not be interrupted, and so not by this way.
+        Ok(Some(Ended::Killed(5))) if boundary.way.is_some() => return Reached::NextPoint,
         Ok(None) => seat.fault(Fault::Stuck, &format!("seat {index} had not come to its end in {bound:?}")),
         other => seat.fault(Fault::Broken, &format!("seat {index}, stepped: {other:?}")),
     }

@@ -1,6 +1,6 @@
 //! Which exit code an error of a segment has.
 
-use crosstie::shm::{Error, Refusal};
+use crosstie::shm::{Error, LockError, Refusal};
 
 use crate::exit::{Code, Failure};
 
@@ -22,5 +22,15 @@ impl From<Error> for Failure {
             _ => (Code::Failure, "segment"),
         };
         Self::new(code, kind, error.to_string())
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Segment(error) => error.into(),
+            // Whoever did not get the lock has done nothing with it.
+            error => Self::new(Code::Refused, "locked", error.to_string()),
+        }
     }
 }

@@ -6,17 +6,6 @@
 //! What the kernel and the watchers do is modelled here: a death releases the dead one's byte, and if anybody watches, the dead one is reaped.
 //! If nobody does, nobody is told, as it is when the death comes before the pidfd is open.
 
-#[cfg(not(shuttle))]
-use loom::{
-    sync::{Arc, Mutex},
-    thread,
-};
-#[cfg(shuttle)]
-use shuttle::{
-    sync::{Arc, Mutex},
-    thread,
-};
-
 use std::sync::atomic::{AtomicBool, AtomicU32 as PlainU32, Ordering::SeqCst};
 
 use crosstie_core::Deadline;
@@ -24,6 +13,7 @@ use crosstie_core::Deadline;
 use super::*;
 use crate::{
     layout::LockCell,
+    models::{Arc, Mutex, explore_within as explore, thread},
     sync::{
         AtomicU32, AtomicU64,
         Ordering::{Relaxed, Release},
@@ -235,6 +225,11 @@ impl Peers for Actor<'_> {
         0
     }
 
+    /// It only looks earlier.
+    fn is_time_to_look(&self) -> bool {
+        false
+    }
+
     fn is_past(&self, _deadline: Deadline) -> bool {
         self.patience.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err()
     }
@@ -257,23 +252,9 @@ fn explore_deaths(preemptions: usize, model: impl Fn(u32, &dyn Fn(bool)) + Send 
 
 /// Tries random schedules of `model`, given for each the access before which its mortal actor dies.
 #[cfg(shuttle)]
-fn explore_deaths(_preemptions: usize, model: impl Fn(u32, &dyn Fn(bool)) + Send + Sync + 'static) {
+fn explore_deaths(preemptions: usize, model: impl Fn(u32, &dyn Fn(bool)) + Send + Sync + 'static) {
     use shuttle::rand::Rng;
-    explore(move || model(shuttle::rand::thread_rng().gen_range(0..60), &|_| {}));
-}
-
-#[cfg(not(shuttle))]
-fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
-    builder.check(model);
-}
-
-#[cfg(shuttle)]
-fn explore(model: impl Fn() + Send + Sync + 'static) {
-    let schedules =
-        std::env::var("CROSSTIE_SCHEDULES").map_or(1000, |text| text.parse().expect("a number of schedules"));
-    shuttle::check_random(model, schedules);
+    explore(preemptions, move || model(shuttle::rand::thread_rng().gen_range(0..60), &|_| {}));
 }
 
 /// Runs `act` in a thread as an actor that dies before access `after`.

@@ -50,6 +50,10 @@ pub(crate) fn acquire<P: Peers>(
         if taken {
             return Ok(());
         }
+        // Who always waits for a moment only would never look whose permits are out.
+        if wait.peers.is_time_to_look() && reap_counted(counts, me, wait.peers) {
+            continue;
+        }
         let signal = ask_for_signal(cell);
         if is_kept(Fault::SecondLook) && free(cell, counts) >= u64::from(permits) {
             continue;
