@@ -48,9 +48,7 @@ impl Value {
     }
 }
 
-fuzz_target!(|input: Input| {
-    if input.is_bytes { frames(&input) } else { messages(&input) }
-});
+fuzz_target!(|input: Input| { if input.is_bytes { frames(&input) } else { messages(&input) } });
 
 /// Puts words into the data of the segment: seats, positions, wake-up words, frames.
 fn damage(segment: &Segment, edits: &[(u16, Value)]) {

@@ -153,17 +153,17 @@ fn who_arms_again_is_told_again() {
 #[test]
 fn who_armed_is_told_of_a_death() {
     explore_points(5, |points| {
-            let world = World::new();
-            let (theirs, listening) = (world.clone(), world.clone());
-            let sender = thread::spawn(move || {
-                steps::die_at(points, || theirs.send());
-                theirs.bury();
-            });
-            let listener = thread::spawn(move || listening.listen());
-            world.wait(u64::MAX);
-            sender.join().unwrap();
-            world.end();
-            listener.join().unwrap();
+        let world = World::new();
+        let (theirs, listening) = (world.clone(), world.clone());
+        let sender = thread::spawn(move || {
+            steps::die_at(points, || theirs.send());
+            theirs.bury();
+        });
+        let listener = thread::spawn(move || listening.listen());
+        world.wait(u64::MAX);
+        sender.join().unwrap();
+        world.end();
+        listener.join().unwrap();
     });
 }
 
