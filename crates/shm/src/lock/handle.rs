@@ -17,10 +17,16 @@ use crate::{
     error::{Error, Result},
     events::Act,
     layout::{LockCell, ParticipantId},
+    notifier::{Alarm, Armer, ring_everyone},
     participant::Participant,
     ring::hold,
     segment::{READY, Segment},
-    sync::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::{
+        AtomicU32, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+        fence,
+    },
+    wait::bit_of,
 };
 
 /// One lock and this process's part in it.
@@ -187,6 +193,29 @@ impl LockHandle {
         }
     }
 
+    /// From here on `alarm` rings once when it is worth another look. `ask` has whoever gives the lock back see that somebody waits.
+    pub(super) fn arm(&self, armer: &mut Armer, alarm: Alarm, ask: impl FnOnce(&LockCell)) -> Result<()> {
+        armer.arm(&self.participant, bit_of(self.index), alarm)?;
+        self.cell().armed.store(1, Relaxed);
+        // Pairs with the fence in `ring`: who sees that somebody waits sees how.
+        fence(SeqCst);
+        ask(self.cell());
+        Ok(())
+    }
+
+    /// Rings for those who wait by descriptor, after the lock was given back and somebody was seen to wait.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn ring(&self) {
+        // Pairs with the fence in `arm`.
+        fence(SeqCst);
+        if self.cell().armed.load(Relaxed) != 0 {
+            // Down before anybody is told, so that who arms again puts it up again.
+            self.cell().armed.store(0, Relaxed);
+            ring_everyone(self.segment(), bit_of(self.index));
+        }
+    }
+
     /// What the guard must tell.
     #[inline(always)]
     pub(super) fn outcome(&self, told: Option<&Told>) -> LockOutcome {
@@ -232,6 +261,7 @@ impl threads::LeftBehind for LockHandle {
         if self.is_ours() && is_mine && cell.thread.load(Relaxed) == thread {
             cell.thread.store(0, Relaxed);
             protocol::recover_ended_thread(cell, self.me, self.parts.undo());
+            self.ring();
         }
     }
 }
