@@ -14,6 +14,9 @@ fuzz_target!(|given: (&[u8], &[u8], &[u8])| {
     let values = [(NAMES[0], payload), (NAMES[1], count)];
     assert_eq!(template::fill(text, &values), model(text, &values));
     assert_eq!(template::fill(text, &[]), text, "nothing to fill in");
+    if let Some(place) = std::str::from_utf8(text).ok().and_then(|text| template::unknown(text, &NAMES)) {
+        assert!(!NAMES.contains(&place) && template::fill(place.as_bytes(), &values) == place.as_bytes(), "{place}");
+    }
 });
 
 fn model(text: &[u8], values: &[(&str, &[u8])]) -> Vec<u8> {

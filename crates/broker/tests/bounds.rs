@@ -1,55 +1,18 @@
 //! Bounds on what all clients together make the broker keep, on the pure core: who pays when one is reached, and who never does.
 
+mod recorded;
+
 use std::{
-    io::{self, IoSlice},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use crosstie_broker::{
     Limits, Options,
-    core::{Connection, Core, Link, Next, Worker},
+    core::{Connection, Core, Next, Worker},
 };
 use crosstie_core::{ByteTransport, Mono, Seeded, Wall};
-
-/// Takes whatever is written, unless it is stuck.
-#[derive(Default)]
-struct Wire {
-    written: Mutex<Vec<u8>>,
-    is_stuck: AtomicBool,
-    is_shut: AtomicBool,
-    /// The most bytes in one write.
-    largest: AtomicUsize,
-}
-
-impl ByteTransport for Wire {
-    fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
-    }
-
-    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.is_stuck.load(Ordering::SeqCst) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let mut written = self.written.lock().unwrap();
-        let before = written.len();
-        slices.iter().for_each(|slice| written.extend_from_slice(slice));
-        let taken = written.len() - before;
-        self.largest.fetch_max(taken, Ordering::SeqCst);
-        Ok(taken)
-    }
-
-    fn shutdown(&self) {
-        self.is_shut.store(true, Ordering::SeqCst);
-    }
-}
-
-impl Link for Wire {
-    fn watch_writable(&self) {}
-}
+use recorded::Wire;
 
 struct Client {
     connection: Connection,
@@ -58,11 +21,11 @@ struct Client {
 
 impl Client {
     fn seen(&self) -> String {
-        String::from_utf8(std::mem::take(&mut *self.wire.written.lock().unwrap())).unwrap()
+        self.wire.seen()
     }
 
     fn is_cut_off(&self) -> bool {
-        self.wire.is_shut.load(Ordering::SeqCst) || self.connection.is_closing()
+        self.wire.is_shut() || self.connection.is_closing()
     }
 }
 

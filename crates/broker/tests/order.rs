@@ -1,46 +1,20 @@
 //! In which order the core writes to its clients.
 
-use std::{
-    io::{self, IoSlice},
-    sync::{Arc, Mutex},
-};
+mod recorded;
+
+use std::sync::Arc;
 
 use crosstie_broker::{
     Options,
-    core::{Connection, Core, Link, Next, Worker},
+    core::{Connection, Core, Next, Worker},
 };
-use crosstie_core::{ByteTransport, Mono, Seeded, Wall};
-
-/// Every write of every client, in order: whose it was, and what.
-type Written = Arc<Mutex<Vec<(char, String)>>>;
-
-struct Recorder {
-    name: char,
-    written: Written,
-}
-
-impl ByteTransport for Recorder {
-    fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
-    }
-
-    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let bytes = slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<_>>();
-        self.written.lock().unwrap().push((self.name, String::from_utf8_lossy(&bytes).into_owned()));
-        Ok(bytes.len())
-    }
-
-    fn shutdown(&self) {}
-}
-
-impl Link for Recorder {
-    fn watch_writable(&self) {}
-}
+use crosstie_core::{Mono, Seeded, Wall};
+use recorded::{Journal, Wire};
 
 struct Room {
     core: Core,
     worker: Worker,
-    written: Written,
+    written: Journal,
 }
 
 impl Room {
@@ -48,11 +22,11 @@ impl Room {
         let wall = Wall::from_unix_nanos(0);
         let core = Core::new(options, "N".into(), "127.0.0.1".into(), 4222, Mono::ZERO, wall);
         let worker = core.worker(Box::new(Seeded::new(1)));
-        Self { core, worker, written: Written::default() }
+        Self { core, worker, written: Journal::default() }
     }
 
     fn open(&mut self, name: char) -> Connection {
-        let link = Arc::new(Recorder { name, written: Arc::clone(&self.written) });
+        let link = Arc::new(Wire::noted(name, &self.written));
         let mut connection = self.core.open(link, None, &mut self.worker, Mono::ZERO, Wall::from_unix_nanos(0));
         self.said(&mut connection, "CONNECT {\"verbose\":false}\r\n");
         connection

@@ -1,47 +1,15 @@
 //! Other options for a broker that runs, on the pure core: what holds at once, who is cut off, what is refused.
 
-use std::{
-    io::{self, IoSlice},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+mod recorded;
+
+use std::sync::Arc;
 
 use crosstie_broker::{
     Options, Permissions, Reloaded, Rule, Rules, Secret, User,
-    core::{Connection, Core, Link, Next, Worker},
+    core::{Connection, Core, Next, Worker},
 };
-use crosstie_core::{ByteTransport, Kind, Mono, Seeded, Wall};
-
-/// Takes whatever is written.
-#[derive(Default)]
-struct Wire {
-    written: Mutex<Vec<u8>>,
-    is_shut: AtomicBool,
-}
-
-impl ByteTransport for Wire {
-    fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
-    }
-
-    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let bytes = slices.iter().flat_map(|slice| slice.iter().copied());
-        let mut written = self.written.lock().unwrap();
-        let before = written.len();
-        written.extend(bytes);
-        Ok(written.len() - before)
-    }
-
-    fn shutdown(&self) {
-        self.is_shut.store(true, Ordering::SeqCst);
-    }
-}
-
-impl Link for Wire {
-    fn watch_writable(&self) {}
-}
+use crosstie_core::{Kind, Mono, Seeded, Wall};
+use recorded::Wire;
 
 struct Client {
     connection: Connection,
@@ -50,11 +18,11 @@ struct Client {
 
 impl Client {
     fn seen(&self) -> String {
-        String::from_utf8(std::mem::take(&mut *self.wire.written.lock().unwrap())).unwrap()
+        self.wire.seen()
     }
 
     fn is_cut_off(&self) -> bool {
-        self.wire.is_shut.load(Ordering::SeqCst)
+        self.wire.is_shut()
     }
 }
 

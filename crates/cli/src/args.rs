@@ -12,42 +12,82 @@ use crate::{
     demo::DemoArgs,
     exit::TABLE,
     output::Colour,
+    values::{at_least_one, duration, seconds},
 };
 
 const EXAMPLES: &str = "Examples:
-  crosstie demo                                   real processes, a bank, and you may kill any of them
-  crosstie serve                                  a broker on 127.0.0.1:4222
-  crosstie sub 'orders.>'                         watch
-  crosstie pub orders.new 'three crossties'       publish
-  crosstie reply time --exec date                 answer requests
-  crosstie request time                           ask
-  crosstie shm ls                                 shared memory, and who is in it
-  crosstie locks                                  who holds its locks, and who waits";
+  crosstie demo                              a bank of processes you may kill
+  crosstie serve                             a broker on 127.0.0.1:4222
+  crosstie sub 'orders.>'                    watch
+  crosstie pub orders.new 'three crossties'  publish
+  crosstie reply time --exec date            answer requests
+  crosstie request time                      ask
+  crosstie shm ls                            shared memory, and who is in it
+  crosstie locks                             who holds its locks, and who waits";
+
+const ENVIRONMENT: &str = "Environment:
+  CROSSTIE_URL     the broker, for commands that connect to one: --server
+  CROSSTIE_CONFIG  the file of 'serve': --config; each of its keys has a
+                   variable, too, which 'crosstie serve --help' names
+  NO_COLOR         no colours, unless --color says otherwise
+  CLICOLOR_FORCE   colours everywhere, unless NO_COLOR is set";
+
+/// The heading of the options that every command takes.
+const GLOBAL: &str = "Global options";
 
 /// Every way for processes to talk, and the ties that keep them in step.
 #[derive(Parser)]
-#[command(name = "crosstie", version, after_help = format!("{EXAMPLES}\n\n{TABLE}"))]
+#[command(name = "crosstie", version, max_term_width = 80, after_help = format!("{EXAMPLES}\n\n{ENVIRONMENT}\n\n{TABLE}"))]
 pub(crate) struct Cli {
+    // It may stand before the command as well, but the help shows it with those that connect.
+    #[command(flatten)]
+    pub(crate) server: AnyServerArgs,
+    /// Print data as JSON Lines on standard output, errors as JSON on standard error
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub(crate) json: bool,
+    /// When to use colours; auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN", help_heading = GLOBAL)]
+    pub(crate) color: Colour,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const DEFAULT_SERVER: &str = "nats://127.0.0.1:4222";
+
+/// Which broker, wherever it is said.
+#[derive(Args)]
+pub(crate) struct AnyServerArgs {
+    /// The broker: nats://host:port, nats+unix:/path
+    #[arg(
+        id = "server",
+        long = "server",
+        short = 's',
+        value_name = "URL",
+        global = true,
+        hide = true,
+        env = "CROSSTIE_URL",
+        hide_env_values = true,
+        default_value = DEFAULT_SERVER
+    )]
+    pub(crate) url: String,
+}
+
+/// Which broker, as the help of a command that connects shows it.
+#[derive(Args)]
+pub(crate) struct ServerArgs {
     /// The broker: nats://host:port, nats+unix:/path
     ///
     /// A URL with a password is better given in CROSSTIE_URL: other users of the machine see the arguments of a command.
     #[arg(
-        long,
-        short,
-        global = true,
+        id = "server",
+        long = "server",
+        short = 's',
+        value_name = "URL",
         env = "CROSSTIE_URL",
         hide_env_values = true,
-        default_value = "nats://127.0.0.1:4222"
+        default_value = DEFAULT_SERVER
     )]
-    pub(crate) server: String,
-    /// Print data as JSON Lines on standard output, errors as JSON on standard error
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// When to use colours; auto is on a terminal, unless NO_COLOR is set
-    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
-    pub(crate) color: Colour,
-    #[command(subcommand)]
-    pub(crate) command: Command,
+    _url: String,
 }
 
 #[derive(Subcommand)]
@@ -89,7 +129,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Examples:
-  crosstie completions bash > ~/.local/share/bash-completion/completions/crosstie
+  crosstie completions bash > /etc/bash_completion.d/crosstie
   crosstie completions fish > ~/.config/fish/completions/crosstie.fish")]
     Completions {
         /// The shell
@@ -113,11 +153,6 @@ pub(crate) struct CheckConfigArgs {
     pub(crate) file: PathBuf,
 }
 
-/// A duration such as 250ms or 5s.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "expected a duration, as in 250ms or 5s".to_owned())
-}
-
 #[derive(Args)]
 #[command(after_help = "Examples:
   crosstie pub greet.world hello
@@ -125,9 +160,13 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
   crosstie pub tick '{{count}} at {{time}}' --count 10 --every 1s
   crosstie pub orders.new '{}' --header Content-Type:application/json")]
 pub(crate) struct PubArgs {
+    #[command(flatten)]
+    _server: ServerArgs,
     /// Where to
     pub(crate) subject: String,
     /// What; '-' reads standard input. {{count}}, {{time}} and {{random}} are filled in
+    ///
+    /// Any other {{word}} is an error, except on standard input, where it is left alone.
     #[arg(default_value = "")]
     pub(crate) payload: String,
     /// A header, NAME:VALUE; may come several times
@@ -137,7 +176,7 @@ pub(crate) struct PubArgs {
     #[arg(long, value_name = "SUBJECT")]
     pub(crate) reply: Option<String>,
     /// How many messages
-    #[arg(long, short = 'n', default_value_t = 1)]
+    #[arg(long, short = 'n', default_value_t = 1, value_parser = at_least_one)]
     pub(crate) count: u64,
     /// The pause between two messages
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -151,13 +190,15 @@ pub(crate) struct PubArgs {
   crosstie sub 'sensor.*' --json | jq .payload
   crosstie sub blob --raw --count 1 > blob.bin")]
 pub(crate) struct SubArgs {
+    #[command(flatten)]
+    _server: ServerArgs,
     /// What to receive: * is one token, > is the rest
     pub(crate) pattern: String,
     /// Share the messages with the other members of this group
     #[arg(long, short, value_name = "GROUP")]
     pub(crate) queue: Option<String>,
     /// End after so many messages
-    #[arg(long, short = 'n')]
+    #[arg(long, short = 'n', value_parser = at_least_one)]
     pub(crate) count: Option<u64>,
     /// End with code 5 if no message comes for so long
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -173,9 +214,12 @@ pub(crate) struct SubArgs {
   crosstie request bank.balance ann --timeout 500ms
   crosstie request ping --replies 3
 
-Whoever subscribes to the subject counts as one who may answer: a request that only a 'sub' hears is out of time
-(code 5); one that nobody hears fails at once (code 3).")]
+Whoever subscribes to the subject counts as one who may answer: a request that
+only a 'sub' hears is out of time (code 5); one that nobody hears fails at once
+(code 3).")]
 pub(crate) struct RequestArgs {
+    #[command(flatten)]
+    _server: ServerArgs,
     /// Whom to ask
     pub(crate) subject: String,
     /// What; '-' reads standard input
@@ -188,7 +232,7 @@ pub(crate) struct RequestArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
     pub(crate) timeout: Duration,
     /// How many answers to wait for
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     pub(crate) replies: u64,
     /// Print payloads only, byte for byte
     #[arg(long)]
@@ -201,13 +245,18 @@ pub(crate) struct RequestArgs {
   crosstie reply greet 'hello, {{payload}}'
   crosstie reply upper --exec 'tr a-z A-Z'
 
-With --exec the payload is the command's standard input and its standard output is the answer. A command
+With --exec the payload is the command's standard input, CROSSTIE_SUBJECT in
+its environment is the subject, and its standard output is the answer. A command
 that fails is answered with the header Tie-Error.")]
 pub(crate) struct ReplyArgs {
+    #[command(flatten)]
+    _server: ServerArgs,
     /// What to answer
     pub(crate) pattern: String,
-    /// The answer; {{payload}}, {{subject}}, {{count}} and {{time}} are filled in
-    #[arg(required_unless_present_any = ["echo", "exec"], conflicts_with_all = ["echo", "exec"])]
+    /// The answer; {{payload}}, {{subject}}, {{count}}, {{time}} and {{random}} are filled in
+    ///
+    /// Without it, --echo or --exec says what to answer. Any other {{word}} is an error.
+    #[arg(conflicts_with_all = ["echo", "exec"])]
     pub(crate) template: Option<String>,
     /// Answer with the request itself
     #[arg(long, conflicts_with = "exec")]
@@ -219,7 +268,7 @@ pub(crate) struct ReplyArgs {
     #[arg(long, short, value_name = "GROUP", default_value = "crosstie-reply")]
     pub(crate) queue: String,
     /// End after so many answers
-    #[arg(long, short = 'n')]
+    #[arg(long, short = 'n', value_parser = at_least_one)]
     pub(crate) count: Option<u64>,
     /// How long a command may take
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
@@ -228,23 +277,27 @@ pub(crate) struct ReplyArgs {
 
 #[derive(Args)]
 #[command(after_help = "Examples:
-  crosstie bench                                  as many as go through, 128 bytes
+  crosstie bench                           as many as go through, 128 bytes
   crosstie bench --size 1024 --subs 8
-  crosstie bench --rate 1000 --seconds 10         latency at a fixed rate")]
+  crosstie bench --rate 1000 --seconds 10  latency at a fixed rate
+
+A rate that could not be kept up is told, and rate_missed is true in JSON.")]
 pub(crate) struct BenchArgs {
-    /// Bytes of a payload
-    #[arg(long, default_value_t = 128)]
-    pub(crate) size: usize,
-    /// Publishers
-    #[arg(long, default_value_t = 1)]
-    pub(crate) pubs: usize,
-    /// Subscribers, each of which gets every message
-    #[arg(long, default_value_t = 1)]
-    pub(crate) subs: usize,
+    #[command(flatten)]
+    _server: ServerArgs,
+    /// Bytes of a payload, 16 to 64 Mi
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(16..=64 * 1024 * 1024))]
+    pub(crate) size: u32,
+    /// Publishers, at most 1024
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) pubs: u16,
+    /// Subscribers, each of which gets every message, at most 1024
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) subs: u16,
     /// Messages per second of each publisher, sent on time whatever comes back; without it, as many as go through
-    #[arg(long)]
+    #[arg(long, value_parser = at_least_one)]
     pub(crate) rate: Option<u64>,
-    /// How long to measure
-    #[arg(long, default_value_t = 3.0)]
-    pub(crate) seconds: f64,
+    /// How long to measure, at most a day
+    #[arg(long, default_value = "3", value_parser = seconds)]
+    pub(crate) seconds: Duration,
 }

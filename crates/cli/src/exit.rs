@@ -35,7 +35,9 @@ pub(crate) const TABLE: &str = "Exit codes:
   5    out of time: it may have been executed
   6    the other side answered with an error
   7    refused or overloaded: nothing was executed, try again
-  130  interrupted";
+  130  interrupted (SIGINT, Ctrl-C)
+  143  terminated (SIGTERM)
+'serve' and 'demo' end in order on these two signals, with 0 if all went well.";
 
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
@@ -48,6 +50,8 @@ impl From<Code> for ExitCode {
 pub(crate) enum Failure {
     /// Tell the user.
     Told { code: Code, kind: &'static str, message: String },
+    /// Tell the user everything that is wrong with a configuration.
+    Mistakes(Vec<ConfigError>),
     /// Nobody reads our output any more: end without a word, as every filter does.
     BrokenPipe,
 }
@@ -105,6 +109,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Told { message, .. } => f.write_str(message),
+            Self::Mistakes(mistakes) => {
+                let told: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+                f.write_str(&told.join("; "))
+            }
             Self::BrokenPipe => f.write_str("nobody reads the output"),
         }
     }
@@ -118,7 +126,7 @@ mod tests {
     fn what_may_have_been_executed_is_told_from_what_was_not() {
         let code = |failure: Failure| match failure {
             Failure::Told { code, .. } => code,
-            Failure::BrokenPipe => panic!(),
+            Failure::Mistakes(_) | Failure::BrokenPipe => panic!(),
         };
         assert_eq!(code(Error::new(Kind::Timeout, "").into()), Code::Deadline);
         assert_eq!(code(Error::new(Kind::NoResponders, "").into()), Code::NoResponders);

@@ -8,6 +8,7 @@ mod commands;
 mod demo;
 mod exit;
 mod output;
+mod values;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
@@ -36,11 +37,11 @@ fn main() -> ExitCode {
         // Options stand before the command; otherwise it was taken above.
         Command::Nats { arguments } => crosstie_server::run_nats(arguments.into_iter()).map_err(Into::into),
         Command::CheckConfig(args) => commands::check_config::run(&args, &output),
-        Command::Pub(args) => commands::publish::run(&args, &cli.server, &output),
-        Command::Sub(args) => commands::subscribe::run(&args, &cli.server, &output),
-        Command::Request(args) => commands::request::run(&args, &cli.server, &output),
-        Command::Reply(args) => commands::reply::run(&args, &cli.server, &output),
-        Command::Bench(args) => commands::bench::run(&args, &cli.server, &output),
+        Command::Pub(args) => commands::publish::run(&args, &cli.server.url, &output),
+        Command::Sub(args) => commands::subscribe::run(&args, &cli.server.url, &output),
+        Command::Request(args) => commands::request::run(&args, &cli.server.url, &output),
+        Command::Reply(args) => commands::reply::run(&args, &cli.server.url, &output),
+        Command::Bench(args) => commands::bench::run(&args, &cli.server.url, &output),
         Command::Lock(args) => commands::shm::lock::run(&args, &output),
         Command::Locks(args) => commands::shm::locks::run(&args, &output),
         Command::Shm(args) => commands::shm::run(&args, &output),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crosstie::Message;
+use crosstie_server::ConfigError;
 use serde_json::{Value, json};
 
 use crate::exit::{Code, Failure};
@@ -42,6 +43,7 @@ impl Colour {
 }
 
 /// Standard output for data, as text or JSON Lines; standard error for people.
+#[derive(Clone)]
 pub(crate) struct Output {
     json: bool,
     colour: Colour,
@@ -60,6 +62,11 @@ impl Output {
     /// True if a person watches the messages: progress may be shown.
     pub(crate) fn is_watched(&self) -> bool {
         !self.json && io::stderr().is_terminal()
+    }
+
+    /// True if a person looks at the data, on a terminal.
+    pub(crate) fn data_is_shown(&self) -> bool {
+        !self.json && io::stdout().is_terminal()
     }
 
     /// True if colours may be used on standard output.
@@ -95,7 +102,11 @@ impl Output {
 
     /// The last word of a command that failed.
     pub(crate) fn fail(&self, failure: &Failure) -> ExitCode {
-        let Failure::Told { code, kind, message } = failure else { return ExitCode::SUCCESS };
+        let (code, kind, message) = match failure {
+            Failure::Told { code, kind, message } => (code, *kind, message),
+            Failure::Mistakes(mistakes) => return self.fail_configuration(mistakes, &failure.to_string()),
+            Failure::BrokenPipe => return ExitCode::SUCCESS,
+        };
         let mut err = io::stderr().lock();
         let _ = if self.json {
             let error =
@@ -105,6 +116,27 @@ impl Output {
             writeln!(err, "crosstie: {message}")
         };
         ExitCode::from(*code)
+    }
+
+    fn fail_configuration(&self, mistakes: &[ConfigError], all: &str) -> ExitCode {
+        let mut err = io::stderr().lock();
+        if self.json {
+            let each = |mistake: &ConfigError| {
+                json!({
+                    "file": mistake.source(), "line": mistake.line(), "column": mistake.column(), "message": mistake.message(),
+                })
+            };
+            let error = json!({
+                "kind": "invalid_config", "message": all.replace('\n', " "), "exit_code": Code::Usage as u8,
+                "mistakes": mistakes.iter().map(each).collect::<Vec<_>>(),
+            });
+            let _ = writeln!(err, "{}", json!({ "schema": SCHEMA, "error": error }));
+        } else {
+            for mistake in mistakes {
+                let _ = writeln!(err, "crosstie: {mistake}");
+            }
+        }
+        Code::Usage.into()
     }
 }
 
@@ -145,6 +177,27 @@ pub(crate) fn message_json(message: &Message) -> Value {
     value
 }
 
+/// Text for a terminal: control characters but line feeds and tabs, and bytes that are no text, as `\x1b`.
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for piece in bytes.utf8_chunks() {
+        for sign in piece.valid().chars() {
+            match sign {
+                '\n' | '\t' => text.push(sign),
+                _ if sign.is_control() && u32::from(sign) < 0x80 => {
+                    text.push_str(&format!("\\x{:02x}", u32::from(sign)))
+                }
+                _ if sign.is_control() => text.extend(sign.escape_unicode()),
+                _ => text.push(sign),
+            }
+        }
+        for byte in piece.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -174,6 +227,12 @@ mod tests {
                 "{colour:?} {is_terminal} {name}={value}"
             );
         }
+    }
+
+    #[test]
+    fn a_terminal_is_shown_no_control_characters() {
+        assert_eq!(printable(b"a\tb\n\x1b[2J\r\x07\x7f\xffz"), "a\tb\n\\x1b[2J\\x0d\\x07\\x7f\\xffz");
+        assert_eq!(printable("\u{9b}2J gr\u{fc}n \u{1f600}".as_bytes()), "\\u{9b}2J gr\u{fc}n \u{1f600}");
     }
 
     #[test]

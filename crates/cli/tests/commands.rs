@@ -1,102 +1,17 @@
 //! The command as a shell sees it: exit codes, what goes to which stream, JSON, colours, and an output that nobody reads.
 
+mod shell;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
-    process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    process::{Output, Stdio},
+    time::Instant,
 };
 
 use serde_json::Value;
-use tempfile::TempDir;
-
-const LONG: Duration = Duration::from_secs(30);
-
-fn crosstie(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_crosstie"));
-    for name in ["CROSSTIE_URL", "NO_COLOR", "CLICOLOR_FORCE"] {
-        command.env_remove(name);
-    }
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
-
-/// Runs to the end; a command that does not end is a failure.
-fn run(command: &mut Command) -> Output {
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let pid = child.id();
-    let (done, over) = std::sync::mpsc::channel();
-    let waiting = std::thread::spawn(move || done.send(child.wait_with_output().unwrap()));
-    let output = over.recv_timeout(LONG).unwrap_or_else(|_| panic!("process {pid} does not end"));
-    waiting.join().unwrap().unwrap();
-    output
-}
-
-fn code(arguments: &[&str]) -> Option<i32> {
-    run(&mut crosstie(arguments)).status.code()
-}
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Gone already is as good.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A broker on a Unix socket.
-struct Broker {
-    url: String,
-    _process: Running,
-    folder: TempDir,
-}
-
-impl Broker {
-    fn start(config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, socket) = (folder.path().join("c.toml"), folder.path().join("s"));
-        fs::write(&file, format!("listen = \"unix:{}\"\n{config}", socket.display())).unwrap();
-        let mut process = crosstie(&["serve", "--config", file.to_str().unwrap()]);
-        let process = Running(process.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
-        let url = format!("nats+unix:{}", socket.display());
-        until("the broker answers", || code(&["-s", &url, "pub", "up"]) == Some(0));
-        Self { url, _process: process, folder }
-    }
-
-    fn open() -> Self {
-        Self::start("")
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        run(crosstie(arguments).args(["--server", &self.url]))
-    }
-
-    /// Starts a command that runs for long, and waits until it says on standard error that it is ready.
-    fn background(&self, arguments: &[&str]) -> Running {
-        let mut command = crosstie(arguments);
-        command.args(["--server", &self.url]).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with("answering") || line.starts_with("listening"), "{line}");
-        Running(child)
-    }
-}
-
-fn until(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < LONG, "{what}");
-    }
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
+use shell::{Broker, LONG, Running, code, crosstie, run, text, until};
 
 /// The error of a command that was asked for JSON: one line on standard error, nothing on the other.
 fn json_error(output: &Output) -> (String, i64) {
@@ -149,7 +64,16 @@ fn code_2_is_wrong_usage() {
         &["request", "a.*"],
         &["reply", "a"],
         &["reply", "a", "x", "--echo"],
+        &["pub", "a", "x", "--count", "0"],
+        &["pub", "a", "{{cuont}}"],
+        &["reply", "a", "{{reply}}"],
         &["bench", "--size", "1"],
+        &["bench", "--size", "99999999999"],
+        &["bench", "--rate", "0"],
+        &["bench", "--seconds", "1e300"],
+        &["bench", "--seconds", "nan"],
+        &["demo", "--seconds", "1e300"],
+        &["demo", "--seconds", "-1"],
         &["demo", "--seconds", "0"],
         &["check-config", config],
         &["serve", "--config", config],
@@ -252,19 +176,33 @@ fn code_7_is_refused_and_nothing_was_executed() {
 }
 
 #[test]
-fn code_130_is_interrupted_as_a_shell_counts_it() {
+fn codes_130_and_143_are_ended_by_a_signal_as_a_shell_counts_it() {
     use std::os::unix::process::ExitStatusExt;
+
+    use rustix::process::{Pid, Signal, kill_process};
     let broker = Broker::open();
-    let mut sub = broker.background(&["sub", "a"]);
-    rustix::process::kill_process(rustix::process::Pid::from_child(&sub.0), rustix::process::Signal::INT).unwrap();
-    // A shell adds 128 to the signal.
-    assert_eq!(sub.0.wait().unwrap().signal(), Some(2));
+    for (signal, number) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut sub = broker.background(&["sub", "a"]);
+        kill_process(Pid::from_child(&sub.0), signal).unwrap();
+        // A shell adds 128 to the signal.
+        assert_eq!(sub.0.wait().unwrap().signal(), Some(number - 128));
+    }
+}
+
+#[test]
+fn a_server_that_is_told_to_end_ends_with_0() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut broker = Broker::open();
+        kill_process(Pid::from_child(&broker.process.0), signal).unwrap();
+        assert_eq!(broker.process.0.wait().unwrap().code(), Some(0), "{signal:?}");
+    }
 }
 
 #[test]
 fn the_help_lists_every_exit_code() {
     let output = run(&mut crosstie(&["--help"]));
-    for code in ["0  ", "1  ", "2  ", "3  ", "4  ", "5  ", "6  ", "7  ", "130"] {
+    for code in ["0  ", "1  ", "2  ", "3  ", "4  ", "5  ", "6  ", "7  ", "130", "143"] {
         assert!(text(&output.stdout).lines().any(|line| line.trim_start().starts_with(code)), "{code}");
     }
 }

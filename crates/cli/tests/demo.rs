@@ -185,10 +185,17 @@ fn whoever_gets_the_accounts_after_a_killed_bank_is_told() {
             is_holder
         })
     });
+    let commits = |lock: &Value| lock["commits"].as_u64().unwrap();
+    let mut recovered = None;
     until("another has the lock and is told", || {
         let lock = folder.lock();
-        lock["recoveries"].as_u64() > Some(0) && lock["untold_deaths"] == 0
+        let is_told = lock["recoveries"].as_u64() > Some(0) && lock["untold_deaths"] == 0;
+        recovered = is_told.then(|| commits(&lock));
+        is_told
     });
+    // Whoever was told has committed what it counted by then.
+    until("the books go on", || recovered.is_some_and(|before| commits(&folder.lock()) >= before + 2));
+    until("there are two banks again", || banks(folder.path()).len() == 2);
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     let (end, code) = told(&output);

@@ -10,15 +10,15 @@ use bytes::Bytes;
 use crosstie_core::{Error, Headers, Kind, Message, Result, Subject, SubjectPattern};
 use crosstie_proto::nats::Info;
 
-pub use crate::{client::Events, options::ConnectOptions, request::Request};
 use crate::{
     client::Subscription as Stream,
     driver::thread::{Bell, run},
     mailbox::{Mailbox, Taken},
     request::{IntoEndpoint, ask_blocking, subject},
-    session::{Session, Stats},
+    session::{Event, Reader, Session, Stats},
     shared::{Owner, Shared, servers},
 };
+pub use crate::{options::ConnectOptions, request::Request};
 
 /// A connection to a broker, for programs with threads. Cloning is cheap; the connection closes when the last clone is dropped.
 ///
@@ -192,9 +192,10 @@ impl Client {
         self.shared().session().new_inbox()
     }
 
-    /// What happens to the connection. There is one queue of events, bounded to 1024: the newest are dropped beyond it.
+    /// What has happened to the connection since the client was made, and what will. Each call gives a reader of its own, which takes nothing
+    /// away from others. The latest 1024 events are kept; who falls behind further misses the oldest.
     pub fn events(&self) -> Events {
-        Events::new(self.shared().session().events())
+        Events { reader: self.shared().session().events() }
     }
 
     /// Counts since the client was made.
@@ -290,5 +291,39 @@ impl Replies {
     #[allow(clippy::should_implement_trait, reason = "the twin of an async method, not an iterator")]
     pub fn next(&mut self) -> Result<Option<Message>> {
         self.replies.next_blocking()
+    }
+}
+
+/// What happens to a connection, in order.
+pub struct Events {
+    reader: Reader<Event>,
+}
+
+impl Events {
+    /// The next event; `None` once the client is closed. Blocks without limit.
+    #[allow(clippy::should_implement_trait, reason = "the twin of an async method, not an iterator")]
+    pub fn next(&mut self) -> Option<Event> {
+        match self.reader.next_blocking(None) {
+            Taken::Item(event) => Some(event),
+            Taken::Closed | Taken::TimedOut => None,
+        }
+    }
+
+    /// The next event within `timeout`; `Ok(None)` once the client is closed.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout` if nothing happened.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Event>> {
+        match self.reader.next_blocking(Instant::now().checked_add(timeout)) {
+            Taken::Item(event) => Ok(Some(event)),
+            Taken::Closed => Ok(None),
+            Taken::TimedOut => Err(Error::new(Kind::Timeout, format!("nothing happened within {timeout:?}"))),
+        }
+    }
+
+    /// An event that is there already.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.reader.try_next()
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     mailbox::{Mailbox, Taken},
     options::ConnectOptions,
     request::{IntoEndpoint, Replies, Request, ask, subject},
-    session::{Event, Session, Stats},
+    session::{Event, Reader, Session, Stats},
     shared::{Owner, Shared, Subscribed, servers},
 };
 
@@ -189,9 +189,10 @@ impl Client {
         self.shared().session().new_inbox()
     }
 
-    /// What happens to the connection. There is one queue of events, bounded to 1024: the newest are dropped beyond it.
+    /// What has happened to the connection since the client was made, and what will. Each call gives a reader of its own, which takes nothing
+    /// away from others. The latest 1024 events are kept; who falls behind further misses the oldest.
     pub fn events(&self) -> Events {
-        Events::new(self.shared().session().events())
+        Events { reader: self.shared().session().events() }
     }
 
     /// Counts since the client was made.
@@ -289,21 +290,21 @@ impl Subscription {
 
 /// What happens to a connection, in order.
 pub struct Events {
-    mailbox: Arc<Mailbox<Event>>,
+    reader: Reader<Event>,
 }
 
 impl Events {
-    pub(crate) const fn new(mailbox: Arc<Mailbox<Event>>) -> Self {
-        Self { mailbox }
-    }
-
     /// The next event; `None` once the client is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Event> {
-        self.mailbox.take().await
+        self.reader.next().await
     }
 
     /// An event that is there already.
     pub fn try_next(&mut self) -> Option<Event> {
-        self.mailbox.try_take()
+        self.reader.try_next()
     }
 }

@@ -56,6 +56,7 @@
 #![forbid(unsafe_code)]
 
 pub mod blocking;
+mod broadcast;
 mod client;
 mod driver;
 mod feed;

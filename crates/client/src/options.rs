@@ -17,6 +17,7 @@ pub struct ConnectOptions {
     pub(crate) reconnect_buffer: usize,
     pub(crate) write_buffer: usize,
     pub(crate) subscription_capacity: usize,
+    pub(crate) subscription_bytes: usize,
     pub(crate) max_reconnects: Option<u32>,
     pub(crate) backoff: (Duration, Duration),
     pub(crate) retry_initial: bool,
@@ -36,6 +37,7 @@ impl Default for ConnectOptions {
             reconnect_buffer: 8 * 1024 * 1024,
             write_buffer: 1024 * 1024,
             subscription_capacity: 65_536,
+            subscription_bytes: 64 * 1024 * 1024,
             max_reconnects: None,
             backoff: (Duration::from_millis(50), Duration::from_secs(4)),
             retry_initial: false,
@@ -116,10 +118,19 @@ impl ConnectOptions {
     }
 
     /// How many messages a subscription keeps for a slow user; beyond it the newest are dropped and counted.
-    /// Worst-case memory is this times the largest payload. Default: 65,536.
+    /// Their bytes are bounded by [`subscription_bytes`](Self::subscription_bytes). Default: 65,536.
     #[must_use]
     pub const fn subscription_capacity(mut self, messages: usize) -> Self {
         self.subscription_capacity = messages;
+        self
+    }
+
+    /// How many bytes of payloads, headers and reply subjects a subscription keeps for a slow user; beyond it the newest messages are dropped
+    /// and counted. Messages that share the bytes of one read of the connection count with the whole read, at most 256 KiB if they are small. A
+    /// message larger than this is kept if nothing else waits. Default: 64 MiB.
+    #[must_use]
+    pub const fn subscription_bytes(mut self, bytes: usize) -> Self {
+        self.subscription_bytes = bytes;
         self
     }
 

@@ -49,6 +49,12 @@ impl Subject {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The same subject in bytes of its own: it keeps nothing alive that it was read from.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Text(Bytes::copy_from_slice(self.as_bytes())))
+    }
 }
 
 /// A subject that one can subscribe to: it may hold wildcards.

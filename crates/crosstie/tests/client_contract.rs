@@ -3,12 +3,11 @@
 use std::{
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
-    sync::Mutex,
     time::Duration,
 };
 
 use crosstie_broker::{Broker, Options, Permissions, Secret, User};
-use crosstie_client::{ConnectOptions, Event, blocking};
+use crosstie_client::{ConnectOptions, Event, Events, blocking};
 use crosstie_core::{Error, Headers, HostPort, Kind, Message, Target};
 use crosstie_net::SocketListener;
 
@@ -397,12 +396,15 @@ fn events_tell_the_story_of_the_connection() {
     let client = runtime().block_on(quick().connect(&url(port))).unwrap();
     let mut events = client.events();
     server.stop();
-    let seen = Mutex::new(Vec::new());
-    until("the loss is told", || {
-        seen.lock().unwrap().extend(client.events().try_next());
-        seen.lock().unwrap().len() >= 2
-    });
-    assert_eq!(*seen.lock().unwrap(), [Event::Connected, Event::Disconnected]);
+    let told = |events: &mut Events| {
+        runtime().block_on(async { [events.next().await.unwrap(), events.next().await.unwrap()] })
+    };
+    let [connected, Event::Disconnected(why)] = told(&mut events) else { panic!("the loss is told") };
+    assert_eq!(connected, Event::Connected);
+    assert!(!why.is_empty());
+    // Another reader misses nothing of what the first has read.
+    assert_eq!(told(&mut client.events()), [Event::Connected, Event::Disconnected(why)]);
     client.close();
     assert_eq!(runtime().block_on(events.next()), Some(Event::Closed));
+    assert_eq!(runtime().block_on(events.next()), None);
 }

@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `tcp:` | `socket/tcp` | [`SocketListener`], [`connect`], [`connect_async`], [`Dial`] |
 //! | `unix:` | `socket/unix` | the same, and [`Peer::Local`] says who is there |
+//! | shared memory | `shared` | [`shared::receive`] and its kin, for tokio alone: it needs no connection |
 //! | `mem:` | `memory` | [`MemoryListener`], [`memory_pair`], [`connect`], [`connect_async`] |
 //!
 //! Every connection is a [`Transport`]: bytes in and out that never block. From it come three faces: a descriptor for a reactor
@@ -30,6 +31,7 @@ mod blocking;
 mod connect;
 mod dial;
 mod memory;
+pub mod shared;
 mod socket;
 mod transport;
 

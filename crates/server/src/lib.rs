@@ -18,7 +18,7 @@ mod tree;
 pub use crosstie_broker::NATS_VERSION;
 
 pub use crate::{
-    config::{KEYS, Key, Layers, Loaded, Origin, check_config, commented, reference, values},
+    config::{KEYS, Key, Layers, Loaded, Origin, check_config, commented, mistakes, reference, values},
     nats::{main_nats, run_nats},
     process::{SignalCommand, send_signal},
     serve::{Server, main_serve},

@@ -119,7 +119,12 @@ pub(crate) fn serve_until_signalled(
             }
         })?
     };
-    let running = start_and_tell(&settings).inspect_err(|error| tracing::error!("{error}"))?;
+    let running = start_and_tell(&settings).inspect_err(|error| {
+        // Whoever called us tells it on standard error: there it would stand twice.
+        if settings.log.file.is_some() {
+            tracing::error!("{error}");
+        }
+    })?;
     let asked = server.lock().unwrap_or_else(PoisonError::into_inner).started(running.broker().clone());
     match asked {
         Some(SignalCommand::LameDuck) => running.broker().lame_duck(),

@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::PathBuf, time::Duration};
 
-use crosstie_server::{KEYS, Layers, Origin, Server, Settings, check_config, commented, reference};
+use crosstie_server::{KEYS, Layers, Origin, Server, Settings, check_config, commented, mistakes, reference};
 use tempfile::TempPath;
 
 /// A file that is removed with its last use.
@@ -201,4 +201,42 @@ fn an_open_door_must_be_spelled_out() {
     };
     assert!(refused(&[]).unwrap().contains("insecure"));
     assert_eq!(refused(&[("insecure", "true")]), None);
+}
+
+#[test]
+fn all_mistakes_are_told_in_one_go() {
+    let places = |text: &str| -> Vec<(usize, usize)> {
+        let found = mistakes(&file("mistakes", text));
+        found.iter().map(|mistake| (mistake.line().unwrap(), mistake.column().unwrap())).collect()
+    };
+    let text = "reactors = 'many'
+lissten = 1
+[limits]
+max_payload = '3MiB'
+max_pending = '2MiB'
+max_paylaod = 1
+memory = 'a lot'
+[auth]
+no_auth_user = 'nobody'
+[[auth.users]]
+nam = 'a'
+[[auth.users]]
+name = 'b'
+[[auth.users]]
+name = 'c'
+password = 'd'
+";
+    // The user who is taken without credentials may be one of those who are wrong.
+    assert_eq!(places(text), [(1, 12), (2, 1), (4, 1), (6, 1), (7, 10), (11, 1), (13, 8)]);
+    let first = check_config(&file("mistakes", text)).unwrap_err();
+    assert_eq!((first.line(), first.column()), (Some(1), Some(12)));
+    assert_eq!(places("[auth]\nno_auth_user = 'nobody'\n"), [(2, 1)]);
+    assert_eq!(places("a = \nreactors = 'x'\nb = [1\n")[0], (1, 5), "what is no TOML is told alone");
+    assert!(places("a = \nb == 1\n").len() >= 2);
+    assert!(mistakes(std::path::Path::new("/nonexistent/c.toml"))[0].message().contains("cannot read"));
+}
+
+#[test]
+fn control_a_file_without_mistakes_has_none() {
+    assert_eq!(mistakes(&file("valid", "reactors = 1\n[limits]\nmax_payload = '1MiB'\n")), []);
 }

@@ -45,6 +45,8 @@ mod inspect;
 #[cfg(not(loom))]
 mod name;
 #[cfg(not(loom))]
+mod notifier;
+#[cfg(not(loom))]
 mod participant;
 #[cfg(not(loom))]
 mod random;
@@ -71,12 +73,13 @@ pub use crate::{
     latest::{Latest, Reader, Snapshot, Writer},
     lock::{
         Acquired, Fenced, HeldPart, LockError, LockHolder, LockKind, LockOutcome, LockStatus, LockWaiter, Mutex,
-        MutexGuard, Permit, ReadGuard, Recovery, Region, RegionGuard, RwLock, Semaphore, TxError, TxGuard, TxRegion,
-        WriteGuard,
+        MutexGuard, MutexWaiter, Permit, PermitWaiter, ReadGuard, Recovery, Region, RegionGuard, RwLock, Semaphore,
+        TxError, TxGuard, TxRegion, WriteGuard,
     },
     name::{NameError, SegmentName},
+    notifier::Notifier,
     participant::{Keeper, Life, Participant},
-    pool::{Pool, PoolLoan, PoolSample, SizeClass, Token},
+    pool::{Pool, PoolLoan, PoolSample, PoolWaiter, SizeClass, Token},
     ring::{
         Awaited, ByteReceiver, ByteRing, ByteSender, Frame, FrameLoan, Loan, ReceiveError, Receiver, Ring, Sample,
         SendError, Sender, wait_any,

@@ -32,11 +32,14 @@ pub(crate) fn explore_points(count: u32, model: impl Fn(u32) + Copy + Send + Syn
     });
 }
 
-/// Tries the interleavings of `model` with at most so many preemptions, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+/// Tries the interleavings of `model` with at most so many preemptions and `CROSSTIE_MORE_PREEMPTIONS` more, unless `LOOM_MAX_PREEMPTIONS` says
+/// how many.
 #[cfg(not(shuttle))]
 pub(crate) fn explore_within(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let more =
+        std::env::var("CROSSTIE_MORE_PREEMPTIONS").map_or(0, |text| text.parse().expect("a number of preemptions"));
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions + more));
     builder.check(model);
 }
 

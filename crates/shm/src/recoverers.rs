@@ -28,7 +28,7 @@ fn withdraw_waits(death: &Death<'_>) -> Result<()> {
     }
     if let Some(slot) = death.segment.participant(death.gone.slot) {
         slot.waits_for.store(0, Ordering::Relaxed);
-        slot.armed.store(0, Ordering::Relaxed);
+        slot.bell.store(0, Ordering::Relaxed);
         for word in &slot.ready {
             word.store(0, Ordering::Relaxed);
         }

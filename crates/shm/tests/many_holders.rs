@@ -173,6 +173,19 @@ fn permits_of_the_dead_return_exactly() {
 }
 
 #[test]
+fn a_dead_permit_holder_is_found_by_who_has_no_time_to_wait() {
+    let (_folder, directory) = place();
+    let semaphore = Semaphore::create(&directory, &name("shared"), 2).unwrap();
+    let mut other = Other::start(&directory);
+    let dead = other.ask("two permits");
+    other.kill();
+    // Shorter than the sleep after which a waiter looks at everybody.
+    let found = semaphore.acquire(deadline_after(Duration::from_micros(100))).unwrap();
+    let LockOutcome::Recovered(recovery) = found.outcome else { panic!("{:?}", found.outcome) };
+    assert_eq!(recovery.dead.to_string(), dead);
+}
+
+#[test]
 fn no_more_permits_are_out_than_there_are() {
     let (_folder, directory) = place();
     let semaphore = Semaphore::create(&directory, &name("shared"), 2).unwrap();

@@ -5,7 +5,9 @@ mod processes;
 use std::{thread, time::Duration};
 
 use crosstie_core::FencingToken;
-use crosstie_shm::{Directory, LockError, LockOutcome, Mutex, Region, deadline_after};
+use crosstie_shm::{
+    Directory, Error, Expect, LockError, LockOutcome, Mutex, Participant, Region, Segment, deadline_after,
+};
 
 use processes::{Other, name, place, soon};
 
@@ -50,6 +52,15 @@ fn what_is_committed_counts_and_nothing_else() {
     assert_eq!(*guard, [3, 2]);
     drop(guard);
     assert_eq!(other.snapshot_with_version(soon()).unwrap(), ([3, 2], 2));
+}
+
+#[test]
+fn control_a_mutex_that_nobody_has_joined_yet_is_swept_away() {
+    let (_folder, directory) = place();
+    drop(Mutex::create(&directory, &name("swept"), 0_u64).unwrap());
+    let opened = Segment::open(&directory, &name("swept"), &Expect::any()).unwrap();
+    crosstie_shm::sweep(&directory).unwrap();
+    assert!(matches!(Participant::join(&opened, "late"), Err(Error::Removed { .. })));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Segments as a user meets them: made, opened, joined, left. What the derive writes is fit for crates that forbid unsafe code.
 #![forbid(unsafe_code)]
 
-use std::os::unix::net::UnixStream;
+use std::{os::unix::net::UnixStream, thread, time::Duration};
 
 use crosstie_shm::{
-    Act, Directory, Element, Error, Expect, Kind, Life, Participant, Refusal, Reserved, SectionKind, Segment,
-    SegmentName, ShmSafe, Spec, State,
+    Act, Directory, Element, Error, Expect, Kind, Life, Mutex, Participant, Refusal, Reserved, SectionKind, Segment,
+    SegmentName, Semaphore, ShmSafe, Spec, State, deadline_after,
 };
 
 #[derive(Clone, Copy, ShmSafe)]
@@ -133,12 +133,12 @@ fn a_thread_that_ends_leaves_its_process_in_the_segment() {
     let me = Participant::join(&segment, "me").unwrap();
     let watcher = Participant::join(&segment, "watcher").unwrap();
     let clone = me.clone();
-    std::thread::spawn(move || clone.check().unwrap()).join().unwrap();
+    thread::spawn(move || clone.check().unwrap()).join().unwrap();
     assert_eq!(watcher.life(me.id()).unwrap(), Life::Alive);
     assert_eq!(watcher.reap_dead().unwrap(), []);
     // The last handle is what counts, in whatever thread it is dropped.
     let gone = me.id();
-    std::thread::spawn(move || drop(me)).join().unwrap();
+    thread::spawn(move || drop(me)).join().unwrap();
     assert_eq!(watcher.life(gone).unwrap(), Life::Gone);
 }
 
@@ -153,7 +153,7 @@ fn of_several_who_enter_at_once_one_makes_the_segment_while_another_removes_it()
         };
         Participant::enter(&directory, &name("ledger"), &spec.expectation(), &spec, filled, who).unwrap()
     };
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let members: Vec<_> = (0..3)
             .map(|_| {
                 scope.spawn(|| {
@@ -176,4 +176,27 @@ fn of_several_who_enter_at_once_one_makes_the_segment_while_another_removes_it()
     });
     crosstie_shm::sweep(&directory).unwrap();
     assert_eq!(directory.list().unwrap(), []);
+}
+
+#[test]
+fn a_lock_that_is_opened_while_the_unused_are_removed_is_there() {
+    let (_folder, directory) = place();
+    thread::scope(|scope| {
+        let users: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let mutex = Mutex::open_or_create(&directory, &name("lock"), 0_u64).unwrap();
+                        let semaphore = Semaphore::open_or_create(&directory, &name("permits"), 1).unwrap();
+                        let later = || deadline_after(Duration::from_secs(60));
+                        drop(mutex.lock(later()).unwrap());
+                        drop(semaphore.acquire(later()).unwrap());
+                    }
+                })
+            })
+            .collect();
+        while !users.iter().all(|user| user.is_finished()) {
+            crosstie_shm::sweep(&directory).unwrap();
+        }
+    });
 }

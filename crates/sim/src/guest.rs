@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use crosstie_client::session::{Act, Event, Mailbox, Session};
+use crosstie_client::session::{Act, Event, Reader, Session};
 use crosstie_core::{Error, HostPort, Kind, Mono, Seeded, Target};
 
 use crate::{
@@ -30,7 +30,7 @@ struct Carried {
 pub(crate) struct Guest {
     id: usize,
     pub(crate) session: Session,
-    events: Arc<Mailbox<Event>>,
+    events: Reader<Event>,
     carried: Option<Carried>,
     /// The attempt under way, and when to give it up.
     dialing: Option<(u64, Mono)>,
@@ -175,13 +175,13 @@ impl Guest {
     }
 
     fn note_events(&mut self, facts: &mut Vec<Fact>) {
-        while let Some(event) = self.events.try_take() {
+        while let Some(event) = self.events.try_next() {
             match event {
                 Event::Connected | Event::Reconnected => {
                     self.epoch += 1;
                     facts.push(Fact::Connected { client: self.id, epoch: self.epoch });
                 }
-                Event::Disconnected => facts.push(Fact::Lost { client: self.id }),
+                Event::Disconnected(_) => facts.push(Fact::Lost { client: self.id }),
                 _ => {}
             }
         }

@@ -91,6 +91,18 @@ impl Poller {
         Ok(epoll::delete(&self.epoll, fd)?)
     }
 
+    /// True if another descriptor than that of `token` is ready now. Nothing is taken: the next wait tells of it again.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn is_another_ready(&self, token: u64) -> io::Result<bool> {
+        let mut raw =
+            [const { epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) } }; 2];
+        let count = epoll::wait(&self.epoll, &mut raw[..], Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+        Ok(raw[..count].iter().any(|event| event.data.u64() != token))
+    }
+
     /// Waits until a descriptor is ready or `timeout` has passed, and puts what is ready into `events`, at most 256 at a time.
     ///
     /// # Errors

@@ -3,10 +3,11 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 use rustix::{
-    event::{EventfdFlags, eventfd},
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
     io::{Errno, read, write},
 };
 
@@ -43,6 +44,26 @@ impl Signal {
         }
     }
 
+    /// Waits until it rings, `limit` has passed, or a signal handler ran.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    ///
+    /// # Blocking
+    ///
+    /// While it is silent.
+    pub fn wait(&self, limit: Option<Duration>) -> io::Result<()> {
+        let limit = limit.map(|limit| Timespec {
+            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        });
+        match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], limit.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Silences it; true if it was ringing.
     ///
     /// # Errors
@@ -71,8 +92,10 @@ mod tests {
     fn it_rings_until_silenced() {
         let signal = Signal::new().unwrap();
         assert!(!signal.silence().unwrap());
+        signal.wait(Some(Duration::ZERO)).unwrap();
         signal.ring().unwrap();
         signal.ring().unwrap();
+        signal.wait(None).unwrap();
         assert!(signal.silence().unwrap());
         assert!(!signal.silence().unwrap());
     }

@@ -23,9 +23,9 @@ pub(crate) struct Args {
     /// Random schedules of each model, under shuttle
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     schedules: u64,
-    /// The most preemptions that loom tries; as each model has it if not given
-    #[arg(long, value_name = "N")]
-    preemptions: Option<u32>,
+    /// So many preemptions more under loom than each model has: a minute becomes a quarter of an hour by one
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    more_preemptions: u32,
 }
 
 /// Runs every model, each in a process of its own, as many at a time as there are processors.
@@ -37,8 +37,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         if with == "shuttle" {
             println!("shuttle: {} random schedules of each model", args.schedules);
         }
-        let mut variables = vec![("CROSSTIE_SCHEDULES", args.schedules.to_string())];
-        variables.extend(args.preemptions.map(|preemptions| ("LOOM_MAX_PREEMPTIONS", preemptions.to_string())));
+        let variables = [
+            ("CROSSTIE_SCHEDULES", args.schedules.to_string()),
+            ("CROSSTIE_MORE_PREEMPTIONS", args.more_preemptions.to_string()),
+        ];
         let outcomes = at_once(&program.models, |model| {
             let started = Instant::now();
             let failure = program.failure_of(model, &variables)?;

@@ -565,6 +565,7 @@ impl Connection {
         }
         lock(&self.peer.subscriptions).insert(&subscription);
         worker.effort += core.directory.insert(&subscription);
+        worker.has_used_index = true;
         if subscription.has_ended() {
             // Its client was cut off by another reactor before it was in the index.
             core.directory.remove(&subscription);
@@ -583,6 +584,7 @@ impl Connection {
         drop(subscriptions);
         if let Some(subscription) = ended {
             worker.effort += core.directory.remove(&subscription);
+            worker.has_used_index = true;
         }
         self.confirm(core, worker);
     }

@@ -1,4 +1,4 @@
-//! The index that all reactors read, and the number that says when it has changed.
+//! The index that all reactors read, and what is remembered of its changes.
 
 use std::sync::{
     Arc, PoisonError, RwLock,
@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use super::{
+    changes::Changes,
     index::{Index, Matched},
     peer::Subscription,
     remembered::{Charge, Remembered, Room},
@@ -14,8 +15,8 @@ use super::{
 /// Who wants what, shared by all reactors.
 pub(super) struct Directory {
     index: RwLock<Index>,
-    /// Goes up with every change of the index.
-    generation: AtomicU64,
+    /// What tells whether a look-up made earlier still holds.
+    pub(super) changes: Changes,
     inserts: AtomicU64,
     removes: AtomicU64,
     /// What the subscriptions take up.
@@ -33,7 +34,7 @@ impl Directory {
     pub(super) fn new() -> Self {
         Self {
             index: RwLock::default(),
-            generation: AtomicU64::new(1),
+            changes: Changes::new(),
             inserts: AtomicU64::new(0),
             removes: AtomicU64::new(0),
             remembered: Remembered::default(),
@@ -46,18 +47,6 @@ impl Directory {
         self.remembered.room(&subscription.peer.remembered, more, limit as u64)
     }
 
-    /// Changes with every subscription that begins or ends.
-    pub(super) fn generation(&self) -> u64 {
-        // Acquire pairs with the Release in `touch`: whoever sees the new generation sees the new index. A subscription made on another
-        // connection a moment ago may be missed, as on any wire; one made on this connection cannot be.
-        self.generation.load(Ordering::Acquire)
-    }
-
-    fn touch(&self) {
-        // Release pairs with the Acquire in `generation`.
-        self.generation.fetch_add(1, Ordering::Release);
-    }
-
     /// Begins a subscription, and says how much of an effort that was.
     pub(super) fn insert(&self, subscription: &Arc<Subscription>) -> u64 {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +55,7 @@ impl Directory {
         self.remembered.add(&subscription.peer.remembered, charge);
         drop(index);
         self.inserts.fetch_add(1, Ordering::Relaxed);
-        self.touch();
+        self.changes.note(&subscription.subject);
         effort(subscription)
     }
 
@@ -79,7 +68,7 @@ impl Directory {
             self.remembered.remove(&subscription.peer.remembered, charge);
             drop(index);
             self.removes.fetch_add(1, Ordering::Relaxed);
-            self.touch();
+            self.changes.note(&subscription.subject);
         }
         effort(subscription)
     }

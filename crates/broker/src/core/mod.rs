@@ -15,6 +15,7 @@
 //! simulation is another.
 
 mod auth;
+mod changes;
 mod connection;
 mod counters;
 mod deliver;
@@ -54,7 +55,7 @@ pub use self::{
     connection::{Connection, Next, PAUSE},
     peer::{Link, Peer},
     reload::Reloaded,
-    worker::Worker,
+    worker::{Company, Worker},
 };
 use self::{
     counters::{Counters, count},
@@ -234,7 +235,6 @@ impl Core {
         peer.report(&self.counters.pending_bytes);
         peer.link.shutdown();
         lock(&self.peers).remove(&peer.id);
-        worker.forget_if_changed(&self.directory);
         worker.touched.retain(|touched| touched.id != peer.id);
     }
 
@@ -394,7 +394,7 @@ impl Core {
         self.counters.cache_entries.store(worker.remembered() as u64, Ordering::Relaxed);
     }
 
-    /// Lets go of remembered look-ups that are out of date, and of the connections they keep. Call it now and then when idle.
+    /// Lets go of remembered look-ups, and of the connections they keep, if one may be out of date. Call it now and then.
     pub fn forget_if_changed(&self, worker: &mut Worker) {
         worker.forget_if_changed(&self.directory);
     }

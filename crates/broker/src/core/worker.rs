@@ -8,6 +8,7 @@ use std::{
 use crosstie_core::Randomness;
 
 use super::{
+    changes::Changes,
     counters::Tally,
     directory::Directory,
     in_force::{InForce, View},
@@ -20,14 +21,21 @@ use super::{
 /// What a remembered look-up takes up besides its subject and its list.
 const ENTRY: usize = 128;
 
+/// Those whom a worker keeps waiting while it serves one client.
+pub trait Company: Send {
+    /// True if somebody else waits for a turn now.
+    fn is_waiting(&mut self) -> bool;
+}
+
 /// One reactor's own part of the broker. Nothing in it is shared, so nothing in it is locked.
 pub struct Worker {
-    matches: HashMap<Box<[u8]>, Arc<Matched>, foldhash::fast::RandomState>,
+    matches: HashMap<Box<[u8]>, Found, foldhash::fast::RandomState>,
     /// The subject looked up last: a stream of messages mostly has one.
-    last: Option<(Box<[u8]>, Arc<Matched>)>,
+    last: Option<(Box<[u8]>, Found)>,
     /// What the matches take up, apart from the subscriptions that they share.
     remembered_bytes: usize,
-    generation: u64,
+    /// As of which generation of the index all was forgotten.
+    forgot: u64,
     /// The options in force, as of the last look.
     pub(super) options: View,
     pub(super) random: Box<dyn Randomness>,
@@ -41,6 +49,13 @@ pub struct Worker {
     /// What was done since somebody asked, in tenths of a microsecond or so; and after how much input is left for later.
     pub(super) effort: u64,
     allowance: u64,
+    /// As long as nobody waits, the allowance grows by this much, up to that much.
+    step: u64,
+    most: u64,
+    company: Option<Box<dyn Company>>,
+    /// The index was searched or changed in this turn. Other reactors wait for its lock, and nobody sees them wait: no turn that needs it
+    /// is a long one.
+    pub(super) has_used_index: bool,
     /// Bytes appended since the last flush.
     pub(super) unflushed: usize,
     /// What the input of this turn has earned others, measured as `MAX_TURN` is.
@@ -53,6 +68,23 @@ pub struct Worker {
     pub(super) head: Vec<u8>,
     pub(super) tail: Vec<u8>,
     pub(super) tally: Tally,
+}
+
+/// What a look-up found.
+#[derive(Clone)]
+struct Found {
+    matched: Arc<Matched>,
+    /// The generation of the index as of which that holds.
+    generation: u64,
+    /// What remembering it takes up.
+    bytes: usize,
+}
+
+impl Found {
+    /// True if nothing that concerns `subject` has changed since.
+    fn holds(&mut self, changes: &Changes, subject: &[u8]) -> bool {
+        changes.hold(self.generation, subject).map(|now| self.generation = now).is_some()
+    }
 }
 
 impl Worker {
@@ -68,7 +100,7 @@ impl Worker {
             matches: HashMap::default(),
             last: None,
             remembered_bytes: 0,
-            generation: 0,
+            forgot: 0,
             options,
             random,
             spares: Spares::default(),
@@ -77,6 +109,10 @@ impl Worker {
             backlog: VecDeque::new(),
             effort: 0,
             allowance: u64::MAX,
+            step: u64::MAX,
+            most: u64::MAX,
+            company: None,
+            has_used_index: false,
             unflushed: 0,
             spent: 0,
             is_stalled: false,
@@ -88,8 +124,19 @@ impl Worker {
     }
 
     /// Lets [`Core::input`](super::Core::input) do no more than about `allowance` at a time from now on, and counts anew.
-    pub fn allow(&mut self, allowance: u64) {
-        (self.allowance, self.effort) = (allowance, 0);
+    pub const fn allow(&mut self, allowance: u64) {
+        self.allow_alone(allowance, allowance);
+    }
+
+    /// As [`Worker::allow`], but goes on up to `most` as long as nobody waits, as the company given by [`Worker::keep`] tells.
+    pub const fn allow_alone(&mut self, allowance: u64, most: u64) {
+        (self.allowance, self.step, self.most, self.effort) = (allowance, allowance, most, 0);
+        self.has_used_index = false;
+    }
+
+    /// Who is to be asked whether somebody waits.
+    pub fn keep(&mut self, company: Box<dyn Company>) {
+        self.company = Some(company);
     }
 
     /// What was done since [`Worker::allow`], in units of a tenth of a microsecond or so. It is counted, not measured, so that a seed
@@ -103,8 +150,20 @@ impl Worker {
         self.allowance < u64::MAX
     }
 
-    pub(super) const fn has_done_enough(&self) -> bool {
-        self.effort > self.allowance
+    pub(super) fn has_done_enough(&mut self) -> bool {
+        self.effort > self.allowance && self.is_called_away()
+    }
+
+    /// Takes another allowance, unless there is none or somebody waits.
+    #[cold]
+    fn is_called_away(&mut self) -> bool {
+        let may_go_on = self.effort < self.most
+            && !self.has_used_index
+            && self.company.as_mut().is_some_and(|company| !company.is_waiting());
+        if may_go_on {
+            self.allowance = self.effort.saturating_add(self.step).min(self.most);
+        }
+        !may_go_on
     }
 
     /// How much effort is left of what is allowed.
@@ -121,40 +180,46 @@ impl Worker {
 
     /// Who wants `subject`.
     pub(super) fn lookup(&mut self, directory: &Directory, subject: &[u8]) -> Arc<Matched> {
-        self.forget_if_changed(directory);
-        if let Some((_, matched)) = self.last.as_ref().filter(|(last, _)| **last == *subject) {
+        if let Some((_, found)) = self.last.as_mut().filter(|(last, _)| **last == *subject)
+            && found.holds(&directory.changes, subject)
+        {
             self.tally.hits += 1;
-            return Arc::clone(matched);
+            return Arc::clone(&found.matched);
         }
-        let matched = match self.matches.get(subject) {
-            Some(matched) => {
-                self.tally.hits += 1;
-                Arc::clone(matched)
-            }
-            None => {
-                self.tally.misses += 1;
-                let mut matched = directory.matches(subject);
-                self.effort += (matched.steps + matched.size() / 16) as u64 + 4;
-                let fanout = matched.targets().count() as u64;
-                self.tally.fanout += fanout;
-                self.tally.max_fanout = self.tally.max_fanout.max(fanout);
-                let more =
-                    ENTRY + subject.len() + matched.size() + (fanout as usize * subject.len()).min(Self::MAX_HEADS);
-                if self.matches.len() >= Self::MAX_MATCHES || self.remembered_bytes + more > Self::MAX_BYTES {
-                    self.matches.clear();
-                    self.last = None;
-                    self.stages.forget();
-                    self.remembered_bytes = 0;
-                }
-                self.remembered_bytes += more;
-                self.make_ready(&mut matched, subject);
-                let matched = Arc::new(matched);
-                self.matches.insert(subject.into(), Arc::clone(&matched));
-                matched
-            }
-        };
-        self.last = Some((subject.into(), Arc::clone(&matched)));
+        let known = self
+            .matches
+            .get_mut(subject)
+            .and_then(|found| found.holds(&directory.changes, subject).then(|| found.clone()));
+        self.tally.hits += u64::from(known.is_some());
+        let found = known.unwrap_or_else(|| self.search(directory, subject));
+        let matched = Arc::clone(&found.matched);
+        self.last = Some((subject.into(), found));
         matched
+    }
+
+    /// Finds in the index who wants `subject`, and remembers it.
+    fn search(&mut self, directory: &Directory, subject: &[u8]) -> Found {
+        self.tally.misses += 1;
+        self.has_used_index = true;
+        // What changes from here on may be in what is found already, or not.
+        let generation = directory.changes.generation();
+        let mut matched = directory.matches(subject);
+        self.effort += (matched.steps + matched.size() / 16) as u64 + 4;
+        let fanout = matched.targets().count() as u64;
+        self.tally.fanout += fanout;
+        self.tally.max_fanout = self.tally.max_fanout.max(fanout);
+        let bytes = ENTRY + subject.len() + matched.size() + (fanout as usize * subject.len()).min(Self::MAX_HEADS);
+        if let Some(before) = self.matches.remove(subject) {
+            self.remembered_bytes -= before.bytes;
+        }
+        if self.matches.len() >= Self::MAX_MATCHES || self.remembered_bytes + bytes > Self::MAX_BYTES {
+            self.forget_all();
+        }
+        self.remembered_bytes += bytes;
+        self.make_ready(&mut matched, subject);
+        let found = Found { matched: Arc::new(matched), generation, bytes };
+        self.matches.insert(subject.into(), found.clone());
+        found
     }
 
     /// Notes the stages of those who want `subject`, and how their frames begin.
@@ -171,17 +236,21 @@ impl Worker {
         }
     }
 
-    /// Forgets every look-up that is out of date, and with them the connections they keep alive.
+    /// Forgets every look-up if one may be out of date, and with them the connections they keep alive.
     pub(super) fn forget_if_changed(&mut self, directory: &Directory) {
-        let generation = directory.generation();
-        if generation != self.generation {
-            self.matches.clear();
-            self.remembered_bytes = 0;
-            self.last = None;
-            // Only the look-ups know the stages by their numbers.
-            self.stages.forget();
-            self.generation = generation;
+        let generation = directory.changes.generation();
+        if generation != self.forgot {
+            self.forget_all();
+            self.forgot = generation;
         }
+    }
+
+    fn forget_all(&mut self) {
+        self.matches.clear();
+        self.remembered_bytes = 0;
+        self.last = None;
+        // Only the look-ups know the stages by their numbers.
+        self.stages.forget();
     }
 
     /// How many subjects are remembered.

@@ -4,6 +4,7 @@
 //! subscriber at once, whichever reactor they belong to. Only a socket that takes no more is left to its own reactor, which hears
 //! when it does again. Nothing slow happens here: passwords are checked on a thread of their own.
 
+mod doorbell;
 mod link;
 mod mailbox;
 mod password;
@@ -15,7 +16,10 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
     io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,6 +29,7 @@ use crosstie_sys::{Event, Interest};
 
 pub(crate) use self::mailbox::{Command, Mailbox};
 use self::{
+    doorbell::Doorbell,
     link::SocketLink,
     mailbox::WAKE,
     password::PasswordChecker,
@@ -38,18 +43,19 @@ use crate::core::{Connection, Core, Next, PAUSE, Worker};
 const MAX_ACCEPTS: usize = 16;
 /// For how many connections what is due is done in a row.
 const MAX_DUE: usize = 32;
-/// The most that one turn may take while nobody else is there, in the core's units of effort.
+/// The most that one turn may take while nobody else waits, in the core's units of effort.
 const LONG_TURN: u64 = 100 * TURN;
 /// The effort of one read.
 const READING: u64 = 30;
 /// How many bytes are read and looked through with one unit of effort.
 const BYTES_A_UNIT: u64 = 1024;
-/// How long after a client that is not busy was served the turns of busy ones are kept short.
-const COMPANY: Duration = Duration::from_secs(1);
 /// The longest a reactor sleeps while it has connections: a bound on how late anything due is noticed.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
 /// How long a listener rests after it could not accept for want of descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// How long a look-up that is out of date keeps those whom it found, at the least, while there is much to do.
+const FORGET: Duration = Duration::from_millis(100);
 
 const LISTENER: u64 = 1 << 62;
 
@@ -104,8 +110,10 @@ pub(crate) struct Reactor<C> {
     spent: u64,
     /// Connections that were accepted and wait to be taken over.
     newcomers: VecDeque<(Box<dyn SocketTransport>, Peer)>,
-    /// When a client that is not busy was served last.
-    company: Option<Mono>,
+    /// When look-ups that are out of date are forgotten next.
+    forget_at: Mono,
+    /// Whose turn it is, for the doorbell.
+    served: Arc<AtomicU64>,
 }
 
 impl<C: Clock> Reactor<C> {
@@ -120,7 +128,9 @@ impl<C: Clock> Reactor<C> {
         let mailbox = Arc::clone(&all[index]);
         let passwords = PasswordChecker::new(Arc::clone(&mailbox));
         let spin = Spin::new(core.options().spin);
-        let worker = core.worker(Box::new(Seeded::new(seed)));
+        let mut worker = core.worker(Box::new(Seeded::new(seed)));
+        let served = Arc::new(AtomicU64::new(0));
+        worker.keep(Box::new(Doorbell::new(Arc::clone(&mailbox.poller), Arc::clone(&served))));
         Self {
             core,
             clock,
@@ -139,7 +149,8 @@ impl<C: Clock> Reactor<C> {
             busy_rest: Mono::ZERO,
             spent: 0,
             newcomers: VecDeque::new(),
-            company: None,
+            forget_at: Mono::ZERO,
+            served,
         }
     }
 
@@ -342,10 +353,10 @@ impl<C: Clock> Reactor<C> {
 
     /// Reads once, or goes on with what was read; true if there may be more to read.
     fn read(&mut self, token: u64, now: Mono) -> bool {
-        let in_company = self.company.is_some_and(|at| now.since(at) < COMPANY);
         let Some(entry) = self.slots.get_mut(token) else { return false };
-        self.worker.allow(if in_company { TURN } else { LONG_TURN });
-        let wanted = if in_company { entry.usage.read() } else { MAX_READ };
+        self.served.store(token, Ordering::Relaxed);
+        self.worker.allow_alone(TURN, LONG_TURN);
+        let wanted = entry.usage.read();
         let (count, next) = if std::mem::take(&mut entry.has_more) {
             (0, self.core.input(&mut entry.connection, &mut self.worker, &[], now))
         } else {
@@ -363,15 +374,12 @@ impl<C: Clock> Reactor<C> {
                 }
             }
         };
-        let was_busy = entry.usage.is_busy(now);
+        let was_cut_short = matches!(next, Next::Yield);
         self.follow(token, next, now);
-        if !was_busy {
-            self.company = Some(now);
-        }
         let effort = READING + count as u64 / BYTES_A_UNIT + self.worker.effort();
         self.spent += effort;
         if let Some(entry) = self.slots.get_mut(token) {
-            entry.usage.note(effort, count == wanted);
+            entry.usage.note(effort, count == wanted, was_cut_short);
         }
         count == wanted
     }
@@ -459,7 +467,10 @@ impl<C: Clock> Reactor<C> {
                 let _ = self.mailbox.poller.add(listener, LISTENER + index as u64, Interest::Read);
             }
         }
-        self.core.forget_if_changed(&mut self.worker);
+        if now >= self.forget_at {
+            self.forget_at = now + FORGET;
+            self.core.forget_if_changed(&mut self.worker);
+        }
         for _ in 0..MAX_DUE {
             let Some(Reverse((at, token))) = self.timers.peek().copied().filter(|Reverse((at, _))| now >= *at) else {
                 break;

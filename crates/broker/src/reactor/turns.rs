@@ -2,13 +2,13 @@
 //!
 //! A reactor serves whoever used little of it lately at once, and those who used much one after the other, looking between two of
 //! them whether one of the first kind has become ready. So a client that says a word now and then waits for one turn of one busy
-//! client at most, however many there are of those. A busy client's turn is kept short while others are there to wait for it.
+//! client at most, however many there are of those. A busy client's turn ends soon when somebody rings, and late when nobody does.
 
 use std::time::Duration;
 
 use crosstie_core::Mono;
 
-/// What a turn may take if somebody may be waiting, in the core's units of effort. That is a tenth of a millisecond while all
+/// What a turn may take before it is asked whether somebody waits, in the core's units of effort. That is a tenth of a millisecond while all
 /// of it is in the processor's caches, and several times that where memory is touched for the first time.
 pub(super) const TURN: u64 = 1_000;
 /// What is read in a turn at most. `docs/decisions/0002-reactor.md` has the measurement.
@@ -51,17 +51,18 @@ impl Usage {
         self.used < LIGHT
     }
 
-    /// How much to read in the next turn, if somebody may be waiting.
+    /// How much to read in the next turn.
     pub(super) const fn read(&self) -> usize {
         self.read
     }
 
-    /// Notes a turn that took `effort`, and whether it read all that it might.
-    pub(super) fn note(&mut self, effort: u64, was_full: bool) {
+    /// Notes a turn that took `effort`, whether it read all that it might, and whether it ended before that was taken in: what is left has
+    /// to be kept meanwhile.
+    pub(super) fn note(&mut self, effort: u64, was_full: bool, was_cut_short: bool) {
         self.used += effort;
-        if effort > TURN {
+        if was_cut_short {
             self.read = (self.read / 2).max(MIN_READ);
-        } else if was_full && effort < TURN / 2 {
+        } else if was_full {
             self.read = (self.read * 2).min(MAX_READ);
         }
     }
@@ -77,10 +78,10 @@ mod tests {
     fn whoever_used_much_is_busy_until_it_is_forgotten() {
         let mut usage = Usage::new(Mono::ZERO);
         assert!(!usage.is_busy(Mono::ZERO));
-        usage.note(100_000, true);
+        usage.note(100_000, true, false);
         assert!(usage.is_busy(Mono::ZERO + MS));
         assert!(!usage.is_busy(Mono::ZERO + 200 * MS));
-        usage.note(100_000, true);
+        usage.note(100_000, true, false);
         assert!(!usage.is_busy(Mono::ZERO + Duration::from_secs(3600)));
     }
 
@@ -88,20 +89,20 @@ mod tests {
     fn a_client_that_says_a_word_now_and_then_is_never_busy() {
         let mut usage = Usage::new(Mono::ZERO);
         for beat in 0..10_000 {
-            usage.note(100, false);
+            usage.note(100, false, false);
             assert!(!usage.is_busy(Mono::ZERO + beat * MS));
         }
     }
 
     #[test]
-    fn turns_shrink_with_the_effort_and_grow_without() {
+    fn less_is_read_after_a_turn_that_was_cut_short_and_more_after_others() {
         let mut usage = Usage::new(Mono::ZERO);
         for _ in 0..20 {
-            usage.note(50_000, true);
+            usage.note(50_000, true, true);
         }
         assert_eq!(usage.read(), MIN_READ);
         for _ in 0..20 {
-            usage.note(100, true);
+            usage.note(50_000, true, false);
         }
         assert_eq!(usage.read(), MAX_READ);
     }

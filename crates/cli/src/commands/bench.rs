@@ -35,11 +35,6 @@ struct Run {
 }
 
 pub(crate) fn run(args: &BenchArgs, server: &str, output: &Output) -> Result<(), Failure> {
-    if args.size < 16 || args.pubs == 0 || args.subs == 0 || !(args.seconds > 0.0 && args.seconds <= 86_400.0) {
-        return Err(Failure::usage(
-            "bench needs a size of at least 16 bytes, a publisher, a subscriber and 0 to 86400 seconds",
-        ));
-    }
     let subject = format!("crosstie.bench.{:016x}", fastrand::u64(..));
     let run = Arc::new(Run {
         begun: Instant::now(),
@@ -47,17 +42,17 @@ pub(crate) fn run(args: &BenchArgs, server: &str, output: &Output) -> Result<(),
         published: AtomicU64::new(0),
         received: (0..args.subs).map(|_| AtomicU64::new(0)).collect(),
     });
-    let ready = Arc::new(Barrier::new(args.subs + 1));
+    let ready = Arc::new(Barrier::new(usize::from(args.subs) + 1));
     let subscribers: Vec<_> = (0..args.subs)
         .map(|index| {
             let (run, ready, subject, client) =
                 (Arc::clone(&run), Arc::clone(&ready), subject.clone(), connect(server)?);
-            Ok(thread::spawn(move || subscribe(&client, &subject, &run, index, &ready)))
+            Ok(thread::spawn(move || subscribe(&client, &subject, &run, usize::from(index), &ready)))
         })
         .collect::<Result<_, Failure>>()?;
     ready.wait();
     if output.is_watched() {
-        output.note(&format!("measuring for {} s …", args.seconds));
+        output.note(&format!("measuring for {} s …", args.seconds.as_secs_f64()));
     }
     // Before it begins: the load is that of others.
     let host = host();
@@ -65,12 +60,13 @@ pub(crate) fn run(args: &BenchArgs, server: &str, output: &Output) -> Result<(),
     let publishers: Vec<_> = (0..args.pubs)
         .map(|_| {
             let (run, subject, client) = (Arc::clone(&run), subject.clone(), connect(server)?);
-            let (size, rate) = (args.size, args.rate);
+            let (size, rate) = (args.size as usize, args.rate);
             Ok(thread::spawn(move || publish(&client, &subject, &run, size, rate)))
         })
         .collect::<Result<_, Failure>>()?;
-    thread::sleep(Duration::from_secs_f64(args.seconds));
+    thread::sleep(args.seconds);
     run.stop.store(true, Ordering::Relaxed);
+    let missed = args.rate.map(|rate| is_missed(rate, args, run.published.load(Ordering::Relaxed)));
     for publisher in publishers {
         publisher.join().map_err(|_| broken("a publisher has panicked"))??;
     }
@@ -84,7 +80,14 @@ pub(crate) fn run(args: &BenchArgs, server: &str, output: &Output) -> Result<(),
         dropped += seen.dropped;
         latency.add(&seen.latency).map_err(broken)?;
     }
-    report(args, output, &host, elapsed, [published, received, dropped], &latency)
+    report(args, output, &host, elapsed, [published, received, dropped], missed, &latency)
+}
+
+/// True if so much less was published than asked for that the figures are those of another rate.
+fn is_missed(rate: u64, args: &BenchArgs, published: u64) -> bool {
+    let asked = rate as f64 * f64::from(args.pubs) * args.seconds.as_secs_f64();
+    // One message of each is due at the end.
+    (published as f64) < asked * 0.95 - f64::from(args.pubs)
 }
 
 /// A measurement that cannot be trusted.
@@ -105,7 +108,7 @@ fn publish(client: &Client, subject: &str, run: &Run, size: usize, rate: Option<
     while !run.stop.load(Ordering::Relaxed) {
         let due = match rate {
             Some(rate) => {
-                let due = begun + Duration::from_secs_f64(sent as f64 / rate.max(1) as f64);
+                let due = begun + Duration::from_secs_f64(sent as f64 / rate as f64);
                 thread::sleep(due.saturating_duration_since(Instant::now()));
                 due
             }
@@ -164,17 +167,19 @@ fn report(
     host: &Value,
     elapsed: Duration,
     counts: [u64; 3],
+    missed: Option<bool>,
     latency: &Histogram<u64>,
 ) -> Result<(), Failure> {
     let [published, received, dropped] = counts;
-    let expected = published * args.subs as u64;
+    let expected = published * u64::from(args.subs);
     let rate = |count: u64| (count as f64 / elapsed.as_secs_f64()) as u64;
     let percentiles = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
     let at = |q: f64| latency.value_at_percentile(q);
     let mut value = json!({
         "published": published, "received": received, "lost": expected.saturating_sub(received), "dropped_by_client": dropped,
         "seconds": elapsed.as_secs_f64(), "publish_rate": rate(published), "deliver_rate": rate(received),
-        "size": args.size, "pubs": args.pubs, "subs": args.subs, "rate": args.rate, "host": host,
+        "size": args.size, "pubs": args.pubs, "subs": args.subs, "rate": args.rate, "rate_missed": missed,
+        "host": host,
     });
     value["latency_ns"] = percentiles
         .iter()
@@ -183,9 +188,13 @@ fn report(
         .into();
     output.data(&value, || {
         let latencies = percentiles.map(|(name, q)| format!("{name} {:.1?}", Duration::from_nanos(at(q)))).join("  ");
+        let warning = args.rate.filter(|_| missed == Some(true)).map_or_else(String::new, |rate| {
+            let asked = rate.saturating_mul(u64::from(args.pubs));
+            format!("THE RATE WAS MISSED: asked for {asked}/s, see above; the latencies are those of a queue that grows\n")
+        });
         let kind = if args.rate.is_some() { "latency from the moment due" } else { "latency under full load" };
         format!(
-            "published  {published:>12}   {:>10}/s\nreceived   {received:>12}   {:>10}/s   lost {}\n{kind}: {latencies}\nhost: {}\n",
+            "published  {published:>12}   {:>10}/s\nreceived   {received:>12}   {:>10}/s   lost {}\n{kind}: {latencies}\n{warning}host: {}\n",
             rate(published),
             rate(received),
             expected.saturating_sub(received),

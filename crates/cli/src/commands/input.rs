@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crosstie::{ConnectOptions, Event, Headers, SubjectPattern, blocking::Client};
+use crosstie::{ConnectOptions, Endpoint, Error, Event, Headers, Kind, SubjectPattern, blocking::Client};
 
 use super::template;
 use crate::exit::{Code, Failure};
@@ -16,7 +16,24 @@ const MAX_INPUT: u64 = 64 * 1024 * 1024;
 /// Connects as the command line asks.
 pub(super) fn connect(server: &str) -> Result<Client, Failure> {
     let options = ConnectOptions::new().name(format!("crosstie {}", std::process::id()));
-    options.connect_blocking(server).map_err(Failure::before_sending)
+    options.connect_blocking(server).map_err(|error| match error.kind() {
+        Kind::Disconnected | Kind::Timeout => {
+            let text = format!(
+                "no connection to {}: {error}: is a broker running there? 'crosstie serve' starts one",
+                shown(server)
+            );
+            Failure::before_sending(Error::new(error.kind(), text))
+        }
+        _ => Failure::before_sending(error),
+    })
+}
+
+/// A URL as it was typed, unless there is something secret in it.
+pub(super) fn shown(server: &str) -> String {
+    if !server.contains('@') {
+        return server.to_owned();
+    }
+    server.parse::<Endpoint>().map_or_else(|_| "the server".to_owned(), |endpoint| endpoint.to_string())
 }
 
 /// What to subscribe to, checked before anything is connected.
@@ -68,11 +85,25 @@ pub(super) fn headers(texts: &[String]) -> Result<Headers, Failure> {
     Ok(headers)
 }
 
+/// What every template may name.
+const ALWAYS: [&str; 3] = ["{{count}}", "{{time}}", "{{random}}"];
+
+/// Refuses a template that names what nobody knows; `more` is what it may name beside the usual.
+pub(super) fn check_template(what: &str, template: &str, more: &[&str]) -> Result<(), Failure> {
+    let known = [more, &ALWAYS].concat();
+    template::unknown(template, &known).map_or(Ok(()), |unknown| {
+        let known = known.join(", ");
+        Err(Failure::usage(format!(
+            "{what}: expected one of {known}, found {unknown}: braces on standard input are left alone"
+        )))
+    })
+}
+
 /// Fills in what a template may name. Bytes that are not text are left alone.
 pub(super) fn fill(template: &[u8], count: u64, more: &[(&str, &[u8])]) -> Vec<u8> {
     let (count, time, random) = (count.to_string(), now(), format!("{:016x}", fastrand::u64(..)));
     let mut values: Vec<(&str, &[u8])> =
-        vec![("{{count}}", count.as_bytes()), ("{{time}}", time.as_bytes()), ("{{random}}", random.as_bytes())];
+        ALWAYS.into_iter().zip([count.as_bytes(), time.as_bytes(), random.as_bytes()]).collect();
     values.extend_from_slice(more);
     template::fill(template, &values)
 }
@@ -91,6 +122,45 @@ mod tests {
     fn a_template_is_filled_once_and_values_are_not_templates() {
         let more: [(&str, &[u8]); 1] = [("{{payload}}", b"{{count}}")];
         assert_eq!(fill(b"{{count}}: {{payload}} {{other}}", 7, &more), b"7: {{count}} {{other}}");
+    }
+
+    #[test]
+    fn a_template_that_names_what_nobody_knows_is_refused() {
+        let refused = |text: &str| match check_template("PAYLOAD", text, &["{{payload}}"]) {
+            Ok(()) => None,
+            Err(failure) => Some(failure.to_string()),
+        };
+        for text in [
+            "",
+            "{{count}} {{payload}}",
+            "{{",
+            "{{}}",
+            "{{\"a\":1}}",
+            "{{ count }}",
+            "{{a",
+            "{{a}",
+            "{ {x} }",
+            "ä{{ä}}",
+        ] {
+            assert_eq!(refused(text), None, "{text}");
+        }
+        for (text, unknown) in
+            [("{{cuont}}", "{{cuont}}"), ("{{count}}{{x_1}}", "{{x_1}}"), ("{{{b}}}", "{{b}}"), ("{{\"{{b}}", "{{b}}")]
+        {
+            let told = refused(text).unwrap();
+            assert!(
+                told.contains(&format!("found {unknown}")) && told.contains("{{payload}}, {{count}}, {{time}}"),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_url_is_shown_as_typed_and_a_secret_is_not() {
+        assert_eq!(shown("localhost"), "localhost");
+        assert_eq!(shown("nats://h:1"), "nats://h:1");
+        assert!(!shown("nats://ann:pw@h").contains("pw") && shown("nats://ann:pw@h").contains("@h"));
+        assert_eq!(shown("token@h:x"), "the server");
     }
 
     #[test]

@@ -11,3 +11,4 @@ pub(crate) mod shell;
 pub(crate) mod shm;
 pub(crate) mod subscribe;
 mod template;
+mod watch;

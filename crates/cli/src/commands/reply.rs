@@ -13,7 +13,10 @@ use crosstie::Message;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 
-use super::input::{connect, fill, flush, pattern};
+use super::{
+    input::{check_template, connect, fill, flush, pattern},
+    watch::watch,
+};
 use crate::{args::ReplyArgs, exit::Failure, output::Output};
 
 /// The most bytes a command's answer may have.
@@ -21,9 +24,15 @@ const MAX_ANSWER: u64 = 1024 * 1024;
 
 pub(crate) fn run(args: &ReplyArgs, server: &str, output: &Output) -> Result<(), Failure> {
     let wanted = pattern(&args.pattern)?;
+    match &args.template {
+        Some(template) => check_template("TEMPLATE", template, &["{{payload}}", "{{subject}}"])?,
+        None if args.echo || args.exec.is_some() => {}
+        None => return Err(Failure::usage("what is the answer? Give a TEMPLATE, --echo or --exec COMMAND")),
+    }
     let client = connect(server)?;
     let mut requests = client.queue_subscribe(wanted, &args.queue)?;
     flush(&client)?;
+    watch(&client, server, output);
     output.note(&format!("answering '{}'", args.pattern));
     let mut count = 0;
     while args.count.is_none_or(|max| count < max) {

@@ -13,7 +13,8 @@ const EXAMPLES: &str = "Examples:
   crosstie serve --config crosstie.toml
   crosstie serve --print-config > crosstie.toml
 
-A flag beats an environment variable, that beats the file, that beats the default.";
+A flag beats an environment variable, that beats the file, that beats the
+default. What has no flag, because others would see it or it is long:";
 
 /// What `serve` was given.
 pub(crate) struct ServeArgs {
@@ -27,7 +28,7 @@ impl Args for ServeArgs {
         let config = Arg::new("config").long("config").short('c').value_name("FILE").env("CROSSTIE_CONFIG");
         let print = Arg::new("print-config").long("print-config").action(ArgAction::SetTrue);
         let command = command
-            .after_help(EXAMPLES)
+            .after_help(without_flag())
             .arg(config.help("Configuration in TOML").value_parser(clap::value_parser!(PathBuf)))
             .arg(print.help(
                 "Print the configuration in force, each key with what it means and where it comes from, and end",
@@ -75,6 +76,12 @@ pub(crate) fn run(args: &ServeArgs, output: &Output) -> Result<(), Failure> {
         return output.data(&described(&loaded), || commented(&loaded).into_bytes());
     }
     Ok(main_serve(layers)?)
+}
+
+/// The examples, and the keys that can be given by the environment alone.
+fn without_flag() -> String {
+    let variables = KEYS.iter().filter(|key| key.flag().is_none());
+    variables.fold(EXAMPLES.to_owned(), |text, key| format!("{text}\n  {:<22} {}", key.variable(), key.path))
 }
 
 fn described(loaded: &Loaded) -> Value {

@@ -2,11 +2,14 @@
 
 use crosstie::Message;
 
-use super::input::{connect, flush, pattern};
+use super::{
+    input::{connect, flush, pattern},
+    watch::watch,
+};
 use crate::{
     args::SubArgs,
     exit::{Code, Failure},
-    output::{Output, message_json},
+    output::{Output, message_json, printable},
 };
 
 pub(crate) fn run(args: &SubArgs, server: &str, output: &Output) -> Result<(), Failure> {
@@ -20,6 +23,7 @@ pub(crate) fn run(args: &SubArgs, server: &str, output: &Output) -> Result<(), F
         subscription.unsubscribe_after(count);
     }
     flush(&client)?;
+    watch(&client, server, output);
     output.note(&format!("listening on '{}'", args.pattern));
     loop {
         let message = match args.timeout {
@@ -41,13 +45,20 @@ pub(super) fn show(message: &Message, raw: bool, output: &Output) -> Result<(), 
     output.data(&message_json(message), || if raw { message.payload.to_vec() } else { for_people(message, output) })
 }
 
+/// On a terminal nothing that came from others may move the cursor or change the colours.
 fn for_people(message: &Message, output: &Output) -> Vec<u8> {
     let (dim, plain) = if output.has_colour() { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
     let reply = message.reply.as_ref().map_or_else(String::new, |reply| format!(" ({reply})"));
+    let is_shown = output.data_is_shown();
     let mut text = format!("{dim}[{}]{reply}{plain} ", message.subject).into_bytes();
-    text.extend_from_slice(&message.payload);
+    if is_shown {
+        text.extend_from_slice(printable(&message.payload).as_bytes());
+    } else {
+        text.extend_from_slice(&message.payload);
+    }
     text.push(b'\n');
     for (name, value) in message.headers.iter() {
+        let value = if is_shown { printable(value.as_bytes()) } else { value.to_owned() };
         text.extend_from_slice(format!("{dim}    {name}: {value}{plain}\n").as_bytes());
     }
     text

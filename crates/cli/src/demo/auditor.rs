@@ -32,7 +32,7 @@ pub(super) fn run(directory: &Path) -> Result<(), Failure> {
                 &client,
                 "auditor",
                 ids.len() as u64,
-                format!("heard of {}.{:02} moved, {twice} told twice", cents / 100, cents % 100),
+                format!("{}.{:02} moved, {twice} told twice", cents / 100, cents % 100),
             );
         }
     }

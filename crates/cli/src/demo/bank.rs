@@ -49,7 +49,7 @@ pub(super) fn run(directory: &Path, index: usize, is_locked: bool) -> Result<(),
         }
         if told.elapsed() >= STATUS_EVERY {
             told = Instant::now();
-            tell(&client, &part, applied, format!("{repeated} repeated requests answered from the ledger"));
+            tell(&client, &part, applied, format!("{repeated} requests answered again"));
         }
     }
 }

@@ -29,24 +29,28 @@ mod table;
 mod verdict;
 mod wire;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
 use crate::{
     exit::{Code, Failure},
     output::Output,
+    values::seconds,
 };
 
 #[derive(Args)]
 #[command(after_help = "Examples:
-  crosstie demo                       until you press Ctrl-C; kill -9 any process it shows
-  crosstie demo --seconds 10 --chaos  kills one of its processes twice a second; the books still balance
-  crosstie demo --seconds 5 --no-locks  the same without a lock on the accounts; the books do not balance")]
+  crosstie demo                       until Ctrl-C; kill -9 any process it shows
+  crosstie demo --seconds 10 --chaos  one of its processes is killed twice a
+                                      second, and the books still balance
+  crosstie demo --seconds 5 --no-locks
+                                      no lock on the accounts: the books do
+                                      not balance")]
 pub(crate) struct DemoArgs {
-    /// End by itself after so many seconds; exit code 0 only if the books balance
-    #[arg(long)]
-    seconds: Option<f64>,
+    /// End by itself after so many seconds, at most a day; exit code 0 only if the books balance
+    #[arg(long, value_parser = seconds)]
+    seconds: Option<Duration>,
     /// Kill a process with SIGKILL about twice a second, at random
     #[arg(long)]
     chaos: bool,
@@ -74,7 +78,7 @@ enum Part {
 
 pub(crate) fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
     let (Some(part), Some(directory)) = (args.part, args.directory.as_deref()) else {
-        let wish = supervisor::Wish { seconds: args.seconds, chaos: args.chaos, is_locked: !args.no_locks };
+        let wish = supervisor::Wish { length: args.seconds, chaos: args.chaos, is_locked: !args.no_locks };
         return supervisor::run(wish, output);
     };
     // A part does not outlive its supervisor, however that ends.

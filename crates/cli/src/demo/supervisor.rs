@@ -51,7 +51,7 @@ struct Part {
 /// What the user wants of the demo.
 #[derive(Clone, Copy)]
 pub(super) struct Wish {
-    pub(super) seconds: Option<f64>,
+    pub(super) length: Option<Duration>,
     pub(super) chaos: bool,
     pub(super) is_locked: bool,
 }
@@ -78,10 +78,7 @@ impl Drop for Demo {
 }
 
 pub(super) fn run(wish: Wish, output: &Output) -> Result<(), Failure> {
-    let Wish { seconds, chaos, is_locked } = wish;
-    if seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds <= 86_400.0)) {
-        return Err(Failure::usage("--seconds: expected more than 0 and at most 86400"));
-    }
+    let Wish { length, chaos, is_locked } = wish;
     let interrupted = Arc::new(AtomicBool::new(false));
     // Before anything is started, so that whoever sees a part may end the demo. A terminal that is closed ends it, too.
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
@@ -102,7 +99,7 @@ pub(super) fn run(wish: Wish, output: &Output) -> Result<(), Failure> {
         tell(part, "runs", output);
     }
     let begun = Instant::now();
-    let end = seconds.map(|seconds| begun + Duration::from_secs_f64(seconds));
+    let end = length.map(|length| begun + length);
     let (mut table, mut statuses) = (Table::default(), HashMap::new());
     let (mut drawn, mut next_kill) = (begun, begun + pause());
     while !interrupted.load(Ordering::Relaxed) && end.is_none_or(|end| Instant::now() < end) {
@@ -232,11 +229,7 @@ impl Demo {
         let Ok(books) = self.accounts.read() else { return "the accounts cannot be read".to_owned() };
         let mut text = format!("accounts: {} transfers", books.transfers);
         if let Accounts::Locked(_) = self.accounts {
-            let _ = write!(
-                text,
-                "; {} banks died with the lock, in {} cases changes were undone",
-                books.deaths, books.undone
-            );
+            let _ = write!(text, "; {} died with the lock, {} rolled back", books.deaths, books.undone);
         } else {
             let _ = write!(text, " without a lock; {} cents too many", books.sum() - Books::SUM);
         }

@@ -61,7 +61,7 @@ impl Ended<'_> {
             let verdict = if faults.is_empty() { "the books balance" } else { "THE BOOKS DO NOT BALANCE" };
             let deaths = match books.deaths {
                 0 => String::new(),
-                deaths => format!("{deaths} banks died with the lock, in {} cases changes were undone; ", books.undone),
+                deaths => format!("{deaths} banks died with the lock, {} rolled back; ", books.undone),
             };
             let text = format!(
                 "{} transfers, {} answered, {} processes started again in {:.1} s\n\

@@ -44,6 +44,15 @@ impl Servers {
         self.failures
     }
 
+    /// True if every server was tried in vain since the last success.
+    pub(super) fn have_all_failed(&self) -> bool {
+        self.round() > 0
+    }
+
+    fn round(&self) -> u32 {
+        self.failures / u32::try_from(self.known.len()).unwrap_or(u32::MAX)
+    }
+
     /// An attempt to connect failed.
     pub(super) fn failed(&mut self) {
         self.failures = self.failures.saturating_add(1);
@@ -93,7 +102,7 @@ impl Servers {
     /// How long to wait before the next attempt: always after a connection was lost, and otherwise nothing while there are servers not yet tried
     /// in this round. The pause doubles with every round, and with every connection that did not last; half of it is random.
     pub(super) fn pause(&self, (shortest, longest): (Duration, Duration), random: &mut dyn Randomness) -> Duration {
-        let round = self.failures / u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        let round = self.round();
         if round == 0 && self.failures > 0 && !self.dropped {
             return Duration::ZERO;
         }

@@ -1,8 +1,12 @@
 //! The session driven by hand, with a server that is a list of lines.
 
-use crosstie_core::{HostPort, Seeded};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use crosstie_core::{Error, HostPort, Kind, Message, Mono, Result, Seeded, Target};
 
 use super::*;
+use crate::options::ConnectOptions;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -213,14 +217,14 @@ fn headers_count_towards_the_largest_payload() {
 fn a_full_subscription_is_told_of_once_and_keeps_the_oldest() {
     let mut session = session(ConnectOptions::new().subscription_capacity(2));
     connect(&mut session, Mono::ZERO);
-    let events = session.events();
-    assert_eq!(events.try_take(), Some(Event::Connected));
+    let mut events = session.events();
+    assert_eq!(events.try_next(), Some(Event::Connected));
     let (_, feed) = session.subscribe("a".into(), None).unwrap();
     for _ in 0..3 {
         say(&mut session, "MSG a 1 1\r\n1\r\nMSG a 1 1\r\n2\r\nMSG a 1 1\r\n3\r\n", Mono::ZERO).unwrap();
     }
-    assert_eq!(events.try_take(), Some(Event::SlowSubscription("a".into())));
-    assert_eq!(events.try_take(), None);
+    assert_eq!(events.try_next(), Some(Event::SlowSubscription("a".into())));
+    assert_eq!(events.try_next(), None);
     assert_eq!(taken(&feed), ["a=1", "a=2"]);
 }
 
@@ -364,4 +368,66 @@ fn who_gives_up_waiting_for_room_is_forgotten() {
     assert!(session.room.len() <= 100, "{} wait", session.room.len());
     output(&mut session);
     assert!(patient.iter().all(|waiting| waiting.try_take().is_some()));
+}
+
+#[test]
+fn a_count_beyond_nine_digits_is_kept_by_the_client() {
+    let mut session = session(ConnectOptions::new());
+    connect(&mut session, Mono::ZERO);
+    let far = 1_000_000_000;
+    let (sid, feed) = session.subscribe("a".into(), None).unwrap();
+    session.unsubscribe(sid, Some(far));
+    assert_eq!(output(&mut session), "SUB a 1\r\n", "a server would not understand it");
+    session.wishes.get_mut(&sid).unwrap().delivered = far - 1;
+    say(&mut session, "MSG a 1 1\r\n1\r\nMSG a 1 1\r\n2\r\n", Mono::ZERO).unwrap();
+    assert_eq!((taken(&feed).len(), feed.has_ended()), (1, true));
+    assert_eq!(output(&mut session), "UNSUB 1\r\n");
+    // The control: one less is the server's to count, and then nothing is left to say.
+    let (sid, feed) = session.subscribe("a".into(), None).unwrap();
+    session.unsubscribe(sid, Some(far - 1));
+    assert_eq!(output(&mut session), "SUB a 2\r\nUNSUB 2 999999999\r\n");
+    session.wishes.get_mut(&sid).unwrap().delivered = far - 2;
+    say(&mut session, "MSG a 2 1\r\n1\r\n", Mono::ZERO).unwrap();
+    assert_eq!((taken(&feed).len(), feed.has_ended(), output(&mut session)), (1, true, String::new()));
+}
+
+#[test]
+fn without_a_pause_between_attempts_the_first_failure_is_told_all_the_same() {
+    for pauses in [Duration::ZERO, SECOND] {
+        let options = ConnectOptions::new().backoff(pauses, pauses);
+        let mut session = Session::new(vec![target(1), target(2)], options, Box::new(Seeded::new(1)));
+        for told in [false, true] {
+            assert!(matches!(session.poll(Mono::ZERO), Act::Dial(_)), "all servers are tried");
+            session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "nobody listens there"));
+            assert_eq!(session.ready().try_take().is_some(), told);
+        }
+        assert_eq!(session.poll(Mono::ZERO), Act::End);
+    }
+}
+
+#[test]
+fn control_who_wants_to_go_on_is_told_nothing_and_tries_again() {
+    let options = ConnectOptions::new().backoff(Duration::ZERO, Duration::ZERO).retry_on_initial_connect();
+    let mut session = session(options);
+    for _ in 0..3 {
+        assert!(matches!(session.poll(Mono::ZERO), Act::Dial(_)));
+        session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "nobody listens there"));
+        assert!(session.ready().try_take().is_none());
+    }
+}
+
+#[test]
+fn a_subscription_is_full_by_bytes_as_well() {
+    for (bytes, expected) in [(25, 2), (1000, 3)] {
+        let mut session = session(ConnectOptions::new().subscription_bytes(bytes));
+        connect(&mut session, Mono::ZERO);
+        let (_, feed) = session.subscribe("a".into(), None).unwrap();
+        for _ in 0..3 {
+            say(&mut session, "MSG a 1 10\r\n0123456789\r\n", Mono::ZERO).unwrap();
+        }
+        let mut events = session.events();
+        let was_told =
+            std::iter::from_fn(|| events.try_next()).any(|event| event == Event::SlowSubscription("a".into()));
+        assert_eq!((taken(&feed).len(), was_told), (expected, expected < 3));
+    }
 }

@@ -9,21 +9,32 @@ use toml::{
 
 use crate::tree::{ConfigError, Entry, Node, Place, Table, Value, read_file};
 
-/// The tree of the file at `path`.
-pub(super) fn read(path: &Path) -> Result<Node, ConfigError> {
+/// The tree of the file at `path`, or everything that keeps it from being one.
+pub(super) fn read(path: &Path) -> Result<Node, Vec<ConfigError>> {
     let name = path.display().to_string();
-    let text = read_file(path, &Place::whole(name.as_str()))?;
+    let text = read_file(path, &Place::whole(name.as_str())).map_err(|error| vec![error])?;
     parse(&name, &text)
 }
 
-/// The tree of `text`.
-pub(super) fn parse(name: &str, text: &str) -> Result<Node, ConfigError> {
+/// The tree of `text`, or everything that keeps it from being one.
+pub(super) fn parse(name: &str, text: &str) -> Result<Node, Vec<ConfigError>> {
     let source = Source { name: Arc::from(name), text };
-    let table = DeTable::parse(text).map_err(|error| {
-        let place = source.place(error.span().map_or(0, |span| span.start));
-        ConfigError::new(&place, error.message().to_owned())
-    })?;
-    Ok(Node { place: source.place(0), value: Value::Table(source.table(table.get_ref())?) })
+    let (table, mut errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
+        let told = |error: &toml::de::Error| {
+            let place = source.place(error.span().map_or(0, |span| span.start));
+            ConfigError::new(&place, error.message().to_owned())
+        };
+        return Err(errors.iter().map(told).collect());
+    }
+    let table = source.table(table.get_ref()).map_err(|error| vec![error])?;
+    Ok(Node { place: source.place(0), value: Value::Table(table) })
+}
+
+/// The first of several mistakes.
+pub(super) fn first(errors: Vec<ConfigError>) -> ConfigError {
+    errors.into_iter().next().expect("an error has at least one mistake")
 }
 
 struct Source<'a> {

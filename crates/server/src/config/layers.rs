@@ -41,10 +41,10 @@ impl Layers {
     ///
     /// The first thing that is wrong, with its place; then what does not fit together.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
-        let mut loaded = Loaded { settings: Settings::new(), origins: HashMap::new() };
+        let mut loaded = Loaded::new();
         if let Some(path) = &self.file {
-            let root = document::read(path)?;
-            loaded.take_file(&root)?;
+            let root = document::read(path).map_err(document::first)?;
+            loaded.take_file(&root).into_iter().next().map_or(Ok(()), Err)?;
         }
         for key in KEYS {
             let variable = key.variable();
@@ -65,7 +65,8 @@ impl Layers {
         }
         loaded.share_memory();
         let blame = self.file.as_ref().map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
-        fits_together(&loaded.settings).map_err(|message| ConfigError::new(&Place::whole(blame), message))?;
+        let misfit = misfits(&loaded.settings).into_iter().next();
+        misfit.map_or(Ok(()), |misfit| Err(loaded.blame(&misfit, &blame)))?;
         Ok(loaded)
     }
 }
@@ -79,11 +80,38 @@ pub fn check_config(path: &Path) -> Result<Loaded, ConfigError> {
     Layers { file: Some(path.to_owned()), ..Layers::default() }.load()
 }
 
+/// Everything that is wrong with the configuration file at `path`, in its order: of what is no TOML the mistakes in writing alone, since
+/// nothing else can be read then; otherwise one for each key, each user, and each two keys that do not fit together.
+pub fn mistakes(path: &Path) -> Vec<ConfigError> {
+    let root = match document::read(path) {
+        Ok(root) => root,
+        Err(mistakes) => return mistakes,
+    };
+    let mut loaded = Loaded::new();
+    let mut mistakes = loaded.take_file(&root);
+    loaded.share_memory();
+    let file = path.display().to_string();
+    let is_known = |key: &str| loaded.is_set(key) || !is_written(&root, key);
+    // What was refused has its default here, which fits nothing of what was meant.
+    let misfits = misfits(&loaded.settings).into_iter().filter(|misfit| misfit.keys.iter().all(|key| is_known(key)));
+    mistakes.extend(misfits.map(|misfit| loaded.blame(&misfit, &file)));
+    mistakes.sort_by_key(|mistake| (mistake.line(), mistake.column()));
+    mistakes
+}
+
+/// Whether the document says anything of the key at `path`.
+fn is_written(root: &Node, path: &str) -> bool {
+    let inside = |node: &Node, key: &str| node.table().ok().and_then(|table| table.get(key).cloned());
+    match path.split_once('.') {
+        Some((table, key)) => inside(root, table).and_then(|table| inside(&table, key)).is_some(),
+        None => inside(root, path).is_some(),
+    }
+}
+
 /// Reads a document that came from nowhere, leaving out the keys that name a file with a secret.
 pub(super) fn read_document(mut root: Node) -> Result<(), ConfigError> {
     leave_out_secret_files(&mut root);
-    let mut loaded = Loaded { settings: Settings::new(), origins: HashMap::new() };
-    loaded.take_file(&root)
+    Loaded::new().take_file(&root).into_iter().next().map_or(Ok(()), Err)
 }
 
 fn leave_out_secret_files(node: &mut Node) {
@@ -103,9 +131,25 @@ pub struct Loaded {
     /// The settings.
     pub settings: Settings,
     origins: HashMap<&'static str, Origin>,
+    /// Where the keys of the file stand.
+    places: HashMap<&'static str, Place>,
 }
 
 impl Loaded {
+    fn new() -> Self {
+        Self { settings: Settings::new(), origins: HashMap::new(), places: HashMap::new() }
+    }
+
+    fn is_set(&self, path: &str) -> bool {
+        self.origins.contains_key(path)
+    }
+
+    /// A misfit as the mistake of a place: that of the first of its keys that is in the file.
+    fn blame(&self, misfit: &Misfit, otherwise: &str) -> ConfigError {
+        let place = misfit.keys.iter().find_map(|key| self.places.get(key));
+        ConfigError::new(&place.cloned().unwrap_or_else(|| Place::whole(otherwise)), misfit.message.as_str())
+    }
+
     /// From where the value of `key` came.
     pub fn origin(&self, key: &Key) -> Origin {
         self.origins.get(key.path).cloned().unwrap_or(Origin::Default)
@@ -132,26 +176,49 @@ impl Loaded {
         }
     }
 
-    fn take_file(&mut self, root: &Node) -> Result<(), ConfigError> {
-        for entry in &root.table()?.entries {
+    /// Takes every key of the file that can be read; the others are the mistakes.
+    fn take_file(&mut self, root: &Node) -> Vec<ConfigError> {
+        let mut mistakes = Vec::new();
+        let entries = |node: &Node| node.table().map(|table| table.entries.clone());
+        for entry in entries(root).unwrap_or_else(|mistake| {
+            mistakes.push(mistake);
+            Vec::new()
+        }) {
             let is_table = KEYS.iter().any(|key| key.path.split_once('.').is_some_and(|(table, _)| table == entry.key));
-            if is_table {
-                for inner in &entry.node.table()?.entries {
-                    self.take_entry(&format!("{}.{}", entry.key, inner.key), inner)?;
-                }
-            } else {
-                self.take_entry(&entry.key, entry)?;
+            if !is_table {
+                self.take_entry(&entry.key, &entry, &mut mistakes);
+                continue;
+            }
+            match entries(&entry.node) {
+                Ok(inside) => inside
+                    .iter()
+                    .for_each(|inner| self.take_entry(&format!("{}.{}", entry.key, inner.key), inner, &mut mistakes)),
+                Err(mistake) => mistakes.push(mistake),
             }
         }
-        Ok(())
+        mistakes
     }
 
-    fn take_entry(&mut self, path: &str, entry: &Entry) -> Result<(), ConfigError> {
-        let key = KEYS.iter().find(|key| key.path == path).ok_or_else(|| {
+    fn take_entry(&mut self, path: &str, entry: &Entry, mistakes: &mut Vec<ConfigError>) {
+        let Some(key) = KEYS.iter().find(|key| key.path == path) else {
             let hint = suggestion(path, KEYS.iter().map(|key| key.path));
-            ConfigError::new(&entry.place, format!("unknown key '{path}'{hint}"))
-        })?;
-        self.take(key, &entry.node, Origin::File(entry.place.to_string()))
+            mistakes.push(ConfigError::new(&entry.place, format!("unknown key '{path}'{hint}")));
+            return;
+        };
+        if let (super::users::FORM, Value::List(users)) = (key.form, &entry.node.value) {
+            // Each by itself first, so that one who is wrong does not hide the next.
+            let alone = |user: &Node| Node { value: Value::List(vec![user.clone()]), place: entry.place.clone() };
+            let wrong = users.iter().filter_map(|user| (key.read)(&alone(user), &mut Settings::new()).err());
+            let before = mistakes.len();
+            mistakes.extend(wrong);
+            if mistakes.len() > before {
+                return;
+            }
+        }
+        match self.take(key, &entry.node, Origin::File(entry.place.to_string())) {
+            Ok(()) => drop(self.places.insert(key.path, entry.place.clone())),
+            Err(mistake) => mistakes.push(mistake),
+        }
     }
 
     fn take_word(&mut self, key: &'static Key, value: &str, origin: Origin) -> Result<(), ConfigError> {
@@ -159,7 +226,7 @@ impl Loaded {
         let node = Node {
             // Only the list of users is more than a word; it is written as in the file.
             value: if key.form == super::users::FORM {
-                let inline = document::parse(&place.source, &format!("value = {value}"))?;
+                let inline = document::parse(&place.source, &format!("value = {value}")).map_err(document::first)?;
                 inline.table()?.get("value").expect("the only key").value.clone()
             } else {
                 Value::Text(value.to_owned())
@@ -201,26 +268,39 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Keys that do not fit together.
+struct Misfit {
+    keys: &'static [&'static str],
+    message: String,
+}
+
 /// What no single key can see.
 pub(crate) fn fits_together(settings: &Settings) -> Result<(), String> {
-    let auth = &settings.options.auth;
+    misfits(settings).into_iter().next().map_or(Ok(()), |misfit| Err(misfit.message))
+}
+
+fn misfits(settings: &Settings) -> Vec<Misfit> {
+    let (auth, limits) = (&settings.options.auth, &settings.options.limits);
+    let mut misfits = Vec::new();
     if let Some(name) = &auth.no_auth_user
         && !auth.users.iter().any(|user| user.name == *name)
     {
-        return Err(format!("no_auth_user: expected the name of one of the users, found '{name}'"));
+        let message = format!("no_auth_user: expected the name of one of the users, found '{name}'");
+        misfits.push(Misfit { keys: &["auth.no_auth_user", "auth.users"], message });
     }
-    let limits = &settings.options.limits;
     if limits.max_payload > limits.max_pending {
-        return Err(format!(
+        let message = format!(
             "max_payload ({} bytes) is more than max_pending ({} bytes): no client could be sent a message that large",
             limits.max_payload, limits.max_pending
-        ));
+        );
+        misfits.push(Misfit { keys: &["limits.max_payload", "limits.max_pending"], message });
     }
     if limits.max_pending > limits.max_pending_total {
-        return Err(format!(
+        let message = format!(
             "max_pending ({} bytes) is more than max_pending_total ({} bytes): raise the one or lower the other",
             limits.max_pending, limits.max_pending_total
-        ));
+        );
+        misfits.push(Misfit { keys: &["limits.max_pending", "limits.max_pending_total"], message });
     }
-    Ok(())
+    misfits
 }

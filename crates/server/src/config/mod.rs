@@ -11,11 +11,11 @@ mod users;
 pub(crate) use self::{keys::differing, layers::fits_together};
 pub use self::{
     keys::{KEYS, Key},
-    layers::{Layers, Loaded, Origin, check_config},
+    layers::{Layers, Loaded, Origin, check_config, mistakes},
     print::{commented, reference, values},
 };
 
 /// Reads `text` and every key in it, for the fuzz targets: no environment, and no file that a key names.
 pub(crate) fn read_text(text: &str) -> Result<(), crate::ConfigError> {
-    layers::read_document(document::parse("text", text)?)
+    layers::read_document(document::parse("text", text).map_err(document::first)?)
 }

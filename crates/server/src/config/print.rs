@@ -62,7 +62,7 @@ const HEAD: &str = "\
 # Configuration
 
 `crosstie serve` reads one TOML file (`--config FILE`). A flag beats an environment variable, that beats the file, and that beats the
-default; `--print-config` shows every value with its origin, and `crosstie check-config FILE` names the line and column of what is wrong.
+default; `--print-config` shows every value with its origin, and `crosstie check-config FILE` names line and column of everything that is wrong.
 Unknown keys are refused. Times carry a unit (`250ms`, `2m`), sizes may (`64MiB`). Secrets have no flag, because other users of the
 machine see the flags of a process; `--print-config` shows `***redacted***` in their place, which is refused as a secret.
 

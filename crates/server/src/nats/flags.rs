@@ -240,7 +240,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         names: &["insecure"],
         value: "",
-        doc: "Listen beyond loopback although nobody has to authenticate (not a flag of nats-server)",
+        doc: "Listen beyond loopback although nobody has to authenticate (not a flag of nats-server; also CROSSTIE_INSECURE=1)",
         effect: Effect::Ask(|value, line| {
             line.insecure = truth(value)?;
             Ok(())

@@ -4,8 +4,11 @@
 //! stand bare, in `'…'` (verbatim), in `"…"` (with escapes) or in a block `(` … `)`; a whole number may carry a suffix (`K` is 1000,
 //! `KB`, `Ki` and `KiB` are 1024, and so on); `$name` is an earlier key of this or an enclosing table, or an environment variable.
 
+mod budget;
+
 use std::{collections::HashSet, path::Path, sync::Arc};
 
+use self::budget::Budget;
 use crate::tree::{ConfigError, Entry, Node, Place, Table, Value, read_file};
 
 /// How deep tables, lists, includes and variables may nest.
@@ -37,10 +40,19 @@ pub(crate) fn parse(
     env: Environment<'_>,
 ) -> Result<Document, ConfigError> {
     let mut scopes = vec![Table::default()];
-    let mut variables = HashSet::new();
+    let (mut variables, mut budget) = (HashSet::new(), Budget::new());
     let source = Arc::from(name);
-    let mut parser =
-        Parser { source: &source, text, at: 0, folder, env, depth: 0, scopes: &mut scopes, variables: &mut variables };
+    let mut parser = Parser {
+        source: &source,
+        text,
+        at: 0,
+        folder,
+        env,
+        depth: 0,
+        scopes: &mut scopes,
+        variables: &mut variables,
+        budget: &mut budget,
+    };
     parser.document()?;
     let place = parser.place(0);
     let root = scopes.pop().expect("the outermost scope is never taken away");
@@ -57,6 +69,7 @@ struct Parser<'a> {
     /// The tables that are being written, outermost first: where variables are looked up.
     scopes: &'a mut Vec<Table>,
     variables: &'a mut HashSet<String>,
+    budget: &'a mut Budget,
 }
 
 impl Parser<'_> {
@@ -183,8 +196,11 @@ impl Parser<'_> {
         let Some(folder) = self.folder else {
             return Err(self.refuse(start, "a text that is no file can include none"));
         };
-        let path = folder.join(&name);
-        let text = read_file(&path, &self.place(start))?;
+        let (path, place) = (folder.join(&name), self.place(start));
+        let over = |message| ConfigError::new(&place, message);
+        self.budget.file().map_err(over)?;
+        let text = read_file(&path, &place)?;
+        self.budget.bytes(text.len()).map_err(over)?;
         self.deeper(start)?;
         let source = Arc::from(path.display().to_string());
         let mut parser = Parser {
@@ -196,6 +212,7 @@ impl Parser<'_> {
             depth: self.depth,
             scopes: &mut *self.scopes,
             variables: &mut *self.variables,
+            budget: &mut *self.budget,
         };
         parser.document()?;
         self.depth -= 1;
@@ -314,6 +331,7 @@ impl Parser<'_> {
         }
         let name = &word[1..];
         if let Some(node) = self.scopes.iter().rev().find_map(|scope| scope.get(name)) {
+            self.budget.copy(node).map_err(|message| ConfigError::new(&place, message))?;
             let value = node.value.clone();
             self.variables.insert(name.to_owned());
             return Ok(Node { value, place });
@@ -322,6 +340,7 @@ impl Parser<'_> {
             let message = format!("'${name}' is neither an earlier key nor an environment variable");
             return Err(ConfigError::new(&place, message));
         };
+        self.budget.bytes(text.len()).map_err(|message| ConfigError::new(&place, message))?;
         self.deeper(start)?;
         let source = Arc::from(format!("environment variable {name}"));
         let mut parser = Parser {
@@ -333,6 +352,7 @@ impl Parser<'_> {
             depth: self.depth,
             scopes: &mut *self.scopes,
             variables: &mut *self.variables,
+            budget: &mut *self.budget,
         };
         let node = parser.value()?;
         self.depth -= 1;

@@ -43,6 +43,11 @@ pub(super) const fn owner_word(owner: ParticipantId) -> u64 {
     (owner.generation as u64) << 16 | owner.slot as u64
 }
 
+/// The slot that such a word names; 0 nobody.
+pub(super) const fn owner_slot(word: u64) -> u32 {
+    (word & 0xffff) as u32
+}
+
 impl Parts {
     /// The parts in `segment`, which says how long its value is.
     pub(super) fn of(segment: &Segment) -> Result<Self> {
@@ -94,6 +99,7 @@ pub(crate) fn recover(death: &Death<'_>) -> Result<()> {
         }
     }
     let changed: &EventCount = &parts.control.changed;
-    changed.notify(Fence::Full);
+    // Who armed is told by the change of the membership, which follows.
+    let _ = changed.notify(Fence::Full);
     Ok(())
 }

@@ -1,13 +1,18 @@
 //! `Latest<T>`: the value, its writer and its readers.
 
-use std::{marker::PhantomData, ops::Deref, time::Duration};
+use std::{
+    marker::PhantomData,
+    ops::Deref,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use crosstie_core::{Deadline, Mono};
 use crosstie_sys::{Incarnation, processors};
 
 use super::{
     cells::{Cells, MAX_READERS, Version},
-    shape::{Parts, bytes, owner_word},
+    shape::{Parts, bytes, owner_slot, owner_word},
 };
 use crate::{
     clock,
@@ -15,12 +20,13 @@ use crate::{
     header::Kind,
     layout::ParticipantId,
     name::SegmentName,
+    notifier::{Alarm, Armer, Notifier},
     participant::{Life, Participant},
     ring::{Corrupt, ReceiveError, Seat, Taken, address, damaged, load, process_name, store},
     schema::ShmSafe,
     segment::{Directory, Expect, Segment, Spec},
     sync::{AtomicU64, Ordering::*},
-    wait::{Fence, Peer, WaitEnd, WaitPolicy, Waiter},
+    wait::{Bell, Fence, Notified, Peer, WaitEnd, WaitPolicy, Waiter},
 };
 
 /// One value that one process writes and others read, without either ever waiting for the other.
@@ -173,10 +179,14 @@ impl<T: ShmSafe> Latest<T> {
             cells,
             row,
             incarnation,
+            armer: Armer::new(),
             of: PhantomData,
         })
     }
 }
+
+/// The bit of the value that a segment holds.
+const NEWER: u32 = 0;
 
 /// The writing end of a [`Latest`].
 #[derive(Debug)]
@@ -200,12 +210,29 @@ impl<T: ShmSafe> Writer<T> {
         words[0].store(clock::now().as_nanos(), Relaxed);
         store(&words[1..], value);
         let version = self.cells.publish(buffer).map_err(|word| self.damaged(word))?;
-        self.cells.control.changed.notify(self.fence);
+        self.notify();
         Ok(version.number())
     }
 }
 
 impl<T> Writer<T> {
+    #[inline]
+    fn notify(&self) {
+        if self.cells.control.changed.notify(self.fence) == Notified::Ring {
+            self.ring();
+        }
+    }
+
+    /// Rings for every process that reads. One that did not arm finds that out by itself.
+    #[cold]
+    fn ring(&self) {
+        for reader in self.cells.readers {
+            if let Some(slot) = self.participant.segment().participant(owner_slot(reader.owner.load(Acquire))) {
+                Bell::of(slot).ring(NEWER);
+            }
+        }
+    }
+
     #[cold]
     fn damaged(&self, word: u64) -> Error {
         damaged(&self.participant, Corrupt::of("a buffer number", word, self.cells.readers.len() as u64 + 2))
@@ -217,7 +244,7 @@ impl<T> Drop for Writer<T> {
         // In the child of a fork the seat is the parent's.
         if self.incarnation.is_current() {
             self.cells.control.writer.0.leave(self.participant.id());
-            self.cells.control.changed.notify(self.fence);
+            self.notify();
         }
     }
 }
@@ -230,6 +257,7 @@ pub struct Reader<T> {
     row: usize,
     incarnation: Incarnation,
     waiter: Waiter,
+    armer: Armer,
     of: PhantomData<fn() -> T>,
 }
 
@@ -293,6 +321,62 @@ impl<T: ShmSafe> Reader<T> {
             Err(WaitEnd::TimedOut) => Err(ReceiveError::TimedOut),
             Err(WaitEnd::Left) => Err(ReceiveError::Closed),
             Err(WaitEnd::Died) => Err(ReceiveError::PeerDied { by: self.writer().expect("who died was there") }),
+        }
+    }
+
+    /// Which version is newer than `version`, or the task of `cx` is woken when it is worth another look: there is one, the writer left or died, the
+    /// segment is of no more use, or for no reason. See [`Receiver::poll_receive`](crate::Receiver::poll_receive).
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError`]: `Closed` and `PeerDied` if the writer left or died, and nothing newer is there; `Failed`.
+    pub fn poll_newer(&mut self, version: u64, cx: &Context<'_>) -> Poll<Result<u64, ReceiveError>> {
+        self.poll_with(version, Alarm::Task(cx.waker().clone()))
+    }
+
+    /// Arms for a version newer than `version`: `key` is rung in `notifier` once when it is worth another look. True if there is one now, or
+    /// the writer is gone.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the segment.
+    pub fn arm(&mut self, version: u64, notifier: &Notifier, key: u64) -> Result<bool> {
+        match self.poll_with(version, Alarm::Key(notifier.clone(), key)) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(ReceiveError::Failed(error))) => Err(error),
+            Poll::Ready(_) => Ok(true),
+        }
+    }
+
+    fn poll_with(&mut self, version: u64, alarm: Alarm) -> Poll<Result<u64, ReceiveError>> {
+        let mut alarm = Some(alarm);
+        let mut has_died = false;
+        loop {
+            self.participant.check()?;
+            // Leaving comes after the last write.
+            let has_left = self.cells.control.writer.0.has_left();
+            match self.cells.latest() {
+                Ok(Some(found)) if found.number() > version => {
+                    self.armer.disarm();
+                    return Poll::Ready(Ok(found.number()));
+                }
+                Ok(_) if has_left => return Poll::Ready(Err(ReceiveError::Closed)),
+                Ok(_) if has_died => {
+                    let by = self.writer().expect("who died was there");
+                    return Poll::Ready(Err(ReceiveError::PeerDied { by }));
+                }
+                Ok(_) => {}
+                Err(word) => return Poll::Ready(Err(self.damaged(word).into())),
+            }
+            let writer = TheWriter { seat: &self.cells.control.writer.0, participant: &self.participant };
+            if let Some(alarm) = alarm.take() {
+                self.armer.arm(&self.participant, NEWER, alarm)?;
+                self.cells.control.changed.arm(|| writer.fence());
+            } else if writer.has_died() {
+                has_died = true;
+            } else {
+                return Poll::Pending;
+            }
         }
     }
 

@@ -7,6 +7,10 @@ use crate::sync::{AtomicU32, AtomicU64};
 type Unused = AtomicU64;
 #[cfg(loom)]
 type Unused = u64;
+#[cfg(not(loom))]
+type UnusedHalf = AtomicU32;
+#[cfg(loom)]
+type UnusedHalf = u32;
 
 /// One row of the lock table, 256 bytes.
 #[repr(C)]
@@ -37,7 +41,9 @@ pub struct LockCell {
     alone: [Unused; 8],
     /// Since when it is held, on the calendar, in nanoseconds.
     pub since: AtomicU64,
-    unused: Unused,
+    /// Not 0 if somebody waits for it by descriptor; then whoever gives it back rings for everyone.
+    pub armed: AtomicU32,
+    unused: UnusedHalf,
     /// Acquisitions that had to wait.
     pub waits: AtomicU64,
     /// Recoveries after the death of a holder.
@@ -69,6 +75,7 @@ const _: () = {
     assert!(offset_of!(LockCell, dead_counts) == 52);
     assert!(offset_of!(LockCell, thread) == 56);
     assert!(offset_of!(LockCell, since) == 128);
+    assert!(offset_of!(LockCell, armed) == 136);
     assert!(offset_of!(LockCell, recoveries) == 152);
     assert!(offset_of!(LockCell, kind) == 160);
     assert!(offset_of!(LockCell, counts) == 168);

@@ -70,9 +70,9 @@ pub struct ParticipantSlot {
     pub joined: AtomicU64,
     /// The index of a lock that a thread of it waits for, plus 1; 0 if none. The last writer wins: for people.
     pub waits_for: AtomicU32,
-    /// 1 if the process sleeps on its event descriptor.
-    pub armed: AtomicU32,
-    /// Which of its receivers, 0 to 127, have something.
+    /// Bit 0: a thread of the process listens for all of its objects here; the rest counts up when it is woken.
+    pub bell: AtomicU32,
+    /// Which of the objects that it waits for may be ready, by their bits.
     pub ready: [AtomicU64; 2],
     /// The name of the process.
     pub name: [AtomicU64; 8],
@@ -96,6 +96,7 @@ const _: () = {
     assert!(offset_of!(ParticipantSlot, namespace) == 16);
     assert!(offset_of!(ParticipantSlot, joined) == 32);
     assert!(offset_of!(ParticipantSlot, waits_for) == 40);
+    assert!(offset_of!(ParticipantSlot, bell) == 44);
     assert!(offset_of!(ParticipantSlot, ready) == 48);
     assert!(offset_of!(ParticipantSlot, name) == 64);
     assert!(offset_of!(ParticipantSlot, events) == 128);

@@ -17,10 +17,16 @@ use crate::{
     error::{Error, Result},
     events::Act,
     layout::{LockCell, ParticipantId},
+    notifier::{Alarm, Armer, ring_everyone},
     participant::Participant,
     ring::hold,
     segment::{READY, Segment},
-    sync::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::{
+        AtomicU32, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+        fence,
+    },
+    wait::bit_of,
 };
 
 /// One lock and this process's part in it.
@@ -34,6 +40,7 @@ pub(super) struct LockHandle {
     /// The segment's state, kept by `participant`.
     state: &'static AtomicU32,
     incarnation: Incarnation,
+    looked: AtomicU64,
 }
 
 impl LockHandle {
@@ -52,6 +59,7 @@ impl LockHandle {
             // SAFETY: the participant beside it has a handle of the segment, and it is not given out.
             state: unsafe { hold(segment.state_word()) },
             incarnation: Incarnation::current().map_err(Error::system("telling this process from its children"))?,
+            looked: AtomicU64::new(0),
         });
         let left: Weak<dyn threads::LeftBehind> = Arc::<Self>::downgrade(&handle);
         threads::remember(left);
@@ -164,7 +172,7 @@ impl LockHandle {
         deadline: Deadline,
         act: impl FnOnce(&mut Wait<'_, Waiting<'_>>) -> Result<(), protocol::TimedOut>,
     ) -> Result<(), LockError> {
-        let waiting = Waiting::new(&self.participant, self.cell(), self.index, self.spins);
+        let waiting = Waiting::new(&self.participant, self.cell(), self.index, self.spins, &self.looked);
         let outcome = act(&mut Wait::new(&waiting, deadline));
         self.cell().waits.fetch_add(1, Relaxed);
         match outcome {
@@ -181,6 +189,29 @@ impl LockHandle {
                 self.participant.record(Act::TimedOut, object(self.index), [u64::from(self.index), 0]);
                 Err(LockError::TimedOut { by })
             }
+        }
+    }
+
+    /// From here on `alarm` rings once when it is worth another look. `ask` has whoever gives the lock back see that somebody waits.
+    pub(super) fn arm(&self, armer: &mut Armer, alarm: Alarm, ask: impl FnOnce(&LockCell)) -> Result<()> {
+        armer.arm(&self.participant, bit_of(self.index), alarm)?;
+        self.cell().armed.store(1, Relaxed);
+        // Pairs with the fence in `ring`: who sees that somebody waits sees how.
+        fence(SeqCst);
+        ask(self.cell());
+        Ok(())
+    }
+
+    /// Rings for those who wait by descriptor, after the lock was given back and somebody was seen to wait.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn ring(&self) {
+        // Pairs with the fence in `arm`.
+        fence(SeqCst);
+        if self.cell().armed.load(Relaxed) != 0 {
+            // Down before anybody is told, so that who arms again puts it up again.
+            self.cell().armed.store(0, Relaxed);
+            ring_everyone(self.segment(), bit_of(self.index));
         }
     }
 
@@ -229,6 +260,7 @@ impl threads::LeftBehind for LockHandle {
         if self.is_ours() && is_mine && cell.thread.load(Relaxed) == thread {
             cell.thread.store(0, Relaxed);
             protocol::recover_ended_thread(cell, self.me, self.parts.undo());
+            self.ring();
         }
     }
 }

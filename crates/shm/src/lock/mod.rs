@@ -48,13 +48,13 @@ mod watch;
 pub use self::{
     acquired::{Acquired, LockOutcome, Recovery},
     error::LockError,
-    mutex::{Mutex, MutexGuard},
+    mutex::{Mutex, MutexGuard, MutexWaiter},
     plan::LockKind,
     region::{Fenced, Region, RegionGuard},
     rwlock::{ReadGuard, RwLock, WriteGuard},
-    semaphore::{Permit, Semaphore},
+    semaphore::{Permit, PermitWaiter, Semaphore},
     table::{HeldPart, LockHolder, LockStatus, LockWaiter},
     tx_region::{TxError, TxGuard, TxRegion},
 };
 #[cfg(not(loom))]
-pub(crate) use recover::recover_locks;
+pub(crate) use self::{recover::recover_locks, watch::is_watched};

@@ -4,6 +4,7 @@ use std::{
     fmt,
     marker::PhantomData,
     ops::{Deref, DerefMut},
+    task::{Context, Poll},
 };
 
 use crosstie_core::{Deadline, FencingToken};
@@ -21,6 +22,7 @@ use crate::{
     header::Kind,
     layout::LockCell,
     name::SegmentName,
+    notifier::{Alarm, Armer, Notifier},
     participant::Participant,
     schema::ShmSafe,
     segment::{Directory, Segment, Spec},
@@ -88,11 +90,11 @@ impl<T: ShmSafe> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// As [`Segment::open_or_create`] and [`Participant::join`].
+    /// As [`Participant::enter`].
     pub fn open_or_create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
         let spec = Self::spec(Kind::Locks);
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
-        Self::join(&Segment::open_or_create(directory, name, &spec.expectation(), &spec, fill)?)
+        Self::of(&enter(directory, name, &spec, fill)?)
     }
 
     /// A new mutex without a name, to be [sent](Segment::send) to others, who take part by [`Mutex::of`].
@@ -102,6 +104,17 @@ impl<T: ShmSafe> Mutex<T> {
     /// As [`Segment::anonymous`] and [`Participant::join`].
     pub fn anonymous(initial: T) -> Result<Self> {
         Self::join(&Segment::anonymous("", &Self::spec(Kind::Locks), |segment| Self::fill(segment, "", initial))?)
+    }
+
+    /// As [`Mutex::open_or_create`], with the name under which this process takes part; else that is the program's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Participant::enter`].
+    pub fn enter(directory: &Directory, name: &SegmentName, initial: T, participant: &str) -> Result<Self> {
+        let spec = Self::spec(Kind::Locks);
+        let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
+        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, participant)?)
     }
 
     /// The mutex in the segment of `participant`.
@@ -159,6 +172,11 @@ impl<T: ShmSafe> Mutex<T> {
             Some(token) => Ok(self.guard(token)),
             None => self.lock_slowly(None),
         }
+    }
+
+    /// Somebody who waits for the lock without blocking.
+    pub const fn waiting(&self) -> MutexWaiter<'_, T> {
+        MutexWaiter { mutex: self, armer: Armer::new() }
     }
 
     /// Runs `change` on the value and commits what it did, if it says `Ok`.
@@ -246,6 +264,54 @@ fn told<T: ShmSafe>(guard: MutexGuard<'_, T>) -> Acquired<MutexGuard<'_, T>> {
     Acquired { guard, outcome }
 }
 
+/// Somebody who waits for a [`Mutex`] without blocking; each task or key has one of its own.
+///
+/// The guard belongs to the thread that polled, and whoever else waits is kept waiting for as long as it lives: do not hold it over an `await`.
+/// A poll never waits for the lock of the calling thread either; it is told that the lock is held.
+#[derive(Debug)]
+pub struct MutexWaiter<'a, T> {
+    mutex: &'a Mutex<T>,
+    armer: Armer,
+}
+
+impl<'a, T: ShmSafe> MutexWaiter<'a, T> {
+    /// The lock, or the task of `cx` is woken when it is worth another look: it was given back, its holder died, or for no reason. Who came first
+    /// is not served first. See [`Receiver::poll_receive`](crate::Receiver::poll_receive).
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Segment`].
+    pub fn poll_lock(&mut self, cx: &Context<'_>) -> Poll<Result<Acquired<MutexGuard<'a, T>>, LockError>> {
+        match self.mutex.try_lock() {
+            Err(LockError::Held { .. }) => self.poll_with(Alarm::Task(cx.waker().clone())),
+            outcome => Poll::Ready(outcome),
+        }
+    }
+
+    /// Arms: `key` is rung in `notifier` once when it is worth another look. `Some` if the lock is taken now.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Segment`].
+    pub fn arm(&mut self, notifier: &Notifier, key: u64) -> Result<Option<Acquired<MutexGuard<'a, T>>>, LockError> {
+        match self.poll_with(Alarm::Key(notifier.clone(), key)) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(outcome) => outcome.map(Some),
+        }
+    }
+
+    fn poll_with(&mut self, alarm: Alarm) -> Poll<Result<Acquired<MutexGuard<'a, T>>, LockError>> {
+        self.mutex.0.handle.arm(&mut self.armer, alarm, protocol::ask_for_word)?;
+        match self.mutex.try_lock() {
+            Err(LockError::Held { .. }) => Poll::Pending,
+            outcome => {
+                self.armer.disarm();
+                Poll::Ready(outcome)
+            }
+        }
+    }
+}
+
 /// How often a snapshot is tried before the lock is taken for it. Each failure means that two writers committed meanwhile.
 pub(super) const SNAPSHOT_TRIES: u32 = 8;
 
@@ -314,7 +380,9 @@ impl<T: ShmSafe> Drop for MutexGuard<'_, T> {
             strike_out(cell);
         }
         protocol::leave(cell);
-        protocol::release(cell);
+        if protocol::release(cell) {
+            self.handle().ring();
+        }
     }
 }
 
@@ -322,6 +390,16 @@ impl<T: ShmSafe + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MutexGuard").field("token", &self.token()).field("value", &**self).finish()
     }
+}
+
+/// Takes part in the segment of that name, which is made if there is none, under this program's name.
+pub(super) fn enter(
+    directory: &Directory,
+    name: &SegmentName,
+    spec: &Spec,
+    fill: impl Fn(&Segment) -> Result<()>,
+) -> Result<Participant> {
+    Participant::enter(directory, name, &spec.expectation(), spec, fill, &process_name())
 }
 
 /// What participants are called that were not named: the program.

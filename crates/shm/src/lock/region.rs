@@ -7,7 +7,7 @@ use crosstie_core::{Deadline, FencingToken};
 use super::{
     acquired::Acquired,
     error::LockError,
-    mutex::{Mutex, MutexGuard},
+    mutex::{Mutex, MutexGuard, enter},
 };
 use crate::{
     error::Result,
@@ -54,11 +54,11 @@ impl<T: ShmSafe> Region<T> {
     ///
     /// # Errors
     ///
-    /// As [`Segment::open_or_create`] and [`Participant::join`].
+    /// As [`Participant::enter`].
     pub fn open_or_create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
         let spec = Mutex::<T>::spec(Kind::Region);
         let fill = |segment: &Segment| Mutex::fill(segment, name.as_str(), initial);
-        Self::join(&Segment::open_or_create(directory, name, &spec.expectation(), &spec, fill)?)
+        Self::of(&enter(directory, name, &spec, fill)?)
     }
 
     /// The region in the segment of `participant`.

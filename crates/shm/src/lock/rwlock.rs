@@ -13,7 +13,7 @@ use super::{
     acquired::Acquired,
     error::LockError,
     handle::LockHandle,
-    mutex::process_name,
+    mutex::{enter, process_name},
     plan::{LockKind, Parts, Plan},
     protocol::{self, Told},
     threads,
@@ -67,10 +67,10 @@ impl<T: ShmSafe> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// As [`Segment::open_or_create`] and [`Participant::join`].
+    /// As [`Participant::enter`].
     pub fn open_or_create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
-        Self::join(&Segment::open_or_create(directory, name, &Self::spec().expectation(), &Self::spec(), fill)?)
+        Self::of(&enter(directory, name, &Self::spec(), fill)?)
     }
 
     /// The lock in the segment of `participant`.

@@ -1,6 +1,10 @@
 //! So many permits among processes, returned when their owner dies.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use crosstie_core::Deadline;
 
@@ -8,14 +12,16 @@ use super::{
     acquired::Acquired,
     error::LockError,
     handle::LockHandle,
-    mutex::process_name,
+    mutex::{enter, process_name},
     plan::{LockKind, Plan},
     protocol::{self, COUNT, Told},
 };
 use crate::{
     error::{Error, Result},
     header::Kind,
+    layout::LockCell,
     name::SegmentName,
+    notifier::{Alarm, Armer, Notifier},
     participant::Participant,
     schema::Element,
     segment::{Directory, Segment, Spec},
@@ -71,10 +77,10 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// As [`Segment::open_or_create`] and [`Participant::join`].
+    /// As [`Participant::enter`].
     pub fn open_or_create(directory: &Directory, name: &SegmentName, permits: u32) -> Result<Self> {
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), permits);
-        Self::join(&Segment::open_or_create(directory, name, &Self::spec().expectation(), &Self::spec(), fill)?)
+        Self::of(&enter(directory, name, &Self::spec(), fill)?)
     }
 
     /// The semaphore in the segment of `participant`.
@@ -165,6 +171,11 @@ impl Semaphore {
         Ok(self.permit(permits))
     }
 
+    /// Somebody who waits for permits without blocking.
+    pub const fn waiting(&self) -> PermitWaiter<'_> {
+        PermitWaiter { semaphore: self, armer: Armer::new() }
+    }
+
     /// Permits in all.
     pub fn permits(&self) -> u32 {
         self.handle.cell().permits.load(crate::sync::Ordering::Relaxed)
@@ -193,6 +204,59 @@ impl Semaphore {
         let handle = &*self.handle;
         let told = protocol::claim(handle.cell(), handle.me, handle.counts());
         Acquired { outcome: handle.outcome(told.as_ref()), guard: Permit { semaphore: self, permits, told } }
+    }
+}
+
+/// Somebody who waits for permits of a [`Semaphore`] without blocking; each task or key has one of its own.
+#[derive(Debug)]
+pub struct PermitWaiter<'a> {
+    semaphore: &'a Semaphore,
+    armer: Armer,
+}
+
+impl<'a> PermitWaiter<'a> {
+    /// `permits` at once, or the task of `cx` is woken when it is worth another look: some were given back, their owner died, or for no reason. Who came
+    /// first is not served first. See [`Receiver::poll_receive`](crate::Receiver::poll_receive).
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::TooMany`], [`LockError::Segment`].
+    pub fn poll_acquire(&mut self, permits: u32, cx: &Context<'_>) -> Poll<Result<Acquired<Permit<'a>>, LockError>> {
+        match self.semaphore.try_acquire_many(permits) {
+            Err(LockError::Held { .. }) => self.poll_with(permits, Alarm::Task(cx.waker().clone())),
+            outcome => Poll::Ready(outcome),
+        }
+    }
+
+    /// Arms for any permits: `key` is rung in `notifier` once when it is worth another look. `Some` if `permits` are taken now.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::TooMany`], [`LockError::Segment`].
+    pub fn arm(
+        &mut self,
+        permits: u32,
+        notifier: &Notifier,
+        key: u64,
+    ) -> Result<Option<Acquired<Permit<'a>>>, LockError> {
+        match self.poll_with(permits, Alarm::Key(notifier.clone(), key)) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(outcome) => outcome.map(Some),
+        }
+    }
+
+    fn poll_with(&mut self, permits: u32, alarm: Alarm) -> Poll<Result<Acquired<Permit<'a>>, LockError>> {
+        let ask = |cell: &LockCell| {
+            protocol::ask_for_signal(cell);
+        };
+        self.semaphore.handle.arm(&mut self.armer, alarm, ask)?;
+        match self.semaphore.try_acquire_many(permits) {
+            Err(LockError::Held { .. }) => Poll::Pending,
+            outcome => {
+                self.armer.disarm();
+                Poll::Ready(outcome)
+            }
+        }
     }
 }
 
@@ -227,7 +291,9 @@ impl Drop for Permit<'_> {
         if let Some(told) = &self.told {
             protocol::acknowledge(handle.cell(), told, handle.counts());
         }
-        protocol::give_back(handle.cell(), handle.mine(), self.permits);
+        if protocol::give_back(handle.cell(), handle.mine(), self.permits) {
+            handle.ring();
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     acquired::Acquired,
     error::LockError,
     handle::LockHandle,
-    mutex::process_name,
+    mutex::{enter, process_name},
     plan::{Data, LockKind, Parts, Plan},
     protocol::{self, Journal, JournalError, Told},
 };
@@ -84,7 +84,7 @@ impl<T: ShmSafe> TxRegion<T> {
     ///
     /// # Errors
     ///
-    /// As [`Segment::open_or_create`] and [`Participant::join`].
+    /// As [`Participant::enter`].
     pub fn open_or_create(
         directory: &Directory,
         name: &SegmentName,
@@ -93,7 +93,7 @@ impl<T: ShmSafe> TxRegion<T> {
     ) -> Result<Self> {
         let spec = Self::spec(journal);
         let fill = |new: &Segment| Self::fill(new, name.as_str(), journal, &fill);
-        Self::join(&Segment::open_or_create(directory, name, &spec.expectation(), &spec, fill)?)
+        Self::of(&enter(directory, name, &spec, fill)?)
     }
 
     /// The region in the segment of `participant`.

@@ -18,13 +18,16 @@ use crate::{
     layout::LockCell,
     participant::Participant,
     sync::{
-        AtomicU32,
+        AtomicU32, AtomicU64,
         Ordering::{Acquire, Relaxed, Release},
     },
 };
 
 /// The first sleep. Nearly all waits are shorter, and need to know nothing about the holder.
 const SHORT: Duration = Duration::from_millis(1);
+
+/// How long a dead one may be in the way of those who wait for moments only.
+const LOOK_EVERY: Duration = Duration::from_millis(4);
 
 /// The peers of one waiting thread.
 #[derive(Debug)]
@@ -33,13 +36,21 @@ pub(super) struct Waiting<'a> {
     cell: &'a LockCell,
     index: u32,
     spins: u32,
+    looked: &'a AtomicU64,
     entry: Cell<Option<usize>>,
     watching: OnceCell<Watching>,
 }
 
 impl<'a> Waiting<'a> {
-    pub(super) const fn new(participant: &'a Participant, cell: &'a LockCell, index: u32, spins: u32) -> Self {
-        Self { participant, cell, index, spins, entry: Cell::new(None), watching: OnceCell::new() }
+    /// `looked` is when a thread of this process looked last whether those are alive who are in the way.
+    pub(super) const fn new(
+        participant: &'a Participant,
+        cell: &'a LockCell,
+        index: u32,
+        spins: u32,
+        looked: &'a AtomicU64,
+    ) -> Self {
+        Self { participant, cell, index, spins, looked, entry: Cell::new(None), watching: OnceCell::new() }
     }
 
     /// True if it waited so long that it was listed.
@@ -95,6 +106,15 @@ impl Peers for Waiting<'_> {
 
     fn spins(&self) -> u32 {
         self.spins
+    }
+
+    fn is_time_to_look(&self) -> bool {
+        let (now, last) = (clock::now().as_nanos(), self.looked.load(Relaxed));
+        let is_time = last == 0 || Duration::from_nanos(now.saturating_sub(last)) >= LOOK_EVERY;
+        if is_time {
+            self.looked.store(now, Relaxed);
+        }
+        is_time
     }
 
     fn is_past(&self, deadline: Deadline) -> bool {

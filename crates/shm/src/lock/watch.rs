@@ -42,6 +42,11 @@ pub(super) fn begin(participant: &Participant) -> Watching {
     Watching { participant: participant.clone(), watcher: watcher() }
 }
 
+/// True if the death of everyone who takes part now in the segment of `participant` changes its membership without anybody's looking.
+pub(crate) fn is_watched(participant: &Participant) -> bool {
+    watcher().is_some_and(|watcher| watcher.watch_all(participant).unwrap_or(false))
+}
+
 impl Watching {
     /// Makes sure that the death of everyone who takes part now will be seen; until when to sleep at most. To be called before each
     /// sleep, after the membership was read.

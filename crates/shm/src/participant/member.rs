@@ -277,7 +277,7 @@ fn fill_in(place: &ParticipantSlot, slot: u32, name: &str) -> ParticipantId {
     place.start.store(this.start, Ordering::Relaxed);
     place.joined.store(clock::wall().unix_nanos(), Ordering::Relaxed);
     place.waits_for.store(0, Ordering::Relaxed);
-    place.armed.store(0, Ordering::Relaxed);
+    place.bell.store(0, Ordering::Relaxed);
     store_text(&place.name, name);
     crosstie_sys::crash_point!("participant.join.filled");
     // Release pairs with the Acquire in `ParticipantSlot::state`: who sees it live sees who it is.

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32},
     },
+    task::{Context, Poll},
 };
 
 use crosstie_core::Deadline;
@@ -22,12 +23,13 @@ use crate::{
     header::Kind,
     layout::{ParticipantId, ParticipantState},
     name::SegmentName,
+    notifier::{Alarm, Armer, Notifier, ring_everyone},
     participant::Participant,
     ring::process_name,
     schema::{Element, ShmSafe},
     segment::{Directory, Expect, Segment, Spec},
     sync::Ordering::*,
-    wait::{Fence, Peer, WaitEnd, WaitPolicy, Waiter},
+    wait::{Fence, Notified, Peer, WaitEnd, WaitPolicy, Waiter},
 };
 
 /// Participants of a pool.
@@ -254,6 +256,11 @@ impl Pool {
         }
     }
 
+    /// Somebody who waits for buffers without blocking.
+    pub fn waiting(&self) -> PoolWaiter {
+        PoolWaiter { pool: self.clone(), armer: Armer::new() }
+    }
+
     /// The buffer that a token which was sent to this process stands for.
     ///
     /// # Errors
@@ -321,7 +328,9 @@ impl Inner {
 
     fn give_back(&self, index: u32) {
         self.cell(index).give_back(self.participant.id().slot);
-        self.parts.freed().notify(self.fence);
+        if self.parts.freed().notify(self.fence) == Notified::Ring {
+            ring_everyone(self.participant.segment(), FREED);
+        }
     }
 
     fn give(&self, held: &Held, to: ParticipantId) -> Result<Token> {
@@ -449,6 +458,59 @@ impl Deref for PoolSample {
 
     fn deref(&self) -> &[u8] {
         self.0.bytes()
+    }
+}
+
+/// The bit of the buffers of a pool.
+const FREED: u32 = 0;
+
+/// Somebody who waits for buffers of a [`Pool`] without blocking; each task or key has one of its own.
+#[derive(Debug)]
+pub struct PoolWaiter {
+    pool: Pool,
+    armer: Armer,
+}
+
+impl PoolWaiter {
+    /// A buffer for `len` bytes, or the task of `cx` is woken when it is worth another look: one was returned, somebody died, or for no reason.
+    /// See [`Receiver::poll_receive`](crate::Receiver::poll_receive). Who came first is not served first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pool::try_loan`].
+    pub fn poll_loan(&mut self, len: usize, cx: &Context<'_>) -> Poll<Result<PoolLoan>> {
+        match self.pool.try_loan(len) {
+            Ok(None) => self.poll_with(len, Alarm::Task(cx.waker().clone())),
+            Ok(Some(loan)) => Poll::Ready(Ok(loan)),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Arms for any buffer: `key` is rung in `notifier` once when it is worth another look. `Some` if there is one for `len` bytes now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pool::try_loan`].
+    pub fn arm(&mut self, len: usize, notifier: &Notifier, key: u64) -> Result<Option<PoolLoan>> {
+        match self.poll_with(len, Alarm::Key(notifier.clone(), key)) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(outcome) => outcome.map(Some),
+        }
+    }
+
+    fn poll_with(&mut self, len: usize, alarm: Alarm) -> Poll<Result<PoolLoan>> {
+        let inner = &*self.pool.0;
+        self.armer.arm(&inner.participant, FREED, alarm)?;
+        // Any of the others may use the light fence.
+        inner.parts.freed().arm(|| Fence::Light);
+        match self.pool.try_loan(len)? {
+            Some(loan) => {
+                // The flag stays up: it may be another's.
+                self.armer.disarm();
+                Poll::Ready(Ok(loan))
+            }
+            None => Poll::Pending,
+        }
     }
 }
 

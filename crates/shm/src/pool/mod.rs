@@ -18,6 +18,6 @@ mod shape;
 pub(crate) use self::shape::recover;
 #[cfg(not(loom))]
 pub use self::{
-    buffers::{Pool, PoolLoan, PoolSample, Token},
+    buffers::{Pool, PoolLoan, PoolSample, PoolWaiter, Token},
     shape::SizeClass,
 };

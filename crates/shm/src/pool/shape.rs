@@ -139,7 +139,8 @@ pub(crate) fn recover(death: &Death<'_>) -> Result<()> {
     }
     let parts = Parts::of(death.segment)?;
     if withdraw(&parts.cells, death.gone.slot) {
-        parts.freed().notify(Fence::Full);
+        // Who armed is told by the change of the membership, which follows.
+        let _ = parts.freed().notify(Fence::Full);
     }
     Ok(())
 }

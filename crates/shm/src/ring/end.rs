@@ -1,5 +1,7 @@
 //! One end of a ring, taken by this process: what both kinds of rings and both ends of them do alike.
 
+use std::task::Poll;
+
 use crosstie_core::Deadline;
 use crosstie_sys::{Incarnation, processors};
 
@@ -14,10 +16,11 @@ use crate::{
     clock,
     error::{Error, Result},
     layout::ParticipantId,
+    notifier::{Alarm, Armer},
     participant::{Life, Participant},
     segment::{Pinned, READY},
     sync::{AtomicU32, Ordering::Relaxed},
-    wait::{EventCount, Fence, Notified, Peer, WaitEnd, WaitPolicy, Waiter},
+    wait::{Bell, EventCount, Fence, Notified, Peer, WaitEnd, WaitPolicy, Waiter},
 };
 
 /// Participants of a ring: the two ends, their successors while the dead are reaped, and some to look.
@@ -37,6 +40,14 @@ pub(super) enum Role {
 }
 
 impl Role {
+    /// The bit of an object that its own end waits for, in the only ring of a segment.
+    const fn bit(self) -> u32 {
+        match self {
+            Self::Receiver => 0,
+            Self::Sender => 1,
+        }
+    }
+
     const fn word(self) -> &'static str {
         match self {
             Self::Sender => "sender",
@@ -56,6 +67,7 @@ pub(super) struct End {
     incarnation: Incarnation,
     fence: Fence,
     waiter: Waiter,
+    armer: Armer,
 }
 
 /// The other end, seen from this one.
@@ -104,6 +116,7 @@ impl End {
             incarnation,
             fence,
             waiter: Waiter::new(policy, processors),
+            armer: Armer::new(),
         })
     }
 
@@ -166,9 +179,108 @@ impl End {
         }
     }
 
+    /// Rings for the other end's process. If it is another one by now, that looks once in vain.
     #[cold]
     fn ring(&self) {
-        let _ = &self.participant;
+        let theirs = seat(&self.control, other(self.role));
+        if let (Some(bit), Some(peer)) = (theirs.bit(), self.peer())
+            && let Some(slot) = self.participant.segment().participant(peer.slot)
+        {
+            Bell::of(slot).ring(bit);
+        }
+    }
+
+    /// From here on `alarm` rings once when the other end has done something, left or died. The object is to be looked at after this.
+    fn arm(&mut self, alarm: Alarm) -> Result<()> {
+        let role = self.role;
+        self.armer.arm(&self.participant, role.bit(), alarm)?;
+        // Before the flag: who finds the flag up finds the bit.
+        seat(&self.control, role).set_bit(Some(role.bit()));
+        self.event().arm(|| self.peer_fence());
+        Ok(())
+    }
+
+    /// Looks whether `is_ready` says yes or the other end is gone, and if not, has `alarm` ring when it is worth another look.
+    pub(super) fn poll(
+        &mut self,
+        alarm: Alarm,
+        mut is_ready: impl FnMut() -> Result<bool, Corrupt>,
+    ) -> Result<Poll<Result<(), WaitEnd>>> {
+        let mut alarm = Some(alarm);
+        let ended = loop {
+            self.check()?;
+            // Leaving comes after the last thing that was done: pairs with the Release in Seat::leave.
+            let has_left = self.peer_has_left();
+            match is_ready() {
+                Ok(true) => break Ok(()),
+                Ok(false) if has_left => break Err(WaitEnd::Left),
+                Ok(false) => {}
+                Err(what) => return Err(self.damaged(what)),
+            }
+            if let Some(alarm) = alarm.take() {
+                self.arm(alarm)?;
+                continue;
+            }
+            if !self.peer_has_died() {
+                return Ok(Poll::Pending);
+            }
+            break match is_ready() {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(WaitEnd::Died),
+                Err(what) => return Err(self.damaged(what)),
+            };
+        };
+        if alarm.is_none() {
+            // Spares the other end a system call. Only this end arms here.
+            self.armer.disarm();
+            self.event().disarm();
+        }
+        Ok(Poll::Ready(ended))
+    }
+
+    /// As [`Self::poll`], on behalf of a sender.
+    pub(super) fn poll_to_send(
+        &mut self,
+        alarm: Alarm,
+        has_room: impl FnMut() -> Result<bool, Corrupt>,
+    ) -> Poll<Result<(), SendError<()>>> {
+        match self.poll(alarm, has_room) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(outcome)) => Poll::Ready(outcome.map_err(|end| self.not_sent(end))),
+            Err(error) => Poll::Ready(Err(SendError::Failed { message: (), error })),
+        }
+    }
+
+    /// As [`Self::poll`], on behalf of a receiver.
+    pub(super) fn poll_to_receive(
+        &mut self,
+        alarm: Alarm,
+        is_there: impl FnMut() -> Result<bool, Corrupt>,
+    ) -> Poll<Result<(), ReceiveError>> {
+        match self.poll(alarm, is_there) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(outcome)) => Poll::Ready(outcome.map_err(|end| self.not_received(end))),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+
+    fn not_sent(&self, end: WaitEnd) -> SendError<()> {
+        match end {
+            WaitEnd::TimedOut => SendError::TimedOut(()),
+            WaitEnd::Left => SendError::Closed(()),
+            WaitEnd::Died => {
+                let by = self.peer().expect("who died was there");
+                SendError::PeerDied { message: (), by }
+            }
+        }
+    }
+
+    fn not_received(&self, end: WaitEnd) -> ReceiveError {
+        match end {
+            WaitEnd::TimedOut => ReceiveError::TimedOut,
+            WaitEnd::Left => ReceiveError::Closed,
+            WaitEnd::Died => ReceiveError::PeerDied { by: self.peer().expect("who died was there") },
+        }
     }
 
     /// Waits until `is_ready` says yes. Whoever retires the segment ends the wait as well, at the latest with the next look at the peer's life.
@@ -198,13 +310,7 @@ impl End {
         has_room: impl FnMut() -> Result<bool, Corrupt>,
     ) -> Result<(), SendError<()>> {
         match self.wait(deadline, has_room) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(WaitEnd::TimedOut)) => Err(SendError::TimedOut(())),
-            Ok(Err(WaitEnd::Left)) => Err(SendError::Closed(())),
-            Ok(Err(WaitEnd::Died)) => {
-                let by = self.peer().expect("who died was there");
-                Err(SendError::PeerDied { message: (), by })
-            }
+            Ok(outcome) => outcome.map_err(|end| self.not_sent(end)),
             Err(error) => Err(SendError::Failed { message: (), error }),
         }
     }
@@ -215,12 +321,7 @@ impl End {
         deadline: Deadline,
         is_there: impl FnMut() -> Result<bool, Corrupt>,
     ) -> Result<(), ReceiveError> {
-        match self.wait(deadline, is_there)? {
-            Ok(()) => Ok(()),
-            Err(WaitEnd::TimedOut) => Err(ReceiveError::TimedOut),
-            Err(WaitEnd::Left) => Err(ReceiveError::Closed),
-            Err(WaitEnd::Died) => Err(ReceiveError::PeerDied { by: self.peer().expect("who died was there") }),
-        }
+        self.wait(deadline, is_there)?.map_err(|end| self.not_received(end))
     }
 
     /// Why a receiver finds nothing. `is_there` looks again: whoever left may have sent something just before.

@@ -1,6 +1,9 @@
 //! `ByteRing`: frames of any length between two processes.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    task::{Context, Poll},
+};
 
 use crosstie_core::Deadline;
 
@@ -18,6 +21,7 @@ use crate::{
     header::Kind,
     layout::ParticipantId,
     name::SegmentName,
+    notifier::{Alarm, Notifier},
     participant::Participant,
     schema::Element,
     segment::{Directory, Expect, Pinned, Segment, Spec},
@@ -252,6 +256,39 @@ impl ByteSender {
         self.try_loan(len)?.ok_or(SendError::Full(()))
     }
 
+    /// Looks whether there is room for a frame of `len` bytes; if not, the task of `cx` is woken when it is worth another look. See
+    /// [`Receiver::poll_receive`](crate::Receiver::poll_receive).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]: `Closed`, `PeerDied`, `Failed`.
+    pub fn poll_room(&mut self, len: usize, cx: &Context<'_>) -> Poll<Result<(), SendError<()>>> {
+        self.poll_with(len, Alarm::Task(cx.waker().clone()))
+    }
+
+    /// Arms for room for a frame of `len` bytes: `key` is rung in `notifier` once when it is worth another look. True if there is room now, or
+    /// the receiver is gone: then nothing is armed.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the ring.
+    pub fn arm(&mut self, len: usize, notifier: &Notifier, key: u64) -> Result<bool> {
+        match self.poll_with(len, Alarm::Key(notifier.clone(), key)) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(SendError::Failed { error, .. })) => Err(error),
+            Poll::Ready(_) => Ok(true),
+        }
+    }
+
+    fn poll_with(&mut self, len: usize, alarm: Alarm) -> Poll<Result<(), SendError<()>>> {
+        let Self { end, producer, longest } = self;
+        if len > *longest {
+            let what = format!("a frame of at most {longest} bytes, came {len}; make the ring larger");
+            return Poll::Ready(Err(SendError::Failed { message: (), error: Error::Spec { what } }));
+        }
+        end.poll_to_send(alarm, || producer.place(len as u64).map(|place| place.is_some()))
+    }
+
     /// Who receives, or was the last to.
     pub fn receiver(&self) -> Option<ParticipantId> {
         self.end.peer()
@@ -391,6 +428,35 @@ impl ByteReceiver {
     pub fn wait(&mut self, deadline: Deadline) -> Result<(), ReceiveError> {
         let Self { end, consumer } = self;
         end.wait_to_receive(deadline, || consumer.peek().map(|found| found.is_some()))
+    }
+
+    /// Looks whether there is a frame; if not, the task of `cx` is woken when it is worth another look. See
+    /// [`Receiver::poll_receive`](crate::Receiver::poll_receive).
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError`]: `Closed`, `PeerDied`, `Failed`.
+    pub fn poll_ready(&mut self, cx: &Context<'_>) -> Poll<Result<(), ReceiveError>> {
+        self.poll_with(Alarm::Task(cx.waker().clone()))
+    }
+
+    /// Arms: `key` is rung in `notifier` once when it is worth another look. True if there is a frame now, or the sender is gone: then nothing is
+    /// armed.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the ring.
+    pub fn arm(&mut self, notifier: &Notifier, key: u64) -> Result<bool> {
+        match self.poll_with(Alarm::Key(notifier.clone(), key)) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(ReceiveError::Failed(error))) => Err(error),
+            Poll::Ready(_) => Ok(true),
+        }
+    }
+
+    fn poll_with(&mut self, alarm: Alarm) -> Poll<Result<(), ReceiveError>> {
+        let Self { end, consumer } = self;
+        end.poll_to_receive(alarm, || consumer.peek().map(|found| found.is_some()))
     }
 
     /// Who sends, or was the last to.

@@ -20,7 +20,6 @@ mod held;
 #[cfg(all(test, loom))]
 mod models;
 mod prefetch;
-#[allow(dead_code, reason = "waiting on descriptors is to come")]
 mod seat;
 #[cfg(not(loom))]
 mod several;

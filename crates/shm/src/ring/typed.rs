@@ -3,6 +3,7 @@
 use std::{
     marker::PhantomData,
     ops::{Deref, DerefMut},
+    task::{Context, Poll},
 };
 
 use crosstie_core::Deadline;
@@ -20,6 +21,7 @@ use crate::{
     header::Kind,
     layout::ParticipantId,
     name::SegmentName,
+    notifier::{Alarm, Notifier},
     participant::Participant,
     schema::ShmSafe,
     segment::{Directory, Expect, Pinned, Segment, Spec},
@@ -301,6 +303,34 @@ impl<T: ShmSafe> Sender<T> {
         end.wait_to_send(deadline, || producer.has_room())
     }
 
+    /// Looks whether there is room; if not, the task of `cx` is woken when it is worth another look. See [`Receiver::poll_receive`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]: `Closed`, `PeerDied`, `Failed`.
+    pub fn poll_room(&mut self, cx: &Context<'_>) -> Poll<Result<(), SendError<()>>> {
+        self.poll_with(Alarm::Task(cx.waker().clone()))
+    }
+
+    /// Arms for room: `key` is rung in `notifier` once when it is worth another look. True if there is room now, or the receiver is gone:
+    /// then nothing is armed.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the ring.
+    pub fn arm(&mut self, notifier: &Notifier, key: u64) -> Result<bool> {
+        match self.poll_with(Alarm::Key(notifier.clone(), key)) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(SendError::Failed { error, .. })) => Err(error),
+            Poll::Ready(_) => Ok(true),
+        }
+    }
+
+    fn poll_with(&mut self, alarm: Alarm) -> Poll<Result<(), SendError<()>>> {
+        let Self { end, producer, .. } = self;
+        end.poll_to_send(alarm, || producer.has_room())
+    }
+
     /// Messages sent since the ring was made, by this sender and those before it.
     pub const fn sent(&self) -> u64 {
         self.producer.sent()
@@ -474,6 +504,55 @@ impl<T: ShmSafe> Receiver<T> {
     pub fn wait(&mut self, deadline: Deadline) -> Result<(), ReceiveError> {
         let Self { end, consumer, .. } = self;
         end.wait_to_receive(deadline, || consumer.peek().map(|found| found.is_some()))
+    }
+
+    /// The next message, or the task of `cx` is woken when it is worth another look: a message has come, the sender left or died, the segment is
+    /// of no more use, or for no reason. The task of the last call is the one that is woken.
+    ///
+    /// Any runtime will do: a thread of this process calls the waker. It is to be called again after the wake, not before; a deadline is the runtime's
+    /// to keep. Nothing is taken unless it is returned.
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError`]: `Closed`, `PeerDied`, `Failed`.
+    pub fn poll_receive(&mut self, cx: &Context<'_>) -> Poll<Result<T, ReceiveError>> {
+        match self.try_receive() {
+            Err(ReceiveError::Empty) => {}
+            outcome => return Poll::Ready(outcome),
+        }
+        match self.poll_ready(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(self.try_receive()),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// As [`Self::poll_receive`], but leaves the message in the ring.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::poll_receive`].
+    pub fn poll_ready(&mut self, cx: &Context<'_>) -> Poll<Result<(), ReceiveError>> {
+        self.poll_with(Alarm::Task(cx.waker().clone()))
+    }
+
+    /// Arms: `key` is rung in `notifier` once when it is worth another look. True if there is a message now, or the sender is gone: then
+    /// nothing is armed. Arming anew replaces what was armed before.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the ring.
+    pub fn arm(&mut self, notifier: &Notifier, key: u64) -> Result<bool> {
+        match self.poll_with(Alarm::Key(notifier.clone(), key)) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(ReceiveError::Failed(error))) => Err(error),
+            Poll::Ready(_) => Ok(true),
+        }
+    }
+
+    fn poll_with(&mut self, alarm: Alarm) -> Poll<Result<(), ReceiveError>> {
+        let Self { end, consumer, .. } = self;
+        end.poll_to_receive(alarm, || consumer.peek().map(|found| found.is_some()))
     }
 
     pub(super) const fn end_ref(&self) -> &End {

@@ -15,6 +15,8 @@
 //! Flags and epoch change in one step. With flags in a word of their own, a sleeper that announces itself between the two steps of a waker
 //! would lose its flag and sleep on (the model finds it).
 //!
+//! The same word, without the descriptors' flag, is the *bell* of a participant; see [`bell`](super::bell).
+//!
 //! There are flags and no count: a sleeper that is killed leaves a flag behind, which costs the next waker one system call and is gone; a count
 //! would be wrong for ever.
 
@@ -53,6 +55,10 @@ const _: () = assert!(size_of::<EventCount>() == 128);
 #[cfg(not(loom))]
 unsafe impl crate::segment::Shared for EventCount {}
 
+/// The algorithm, on whatever word it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Epoch<'m>(pub(super) &'m AtomicU32);
+
 /// What [`EventCount::announce`] made of the word; sleeping ends as soon as it is no longer so.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Announced(u32);
@@ -62,37 +68,21 @@ impl EventCount {
     ///
     /// `theirs` tells the fence that the waker uses; it is asked after our own full fence, see [`Fence`].
     pub(crate) fn announce(&self, theirs: impl FnOnce() -> Fence) -> Announced {
-        Announced(self.announce_as(FUTEX, theirs))
+        self.epoch().announce(FUTEX, theirs)
     }
 
-    #[allow(dead_code, reason = "waiting on descriptors is to come")]
     /// Says that the caller is about to wait for its descriptor. It must look at its condition after this.
     pub(crate) fn arm(&self, theirs: impl FnOnce() -> Fence) {
-        self.announce_as(BELL, theirs);
-    }
-
-    fn announce_as(&self, flag: u32, theirs: impl FnOnce() -> Fence) -> u32 {
-        let flag = if is_kept(Fault::Flag) { flag } else { 0 };
-        // pairs with the Release in wake: the condition that came with this epoch is seen by the look that follows.
-        let before = self.0.fetch_or(flag, ordering(Fault::EpochSeen, Acquire));
-        step!("wait.announced");
-        // pairs with the fence in notify: either we see its condition or it sees our flag.
-        if is_kept(Fault::SleeperFence) {
-            fence(SeqCst);
-            theirs().second_half();
-        }
-        before | flag
+        self.epoch().announce(BELL, theirs);
     }
 
     /// Takes the announcement back, if the caller is the only one who may sleep here. A waker may have taken it meanwhile.
     pub(crate) fn withdraw(&self) {
-        if self.0.load(Relaxed) & FUTEX != 0 {
-            self.0.fetch_and(!FUTEX, Relaxed);
-        }
+        self.epoch().withdraw();
     }
 
-    #[allow(dead_code, reason = "waiting on descriptors is to come")]
-    /// Takes the armed flag back.
+    /// Takes the armed flag back, if the caller is the only one who may arm here.
+    #[cfg(not(loom))]
     pub(crate) fn disarm(&self) {
         self.0.fetch_and(!BELL, Relaxed);
     }
@@ -111,8 +101,54 @@ impl EventCount {
 
     /// Wakes whoever sleeps. The condition must have been changed before; `ours` is the fence that orders that.
     #[inline]
+    #[must_use = "who waits for its descriptor is to be rung for"]
     pub(crate) fn notify(&self, ours: Fence) -> Notified {
-        // pairs with the fence in announce_as.
+        self.epoch().notify(ours)
+    }
+
+    #[inline]
+    const fn epoch(&self) -> Epoch<'_> {
+        Epoch(&self.0)
+    }
+}
+
+impl<'m> Epoch<'m> {
+    /// Says that the caller is about to sleep on the word.
+    pub(super) fn sleeper(self, theirs: impl FnOnce() -> Fence) -> Announced {
+        self.announce(FUTEX, theirs)
+    }
+
+    fn announce(self, flag: u32, theirs: impl FnOnce() -> Fence) -> Announced {
+        let flag = if is_kept(Fault::Flag) { flag } else { 0 };
+        // pairs with the Release in wake: the condition that came with this epoch is seen by the look that follows.
+        let before = self.0.fetch_or(flag, ordering(Fault::EpochSeen, Acquire));
+        step!("wait.announced");
+        // pairs with the fence in notify: either we see its condition or it sees our flag.
+        if is_kept(Fault::SleeperFence) {
+            fence(SeqCst);
+            theirs().second_half();
+        }
+        Announced(before | flag)
+    }
+
+    /// True if nobody has notified since `announced`, nor taken it back.
+    pub(super) fn is_still(self, announced: Announced) -> bool {
+        self.0.load(Relaxed) == announced.0
+    }
+
+    pub(super) fn withdraw(self) {
+        if self.0.load(Relaxed) & FUTEX != 0 {
+            self.0.fetch_and(!FUTEX, Relaxed);
+        }
+    }
+
+    pub(super) const fn word(self, announced: Announced) -> (&'m AtomicU32, u32) {
+        (self.0, announced.0)
+    }
+
+    #[inline]
+    pub(super) fn notify(self, ours: Fence) -> Notified {
+        // pairs with the fence in announce.
         if is_kept(Fault::WakerFence) {
             ours.first_half();
         }
@@ -124,7 +160,7 @@ impl EventCount {
     }
 
     #[cold]
-    fn wake(&self) -> Notified {
+    fn wake(self) -> Notified {
         let mut word = self.0.load(Relaxed);
         loop {
             let epoch = if is_kept(Fault::Epoch) {
@@ -132,16 +168,16 @@ impl EventCount {
             } else {
                 word & !(FUTEX | BELL)
             };
-            // pairs with the Acquire in announce_as: who reads the new epoch sees the condition changed.
+            // pairs with the Acquire in announce: who reads the new epoch sees the condition changed.
             match self.0.compare_exchange(word, epoch, ordering(Fault::Epoch, Release), Relaxed) {
                 Ok(_) => break,
                 Err(now) => word = now,
             }
         }
-        // A waker that is killed here has taken the flag down and woken nobody. Its victim finds out when it looks whether its peer lives.
+        // A waker that is killed here has taken the flags down and woken nobody. Its victim finds out when it looks whether its peer lives.
         step!("wait.flags_down");
         if word & FUTEX != 0 && is_kept(Fault::Wake) {
-            futex_wake(&self.0, u32::MAX);
+            futex_wake(self.0, u32::MAX);
         }
         if word & BELL != 0 { Notified::Ring } else { Notified::Done }
     }

@@ -56,6 +56,12 @@ impl Other {
         }
     }
 
+    /// Tells it what to do, and does not wait for it.
+    #[allow(dead_code, reason = "not every test that has processes needs it")]
+    pub(crate) fn tell(&mut self, order: &str) {
+        writeln!(self.orders, "{order}").unwrap();
+    }
+
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

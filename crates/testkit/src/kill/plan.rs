@@ -62,7 +62,7 @@ impl Kind {
             (Self::Steps, _) => 50_000,
             (Self::Contended, false) => 0,
             (Self::Contended, true) => 20_000,
-            (Self::Recovery, false) => 150,
+            (Self::Recovery, false) => 400,
             (Self::Joining, false) => 20,
             (Self::Recovery | Self::Joining, true) => 20_000,
         }

@@ -29,7 +29,8 @@ impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
         match error {
             LockError::Segment(error) => error.into(),
-            error => Self::new(Code::Deadline, "locked", error.to_string()),
+            // Whoever did not get the lock has done nothing with it.
+            error => Self::new(Code::Refused, "locked", error.to_string()),
         }
     }
 }

@@ -1,10 +1,16 @@
 //! `crosstie lock`: runs a command while it holds a mutex.
 
-use std::{os::unix::process::ExitStatusExt, process::Command, time::Duration};
+use std::{
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{Command, ExitStatus},
+    time::{Duration, Instant},
+};
 
 use clap::Args;
-use crosstie::shm::{LockOutcome, Mutex, SegmentName, deadline_after};
+use crosstie::shm::{self, Mutex, SegmentName, deadline_after};
 use crosstie_core::Deadline;
+use serde_json::json;
 
 use super::Place;
 use crate::{
@@ -15,9 +21,11 @@ use crate::{
 #[derive(Args)]
 #[command(after_help = "Examples:
   crosstie lock backup -- rsync -a /srv /mnt/backup     one at a time on this machine
-  crosstie lock backup --timeout 5s -- ./nightly.sh     give up after five seconds
+  crosstie lock backup --timeout 5s -- ./nightly.sh     give up after five seconds, with code 7
 
-If the process that holds the lock is killed, the lock is free; the command that it ran may go on.")]
+The command finds the number of its acquisition in CROSSTIE_FENCING_TOKEN: greater than all before, until `crosstie shm gc`
+removes a lock that nobody uses. If the process that holds the lock is killed, the lock is free; the command that it ran may
+go on. With --json a last line tells how it went.")]
 pub(crate) struct LockArgs {
     #[command(flatten)]
     place: Place,
@@ -31,27 +39,52 @@ pub(crate) struct LockArgs {
     command: Vec<String>,
 }
 
+/// The command finds its fencing token there.
+const TOKEN: &str = "CROSSTIE_FENCING_TOKEN";
+
 pub(crate) fn run(args: &LockArgs, output: &Output) -> Result<(), Failure> {
     let directory = args.place.open()?;
-    let name: SegmentName = args.name.parse().map_err(crosstie::shm::Error::from)?;
+    let name: SegmentName = args.name.parse().map_err(shm::Error::from)?;
+    let (program, arguments) = args.command.split_first().expect("clap wants at least one word");
+    // `crosstie locks` is to tell those who hold and wait from each other.
+    let called = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
     // The value counts the commands that ran to their end.
-    let mutex = Mutex::open_or_create(&directory, &name, 0_u64)?;
-    let deadline = args.timeout.map_or(Deadline::NEVER, deadline_after);
-    let acquired = mutex.lock(deadline)?;
-    if let LockOutcome::Recovered(recovery) = acquired.outcome {
+    let mutex = Mutex::enter(&directory, &name, 0_u64, &format!("crosstie lock {called}"))?;
+
+    let begun = Instant::now();
+    let acquired = mutex.lock(args.timeout.map_or(Deadline::NEVER, deadline_after))?;
+    let waited = begun.elapsed();
+    let recovery = acquired.recovery();
+    if let Some(recovery) = recovery {
         output.note(&recovery.to_string());
     }
     let mut guard = acquired.into_guard();
-    let (program, arguments) = args.command.split_first().expect("clap wants at least one word");
-    let status = Command::new(program).args(arguments).status()?;
+    let token = guard.token();
+    let status = Command::new(program).args(arguments).env(TOKEN, token.to_string()).status();
+    let status = status.map_err(|error| {
+        let text = format!("expected a command that can be run, came `{program}`: {error}");
+        Failure::new(Code::Failure, "command", text)
+    })?;
     *guard += 1;
     guard.commit();
-    match status.code() {
-        Some(0) => Ok(()),
-        Some(code) => Err(Failure::new(Code::Failure, "command", format!("`{program}` ended with {code}"))),
-        None => {
-            let signal = status.signal().unwrap_or_default();
-            Err(Failure::new(Code::Failure, "command", format!("`{program}` was ended by signal {signal}")))
-        }
+    if output.is_json() {
+        let recovered = recovery.map(|recovery| {
+            json!({ "slot": recovery.dead.slot, "generation": recovery.dead.generation, "deaths": recovery.deaths })
+        });
+        let value = json!({
+            "lock": name.as_str(), "token": token.number(), "waited_seconds": waited.as_secs_f64(),
+            "recovered": recovered, "code": status.code(), "signal": status.signal(),
+        });
+        output.data(&value, Vec::new)?;
     }
+    ended(program, status)
+}
+
+fn ended(program: &str, status: ExitStatus) -> Result<(), Failure> {
+    let text = match (status.code(), status.signal()) {
+        (Some(0), _) => return Ok(()),
+        (Some(code), _) => format!("`{program}` ended with {code}"),
+        (None, signal) => format!("`{program}` was ended by signal {}", signal.unwrap_or_default()),
+    };
+    Err(Failure::new(Code::Failure, "command", text))
 }

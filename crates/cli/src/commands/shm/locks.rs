@@ -1,12 +1,16 @@
 //! `crosstie locks`: who holds what, and who waits for it.
 
 use std::{
+    io::{self, IsTerminal},
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use clap::Args;
-use crosstie::shm::{self, Directory, Expect, HeldPart, Keeper, LockStatus, ParticipantId, ParticipantInfo, Segment};
+use crosstie::shm::{
+    self, Directory, Expect, HeldPart, Keeper, Life, Listed, LockStatus, ParticipantId, ParticipantInfo, Segment,
+    SegmentName,
+};
 use crosstie_core::Wall;
 use serde_json::{Value, json};
 
@@ -33,46 +37,98 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &LocksArgs, output: &Output) -> Result<(), Failure> {
     let directory = args.place.open()?;
+    let name: Option<SegmentName> = args.segment.as_deref().map(str::parse).transpose().map_err(shm::Error::from)?;
     loop {
-        show(&directory, args, output)?;
+        let found = look(&directory, name.as_ref())?;
         if !args.watch {
-            return Ok(());
+            return found.tell(&directory, name.as_ref(), output);
         }
+        found.tell_again(&directory, output)?;
         thread::sleep(AGAIN);
-        if !output.is_json() {
-            output.data(&Value::Null, || {
-                format!("\n{}\n", humantime::format_rfc3339_seconds(SystemTime::now())).into_bytes()
-            })?;
-        }
     }
 }
 
-fn show(directory: &Directory, args: &LocksArgs, output: &Output) -> Result<(), Failure> {
-    let mut rows =
-        vec![["SEGMENT", "LOCK", "KIND", "HELD BY", "FOR", "WAITING", "TAKEN", "DEATHS"].map(str::to_owned).to_vec()];
-    let mut values = Vec::new();
+/// The locks of a moment.
+struct Found {
+    rows: Vec<Vec<String>>,
+    values: Vec<Value>,
+    /// Segments of the wanted name, whether they have locks or not.
+    segments: usize,
+    /// The first segment whose locks cannot be read.
+    unreadable: Option<shm::Error>,
+}
+
+fn look(directory: &Directory, name: Option<&SegmentName>) -> Result<Found, Failure> {
+    let heading = ["SEGMENT", "LOCK", "KIND", "HELD BY", "FOR", "WAITING", "TAKEN", "DEATHS"].map(str::to_owned);
+    let mut found = Found { rows: vec![heading.to_vec()], values: Vec::new(), segments: 0, unreadable: None };
     for listed in directory.list()? {
-        if args.segment.as_deref().is_some_and(|wanted| wanted != listed.name.as_str()) {
-            continue;
+        if name.is_none_or(|wanted| *wanted == listed.name) {
+            found.segments += 1;
+            // The others are told all the same.
+            if let Err(error) = found.add(directory, &listed) {
+                found.unreadable.get_or_insert(error);
+            }
         }
-        // One that cannot be read has no locks that could be; `shm ls` tells of it.
+    }
+    Ok(found)
+}
+
+impl Found {
+    fn add(&mut self, directory: &Directory, listed: &Listed) -> Result<(), shm::Error> {
         let expect = Expect::any().looking_only().of_any_boot();
-        let Ok(Some(segment)) = Segment::open_listed(directory, &listed, &expect) else { continue };
+        // Removed since it was listed.
+        let Some(segment) = Segment::open_listed(directory, listed, &expect)? else { return Ok(()) };
         let participants = Keeper::of(&segment)?.participants()?;
         for lock in segment.locks()? {
-            rows.push(row(&segment, &lock, &participants));
-            values.push(value(&segment, &lock, &participants));
+            self.rows.push(row(&segment, &lock, &participants));
+            self.values.push(value(&segment, &lock, &participants));
+        }
+        Ok(())
+    }
+
+    /// Tells it once.
+    fn tell(self, directory: &Directory, name: Option<&SegmentName>, output: &Output) -> Result<(), Failure> {
+        if output.is_json() {
+            self.values.iter().try_for_each(|value| output.data(value, Vec::new))?;
+        } else if !self.values.is_empty() {
+            output.data(&Value::Null, || text::table(&self.rows).into_bytes())?;
+        }
+        match (self.unreadable, name) {
+            (Some(error), _) => Err(error.into()),
+            (None, Some(name)) if self.segments == 0 => Err(shm::Error::NotFound { segment: name.to_string() }.into()),
+            _ if self.values.is_empty() => {
+                output.note(&format!("no locks in {}", directory.path().display()));
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
-    if output.is_json() {
-        return values.iter().try_for_each(|value| output.data(value, Vec::new));
+
+    /// Tells it as one of many times: under the time, and on a terminal in the place of the last.
+    fn tell_again(mut self, directory: &Directory, output: &Output) -> Result<(), Failure> {
+        let time = text::when(shm::wall());
+        if output.is_json() {
+            for value in &mut self.values {
+                value["time"] = json!(time);
+            }
+            return self.values.iter().try_for_each(|value| output.data(value, Vec::new));
+        }
+        let mut shown = String::new();
+        if io::stdout().is_terminal() {
+            shown.push_str(CLEAR);
+        }
+        shown.push_str(&format!("{time}  {}\n", directory.path().display()));
+        shown.push_str(&if self.values.is_empty() { "no locks\n".to_owned() } else { text::table(&self.rows) });
+        if let Some(error) = self.unreadable {
+            shown.push_str(&format!("{error}\n"));
+        }
+        shown.push('\n');
+        output.data(&Value::Null, || shown.into_bytes())
     }
-    if values.is_empty() {
-        output.note(&format!("no locks in {}", directory.path().display()));
-        return Ok(());
-    }
-    output.data(&Value::Null, || text::table(&rows).into_bytes())
 }
+
+/// Home, and everything below it gone.
+const CLEAR: &str = "\u{1b}[H\u{1b}[J";
 
 fn row(segment: &Segment, lock: &LockStatus, participants: &[ParticipantInfo]) -> Vec<String> {
     let holders: Vec<_> = lock
@@ -151,7 +207,11 @@ fn value(segment: &Segment, lock: &LockStatus, participants: &[ParticipantInfo])
 
 fn who(id: ParticipantId, participants: &[ParticipantInfo]) -> String {
     match participants.iter().find(|info| info.id == id) {
-        Some(info) => format!("{} pid {} [{id}]", info.name, info.pid),
+        Some(info) => {
+            // Until somebody who wants it, or `shm gc`, recovers what it held.
+            let end = if info.life == Life::Alive { "" } else { ", dead" };
+            format!("{} pid {} [{id}{end}]", info.name, info.pid)
+        }
         None => format!("[{id}]"),
     }
 }

@@ -100,6 +100,8 @@ fn detail(event: &Happened) -> String {
     match event.act {
         Act::Joined => format!("process {first}"),
         Act::ReapBegan | Act::Reaped => format!("slot {first}.{second}"),
+        Act::Waited | Act::Locked | Act::TimedOut => format!("lock {first}"),
+        Act::Recovered => format!("lock {first}, slot {}.{}", second >> 32, second & u64::from(u32::MAX)),
         Act::Left => String::new(),
         _ => format!("{first} {second}"),
     }

@@ -114,3 +114,48 @@ fn includes_are_read_in_place_and_may_not_go_in_circles() {
     assert!(parse_file(&folder.join("circle.conf"), &|_| None).unwrap_err().message().contains("levels"));
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+/// Ten files, each of which includes the next `times` times; the first is read.
+fn included(name: &str, times: usize) -> Result<Document, ConfigError> {
+    let folder = std::env::temp_dir().join(format!("crosstie-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for number in 0..10 {
+        let line = format!("include '{}.conf'\n", number + 1);
+        std::fs::write(folder.join(format!("{number}.conf")), line.repeat(times)).unwrap();
+    }
+    std::fs::write(folder.join("10.conf"), "a: 1").unwrap();
+    let read = parse_file(&folder.join("0.conf"), &|_| None);
+    std::fs::remove_dir_all(&folder).unwrap();
+    read
+}
+
+#[test]
+fn includes_that_multiply_end_with_an_error() {
+    let error = included("bomb", 10).unwrap_err();
+    assert!(error.message().contains("at most 256 included files") && error.line().is_some(), "{error}");
+}
+
+#[test]
+fn control_as_many_files_in_a_row_are_read() {
+    assert!(included("row", 1).is_ok());
+}
+
+#[test]
+fn values_that_multiply_end_with_an_error() {
+    let lists = |times: usize| {
+        let mut text = String::from("v0: 1\n");
+        for number in 1..12 {
+            text += &format!("v{number}: [{}]\n", format!("$v{} ", number - 1).repeat(times));
+        }
+        text
+    };
+    assert!(read(&lists(10)).unwrap_err().message().contains("at most 16 MiB"));
+    assert!(read(&lists(1)).is_ok());
+    let long = format!("v: {}\nw: [{}]", "x".repeat(1024 * 1024), "$v ".repeat(100));
+    assert!(read(&long).unwrap_err().message().contains("at most 16 MiB"));
+    let from_outside = parse("test.conf", "a: $A", None, &|name| match name {
+        "A" => Some("[$B $B $B $B]".to_owned()),
+        _ => Some("x".repeat(5 * 1024 * 1024)),
+    });
+    assert!(from_outside.unwrap_err().message().contains("at most 16 MiB"));
+}

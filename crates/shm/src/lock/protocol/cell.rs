@@ -65,8 +65,9 @@ pub(crate) const fn holder_of(word: u32) -> Option<Holder> {
 
 /// Tells those who wait for something else than the word that it may have come true. All wake.
 ///
-/// To be called after the change and a full fence: either we see the bit of a waiter, or it sees the change before it sleeps.
-pub(super) fn raise_signal(signal: &AtomicU32) {
+/// To be called after the change and a full fence: either we see the bit of a waiter, or it sees the change before it sleeps. True if there was
+/// one.
+pub(super) fn raise_signal(signal: &AtomicU32) -> bool {
     let mut seen = signal.load(Relaxed);
     while seen & WAITERS != 0 {
         // Odd to even: the bit goes, the number grows.
@@ -75,11 +76,12 @@ pub(super) fn raise_signal(signal: &AtomicU32) {
                 if is_kept(Fault::WakeOnSignal) {
                     futex_wake(signal, u32::MAX);
                 }
-                return;
+                return true;
             }
             Err(now) => seen = now,
         }
     }
+    false
 }
 
 /// Notes since when the lock is held, if nobody has for this acquisition. `wall` is the time, asked only then.

@@ -29,13 +29,15 @@ mod waiting;
 #[cfg(all(test, loom))]
 mod models;
 
+#[cfg(not(loom))]
+pub(crate) use self::mutex::ask_for_word;
 pub(crate) use self::{
     cell::{Holder, holder_of, note_since},
     copies::Copies,
     journal::{JOURNAL_HEADER, Journal, JournalError},
     mutex::{enter, leave, release, take, try_take},
     permits::{acquire, free, give_back, try_acquire},
-    readers::{read, read_done, try_read, try_write, write, write_done},
+    readers::{ask_for_signal, read, read_done, try_read, try_write, write, write_done},
     recovery::{Undo, recover, recover_count, recover_ended_thread},
     telling::{COUNT, Told, acknowledge, claim, has_untold, untold},
     waiting::{Peers, TimedOut, Wait},

@@ -225,6 +225,11 @@ impl Peers for Actor<'_> {
         0
     }
 
+    /// It only looks earlier.
+    fn is_time_to_look(&self) -> bool {
+        false
+    }
+
     fn is_past(&self, _deadline: Deadline) -> bool {
         self.patience.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err()
     }

@@ -87,12 +87,26 @@ pub(crate) fn leave(cell: &LockCell) {
     cell.thread.store(0, Relaxed);
 }
 
-/// Gives the lock back and wakes one waiter.
+/// Gives the lock back and wakes one waiter. True if somebody waits, perhaps by descriptor.
 #[inline]
-pub(crate) fn release(cell: &LockCell) {
+pub(crate) fn release(cell: &LockCell) -> bool {
     // Pairs with `orderings::take`.
-    if cell.word.swap(0, orderings::release()) & WAITERS != 0 && is_kept(Fault::WakeOnRelease) {
+    let is_awaited = cell.word.swap(0, orderings::release()) & WAITERS != 0;
+    if is_awaited && is_kept(Fault::WakeOnRelease) {
         futex_wake(&cell.word, 1);
+    }
+    is_awaited
+}
+
+/// Says that somebody waits for the word, and looks at it no more than that: who does sleeps on something else.
+#[cfg(not(loom))]
+pub(crate) fn ask_for_word(cell: &LockCell) {
+    let mut word = cell.word.load(Relaxed);
+    while holder_of(word).is_some() && word & WAITERS == 0 {
+        match cell.word.compare_exchange(word, word | WAITERS, Relaxed, Relaxed) {
+            Ok(_) => return,
+            Err(now) => word = now,
+        }
     }
 }
 

@@ -50,6 +50,10 @@ pub(crate) fn acquire<P: Peers>(
         if taken {
             return Ok(());
         }
+        // Who always waits for a moment only would never look whose permits are out.
+        if wait.peers.is_time_to_look() && reap_counted(counts, me, wait.peers) {
+            continue;
+        }
         let signal = ask_for_signal(cell);
         if is_kept(Fault::SecondLook) && free(cell, counts) >= u64::from(permits) {
             continue;
@@ -61,13 +65,13 @@ pub(crate) fn acquire<P: Peers>(
     }
 }
 
-/// Gives `permits` back and wakes those who wait for some.
-pub(crate) fn give_back(cell: &LockCell, mine: &AtomicU64, permits: u32) {
+/// Gives `permits` back and wakes those who wait for some. True if somebody waits, perhaps by descriptor.
+pub(crate) fn give_back(cell: &LockCell, mine: &AtomicU64, permits: u32) -> bool {
     // Pairs with `count_seen`: who takes them comes after what was done with them.
     mine.fetch_sub(u64::from(permits), orderings::count_down());
     // Pairs with the fence in `ask_for_signal`.
     full_fence_after_rmw(Fault::LeaveFence);
-    raise_signal(&cell.wake);
+    raise_signal(&cell.wake)
 }
 
 /// Under the word.

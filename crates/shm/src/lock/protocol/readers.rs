@@ -121,7 +121,7 @@ pub(crate) fn write_done(cell: &LockCell) {
 }
 
 /// Asks for the signal when a condition may have come true; the number to sleep on. The condition must be looked at once more before that.
-pub(super) fn ask_for_signal(cell: &LockCell) -> u32 {
+pub(crate) fn ask_for_signal(cell: &LockCell) -> u32 {
     if !is_kept(Fault::SignalBit) {
         return cell.wake.load(orderings::signal_seen());
     }

@@ -41,6 +41,9 @@ pub(crate) trait Peers {
     /// How often to look at a word before sleeping.
     fn spins(&self) -> u32;
 
+    /// True if nobody of this process has looked for a while whether those are alive who are in the way. Asked before the first sleep.
+    fn is_time_to_look(&self) -> bool;
+
     /// True if `deadline` has passed.
     fn is_past(&self, deadline: Deadline) -> bool;
 }

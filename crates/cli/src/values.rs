@@ -1,0 +1,21 @@
+//! What the text of an option must be: seconds, durations, counts.
+
+use std::time::Duration;
+
+/// Seconds to measure or to run for.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: Option<f64> = text.parse().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0);
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a number of seconds, more than 0 and at most 86400".to_owned())
+}
+
+/// A number that is not 0.
+pub(crate) fn at_least_one(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number from 1 on".to_owned())
+}
+
+/// A duration such as 250ms or 5s.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "expected a duration, as in 250ms or 5s".to_owned())
+}

@@ -1,0 +1,236 @@
+//! What a newcomer meets: help that fits the terminal, errors that say what to do, and a connection that is told of.
+
+mod shell;
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    net::TcpListener,
+    os::fd::OwnedFd,
+    process::Stdio,
+};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
+use shell::{Broker, Running, crosstie, run, text};
+
+const CONNECTING: [&str; 5] = ["pub", "sub", "request", "reply", "bench"];
+const OTHERS: [&str; 8] = ["serve", "check-config", "demo", "lock", "locks", "shm", "completions", "man"];
+
+fn help(command: &str) -> String {
+    let output = run(&mut crosstie(&[command, "--help"]));
+    text(&output.stdout).to_owned()
+}
+
+#[test]
+fn the_broker_is_an_option_of_the_commands_that_connect_alone() {
+    for command in CONNECTING {
+        assert!(help(command).contains("--server <URL>") && help(command).contains("CROSSTIE_URL"), "{command}");
+    }
+    for command in OTHERS {
+        assert!(!help(command).contains("--server <"), "{command}");
+    }
+    let root = run(&mut crosstie(&["--help"]));
+    assert!(text(&root.stdout).contains("CROSSTIE_URL") && text(&root.stdout).contains("CROSSTIE_CONFIG"));
+}
+
+#[test]
+fn help_fits_a_terminal_of_80_columns_and_global_options_stand_apart() {
+    for command in CONNECTING.into_iter().chain(OTHERS) {
+        let help = help(command);
+        let wide: Vec<_> = help.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{command}: {wide:#?}");
+        let (own, global) = help.split_once("Global options:").unwrap_or_else(|| panic!("{command}: {help}"));
+        assert!(!own.contains("--json") && global.contains("--json") && global.contains("--color"), "{command}");
+    }
+}
+
+#[test]
+fn usage_shows_as_required_what_is_required() {
+    for (command, usage) in [
+        ("pub", "crosstie pub [OPTIONS] <SUBJECT> [PAYLOAD]"),
+        ("sub", "crosstie sub [OPTIONS] <PATTERN>"),
+        ("request", "crosstie request [OPTIONS] <SUBJECT> [PAYLOAD]"),
+        ("reply", "crosstie reply [OPTIONS] <PATTERN> [TEMPLATE]"),
+        ("bench", "crosstie bench [OPTIONS]"),
+    ] {
+        assert!(help(command).contains(&format!("Usage: {usage}\n")), "{}", help(command));
+    }
+}
+
+#[test]
+fn every_variable_of_the_server_is_in_its_help() {
+    let help = help("serve").replace(['\n', ' '], "");
+    let printed = run(&mut crosstie(&["--json", "serve", "--print-config"]));
+    let value: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+    for key in value["keys"].as_array().unwrap() {
+        let variable = format!("CROSSTIE_{}", key["key"].as_str().unwrap().replace('.', "_").to_uppercase());
+        assert!(help.contains(&variable), "{variable}");
+    }
+}
+
+#[test]
+fn what_is_missing_or_misspelt_is_named_with_what_there_is() {
+    for (arguments, parts) in [
+        (&["reply", "a"][..], &["TEMPLATE", "--echo", "--exec"][..]),
+        (&["pub", "a", "{{cuont}}"], &["{{cuont}}", "{{count}}", "{{time}}", "{{random}}"]),
+        (&["reply", "a", "{{body}}"], &["{{body}}", "{{payload}}", "{{subject}}", "{{count}}"]),
+        (&["pub", "a", "--count", "0"], &["--count", "from 1 on"]),
+        (&["bench", "--seconds", "1e300"], &["--seconds", "at most 86400"]),
+    ] {
+        let output = run(&mut crosstie(arguments));
+        assert_eq!(output.status.code(), Some(2));
+        for part in parts {
+            assert!(text(&output.stderr).contains(part), "{}", text(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn a_pause_beyond_the_clock_is_waited_for_and_no_panic() {
+    let broker = Broker::open();
+    let mut command = crosstie(&["pub", "a", "x", "--count", "2", "--every", "500000000000y", "-s", &broker.url]);
+    let mut waiting = Running(command.stderr(Stdio::piped()).spawn().unwrap());
+    let mut sub = crosstie(&["sub", "a", "--timeout", "500000000000y", "-s", &broker.url]);
+    let mut listening = Running(sub.stderr(Stdio::piped()).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(listening.0.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening"), "{line}");
+    assert!(waiting.0.try_wait().unwrap().is_none() && listening.0.try_wait().unwrap().is_none());
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_named_as_typed_with_what_to_do() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for typed in [format!("localhost:{port}"), format!("nats://127.0.0.1:{port}")] {
+        let output = run(&mut crosstie(&["-s", &typed, "pub", "a"]));
+        let told = text(&output.stderr);
+        assert!(told.contains(&format!("no connection to {typed}: ")) && told.contains("'crosstie serve'"), "{told}");
+    }
+    let output = run(&mut crosstie(&["-s", &format!("nats://ann:pw@127.0.0.1:{port}"), "pub", "a"]));
+    assert!(!text(&output.stderr).contains("pw@"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_lost_connection_and_its_return_are_told_once_each() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (at, url) = (format!("tcp://127.0.0.1:{port}"), format!("localhost:{port}"));
+    let start = || {
+        let mut process = crosstie(&["serve", "--listen", &at]).stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(process.stderr.take().unwrap());
+        let process = Running(process);
+        // The rest of the log is not read: it is short.
+        let mut lines = log.lines();
+        assert!(lines.any(|line| line.unwrap().contains("Server is ready")));
+        (process, lines)
+    };
+    for arguments in [&["sub", "a.>"][..], &["reply", "a.b", "--echo"]] {
+        let broker = start();
+        let mut command = crosstie(arguments);
+        let child = command.args(["-s", &url]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let mut listening = Running(child.unwrap());
+        let mut words = BufReader::new(listening.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+        words.next().unwrap();
+        drop(broker);
+        let lost = words.next().unwrap();
+        assert!(lost.starts_with(&format!("disconnected from {url}: ")) && lost.ends_with("trying again"), "{lost}");
+        let _broker = start();
+        assert_eq!(words.next().unwrap(), format!("reconnected to {url}"));
+        kill_process(Pid::from_child(&listening.0), Signal::KILL).unwrap();
+        assert_eq!(words.next(), None, "nothing more");
+    }
+}
+
+#[test]
+fn a_rate_that_is_missed_is_told() {
+    let broker = Broker::open();
+    let bench = |rate: &str| broker.run(&["bench", "--seconds", "0.2", "--rate", rate]);
+    assert!(text(&bench("1000000000").stdout).contains("THE RATE WAS MISSED"));
+    // The control: one that anybody can keep.
+    assert!(!text(&bench("1").stdout).contains("MISSED"));
+    let output = broker.run(&["--json", "bench", "--seconds", "0.2", "--rate", "1000000000"]);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["rate_missed"], true);
+}
+
+/// What `sub` prints of a message, on a terminal or into a pipe.
+fn shown(is_terminal: bool, payload: &str) -> Vec<u8> {
+    let broker = Broker::open();
+    let mut command = crosstie(&["sub", "a", "--count", "1", "--color", "never", "-s", &broker.url]);
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let (mut pipe, writer) = std::io::pipe().unwrap();
+    let out: OwnedFd = if is_terminal {
+        let name = ptsname(&terminal, Vec::new()).unwrap();
+        rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap()
+    } else {
+        writer.into()
+    };
+    let mut sub = Running(command.stdout(Stdio::from(out)).stderr(Stdio::piped()).spawn().unwrap());
+    drop(command);
+    BufReader::new(sub.0.stderr.take().unwrap()).read_line(&mut String::new()).unwrap();
+    assert_eq!(broker.run(&["pub", "a", payload, "-H", "K:v\u{1b}[2J"]).status.code(), Some(0));
+    let mut bytes = Vec::new();
+    if is_terminal {
+        // When the other side is closed, the terminal ends with an error.
+        let _ = File::from(terminal).read_to_end(&mut bytes);
+    } else {
+        pipe.read_to_end(&mut bytes).unwrap();
+    }
+    bytes
+}
+
+#[test]
+fn a_terminal_is_shown_what_would_control_it() {
+    assert_eq!(
+        text(&shown(true, "x\u{1b}]0;title\u{7}\u{9b}2J")).replace("\r\n", "\n"),
+        "[a] x\\x1b]0;title\\x07\\u{9b}2J\n    K: v\\x1b[2J\n"
+    );
+}
+
+#[test]
+fn control_a_pipe_gets_the_bytes_as_they_are() {
+    assert_eq!(text(&shown(false, "x\u{1b}]0;title\u{7}")), "[a] x\u{1b}]0;title\u{7}\n    K: v\u{1b}[2J\n");
+}
+
+#[test]
+fn every_mistake_of_a_configuration_is_told_with_its_place() {
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    std::fs::write(file.path(), "lissten = 1\nreactors = 'x'\n[limits]\nmemory = 'much'\n").unwrap();
+    let name = file.path().to_str().unwrap();
+    let output = run(&mut crosstie(&["check-config", name]));
+    assert_eq!(output.status.code(), Some(2));
+    let lines: Vec<_> = text(&output.stderr).lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for (line, place) in lines.iter().zip(["1:1", "2:12", "4:10"]) {
+        assert!(line.starts_with(&format!("crosstie: {name}:{place}: ")), "{line}");
+    }
+    let output = run(&mut crosstie(&["--json", "check-config", name]));
+    let value: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    let mistakes = value["error"]["mistakes"].as_array().unwrap();
+    assert_eq!((mistakes.len(), &mistakes[2]["line"], &mistakes[2]["column"]), (3, &4.into(), &10.into()));
+}
+
+#[test]
+fn what_keeps_a_server_from_starting_is_told_once() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, folder) = (taken.local_addr().unwrap(), tempfile::tempdir().unwrap());
+    let (at, log) = (format!("tcp://{address}"), folder.path().join("log"));
+    let port = address.port().to_string();
+    let count = |text: &str| text.matches("in use").count();
+    for arguments in [
+        &["serve", "--listen", &at][..],
+        &["--json", "serve", "--listen", &at],
+        &["nats", "-a", "127.0.0.1", "-p", &port],
+        // A log of its own has it, too.
+        &["serve", "--listen", &at, "--log-file", log.to_str().unwrap()],
+    ] {
+        let output = run(&mut crosstie(arguments));
+        assert_eq!(count(text(&output.stderr)), 1, "{arguments:?}: {}", text(&output.stderr));
+    }
+    assert_eq!(count(&std::fs::read_to_string(log).unwrap()), 1);
+}

@@ -1,0 +1,253 @@
+//! `crosstie lock` and `crosstie locks` as a shell meets them, and what `shm trace` and `shm gc` say of processes that are killed with a lock.
+
+use std::{
+    io::{BufRead, BufReader, Lines},
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const LONG: Duration = Duration::from_secs(60);
+
+struct Place {
+    _root: TempDir,
+    segments: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let segments = root.path().join("segments");
+        Self { _root: root, segments }
+    }
+
+    fn crosstie(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crosstie"));
+        command.args(words).env("CROSSTIE_DIR", &self.segments).env_remove("CROSSTIE_DIR_GROUP").stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.crosstie(words).output().unwrap()
+    }
+
+    fn text(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, words: &[&str]) -> Vec<Value> {
+        let words: Vec<_> = words.iter().copied().chain(["--json"]).collect();
+        let lines: Vec<Value> = self.text(&words).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.iter().all(|line| line["schema"] == 1), "{lines:?}");
+        lines
+    }
+
+    /// The one lock that there is.
+    fn lock(&self) -> Value {
+        let mut locks = self.json(&["locks"]);
+        assert_eq!(locks.len(), 1, "{locks:?}");
+        locks.remove(0)
+    }
+
+    fn count(&self) -> usize {
+        std::fs::read_dir(&self.segments).unwrap().count()
+    }
+
+    /// A process that waits for the lock `backup`, and once it has it until its standard input ends.
+    fn shell(&self) -> Shell {
+        let mut command =
+            self.crosstie(&["lock", "backup", "--json", "--", "sh", "-c", "echo has it; read line || true"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Shell { child, lines }
+    }
+
+    fn holder(&self) -> Shell {
+        let mut shell = self.shell();
+        shell.has_it();
+        shell
+    }
+
+    /// One that waits, and is seen to.
+    fn waiter(&self) -> Shell {
+        let shell = self.shell();
+        until("it waits for the lock", || self.lock()["waiters"][0]["who"]["pid"] == shell.child.id());
+        shell
+    }
+}
+
+struct Shell {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Shell {
+    fn has_it(&mut self) {
+        assert_eq!(self.lines.next().unwrap().unwrap(), "has it");
+    }
+
+    /// Lets the command come to its end; what the last line says.
+    fn finish(mut self) -> Value {
+        drop(self.child.stdin.take());
+        let told = serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap();
+        self.child.wait().unwrap();
+        told
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        // It has ended, or the test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < LONG, "waited in vain until {what}");
+    }
+}
+
+#[test]
+fn locks_names_the_holder_and_the_waiters_of_a_blocked_shell() {
+    let place = Place::new();
+    assert_eq!(place.json(&["locks"]), [Value::Null; 0]);
+    let holder = place.holder();
+    let lock = place.lock();
+    assert_eq!((&lock["segment"], &lock["kind"], &lock["waiters"]), (&"backup".into(), &"mutex".into(), &json!([])));
+
+    let mut waiter = place.waiter();
+    let lock = place.lock();
+    let (has, waits) = (&lock["holders"][0], &lock["waiters"][0]);
+    assert_eq!((&has["who"]["pid"], &has["who"]["life"]), (&holder.child.id().into(), &"alive".into()));
+    assert_eq!((&has["who"]["name"], &waits["who"]["name"]), (&"crosstie lock sh".into(), &"crosstie lock sh".into()));
+    assert!(has["since"].is_string() && waits["since"].is_string(), "{lock}");
+    let text = place.text(&["locks", "backup"]);
+    let row = text.lines().nth(1).unwrap();
+    let both = [&holder, &waiter].map(|shell| row.find(&format!("crosstie lock sh pid {}", shell.child.id())));
+    assert!(both[0].is_some() && both[0] < both[1], "{text}");
+
+    let told = holder.finish();
+    assert_eq!((&told["token"], &told["recovered"], &told["code"]), (&1.into(), &Value::Null, &0.into()));
+    waiter.has_it();
+    let told = waiter.finish();
+    assert!(told["token"] == 2 && told["waited_seconds"].as_f64() > Some(0.0), "{told}");
+    let lock = place.lock();
+    assert_eq!((&lock["holders"], &lock["commits"], &lock["recoveries"]), (&json!([]), &2.into(), &0.into()));
+    assert!(place.text(&["locks"]).contains("nobody"));
+}
+
+#[test]
+fn a_killed_holder_is_shown_dead_and_the_next_is_told() {
+    let place = Place::new();
+    let mut holder = place.holder();
+    holder.kill();
+    let lock = place.lock();
+    assert_eq!((&lock["holders"][0]["who"]["life"], &lock["recoveries"]), (&"dead".into(), &0.into()));
+    assert!(place.text(&["locks"]).contains(", dead]"));
+    let heir = place.holder();
+    assert_eq!(place.lock()["holders"][0]["who"]["pid"], heir.child.id());
+    let told = heir.finish();
+    assert_eq!((&told["recovered"]["deaths"], &told["token"]), (&1.into(), &2.into()));
+    // It is told once.
+    assert_eq!(place.holder().finish()["recovered"], Value::Null);
+}
+
+#[test]
+fn trace_shows_how_a_killed_shell_came_by_its_lock() {
+    let place = Place::new();
+    let holder = place.holder();
+    let mut victim = place.waiter();
+    holder.finish();
+    victim.has_it();
+    victim.kill();
+    let pid = victim.child.id();
+    let all = place.json(&["shm", "trace", "backup"]);
+    let acts: Vec<_> = all.iter().filter(|line| line["pid"] == pid).collect();
+    assert!(acts.iter().all(|line| line["name"] == "crosstie lock sh" && line["life"] == "dead"), "{acts:?}");
+    let told: Vec<_> = acts.iter().map(|line| line["act"].as_str().unwrap()).collect();
+    assert_eq!(told, ["joined", "began to wait for a lock", "got a lock"]);
+    let text = place.text(&["shm", "trace", "backup", "--last", "1"]);
+    assert!(text.lines().any(|line| line.contains(&format!("dead  {pid}")) && line.ends_with("lock 0")), "{text}");
+}
+
+#[test]
+fn gc_after_killing_holder_and_waiters_leaves_the_directory_empty() {
+    let place = Place::new();
+    let mut shells = [place.holder(), place.waiter()];
+    // The control: what is in use stays.
+    let kept = place.json(&["shm", "gc"]);
+    assert_eq!((&kept[0]["outcome"], &kept[0]["why"]), (&"kept".into(), &"2 live participants".into()));
+    assert_eq!(place.count(), 1);
+    shells.iter_mut().for_each(Shell::kill);
+    let swept = place.json(&["shm", "gc"]);
+    assert_eq!((&swept[0]["outcome"], swept[0]["recovered_slots"].as_array().unwrap().len()), (&"removed".into(), 2));
+    assert_eq!(place.count(), 0);
+    assert_eq!(place.json(&["locks"]), [Value::Null; 0]);
+}
+
+#[test]
+fn watch_shows_locks_as_they_come_and_go() {
+    let place = Place::new();
+    let holder = place.holder();
+    let mut watch = place.crosstie(&["locks", "backup", "--watch", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    let first = next();
+    assert_eq!(first["holders"][0]["who"]["pid"], holder.child.id());
+    assert!(first["time"].is_string(), "{first}");
+    let waiter = place.waiter();
+    until("the waiter is shown", || next()["waiters"][0]["who"]["pid"] == waiter.child.id());
+    drop(holder);
+    until("the waiter has it", || next()["holders"][0]["who"]["pid"] == waiter.child.id());
+    // Nobody reads any more: it ends without a word, as every filter does.
+    drop(lines);
+    assert!(watch.wait().unwrap().success());
+
+    let mut watch = place.crosstie(&["locks", "--watch"]).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let shown: Vec<_> = lines.map(Result::unwrap).filter(|line| line.starts_with("backup ")).take(2).collect();
+    assert!(shown.iter().all(|line| line.contains(&waiter.child.id().to_string())), "{shown:?}");
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+}
+
+#[test]
+fn a_command_runs_alone_and_its_end_is_told() {
+    let place = Place::new();
+    assert_eq!(place.text(&["lock", "backup", "--", "sh", "-c", "echo $CROSSTIE_FENCING_TOKEN"]), "1\n");
+    let output = place.run(&["lock", "backup", "--json", "--", "sh", "-c", "exit 3"]);
+    let (line, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let (line, error): (Value, Value) = (serde_json::from_str(&line).unwrap(), serde_json::from_str(&error).unwrap());
+    assert_eq!((&line["lock"], &line["code"], output.status.code()), (&"backup".into(), &3.into(), Some(1)));
+    assert_eq!(error["error"]["message"], "`sh` ended with 3");
+
+    let told = |words: &[&str], code: i32, text: &str| {
+        let output = place.run(words);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {stderr}");
+        assert!(stderr.contains(text), "{words:?}: {stderr}");
+    };
+    told(&["lock", "backup", "--", "/nowhere/to/be/found"], 1, "expected a command that can be run");
+    told(&["lock", "Backup", "--", "true"], 2, "'B' is not allowed");
+    told(&["lock", "backup"], 2, "required");
+    told(&["locks", "nobody"], 1, "expected a segment `nobody`, found none");
+    told(&["locks", "No"], 2, "'N' is not allowed");
+    let _holder = place.holder();
+    told(&["lock", "backup", "--timeout", "20ms", "--", "false"], 7, "expected the lock before the deadline");
+    let output = place.run(&["lock", "backup", "--timeout", "1ms", "--json", "--", "false"]);
+    let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((&error["error"]["kind"], &error["error"]["exit_code"]), (&"locked".into(), &7.into()));
+}

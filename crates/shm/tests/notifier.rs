@@ -1,0 +1,328 @@
+//! Waiting by descriptor and by task, with other processes on the other side, that die, stop and go on. No runtime is involved.
+
+mod processes;
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::Duration,
+};
+
+use crosstie_shm::{
+    ByteRing, Error, Latest, LockOutcome, Mutex, Notifier, Pool, ReceiveError, Ring, Semaphore, SendError, SizeClass,
+    deadline_after, remove,
+};
+use crosstie_sys::{CrashPlan, Interest, Planned, Poller, plan_crash, trial};
+
+use processes::{Other, name, place, soon};
+
+/// Not a test: what [`Other`] runs.
+#[test]
+#[ignore = "run by the other tests, as a process of its own"]
+fn actor() {
+    let Ok(path) = std::env::var("ACTOR_DIRECTORY") else { return };
+    let directory = crosstie_shm::Directory::at(path).unwrap();
+    let (mut sender, mut receiver, mut writer) = (None, None, None);
+    let semaphore = Box::leak(Box::new(Semaphore::open_or_create(&directory, &name("permits"), 2).unwrap()));
+    let mutex = Box::leak(Box::new(Mutex::<u64>::open_or_create(&directory, &name("mutex"), 0).unwrap()));
+    let (mut permit, mut guard) = (None, None);
+    for order in std::io::stdin().lines() {
+        let order = order.unwrap();
+        let mut words = order.split(' ');
+        match (words.next().unwrap(), words.next()) {
+            ("open", Some("sender")) => {
+                sender = Some(Ring::<u64>::open(&directory, &name("ring")).unwrap().sender().unwrap());
+            }
+            ("open", Some("receiver")) => {
+                receiver = Some(Ring::<u64>::open(&directory, &name("ring")).unwrap().receiver().unwrap());
+            }
+            ("open", Some("writer")) => {
+                writer = Some(Latest::<u64>::open(&directory, &name("value")).unwrap().writer().unwrap());
+            }
+            ("send", Some(number)) => sender.as_mut().unwrap().try_send(number.parse().unwrap()).unwrap(),
+            ("receive", _) => drop(receiver.as_mut().unwrap().try_receive().unwrap()),
+            ("write", Some(number)) => drop(writer.as_mut().unwrap().write(&number.parse().unwrap()).unwrap()),
+            ("take", Some("permits")) => permit = Some(semaphore.acquire_many(2, soon()).unwrap().into_guard()),
+            ("give", Some("permits")) => permit = None,
+            ("take", Some("mutex")) => guard = Some(mutex.lock(soon()).unwrap().into_guard()),
+            ("give", Some("mutex")) => guard = None,
+            ("leave", _) => (sender, receiver, writer) = (None, None, None),
+            ("die", Some(hit)) => plan(hit, trial::Act::Kill),
+            ("stop", Some(hit)) => plan(hit, trial::Act::Stop),
+            _ => panic!("no such order: {order}"),
+        }
+        println!("> done");
+    }
+    drop((permit, guard));
+}
+
+fn plan(hit: &str, act: trial::Act) {
+    plan_crash(CrashPlan { at_hit: hit.parse().unwrap(), planned: Planned::Act(act), name_goes_to: &[] });
+}
+
+fn at_once() -> crosstie_core::Deadline {
+    deadline_after(Duration::ZERO)
+}
+
+/// A task of its own thread: the smallest runtime there is.
+struct Parked(Thread);
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Polls until there is something.
+fn block_on<R>(mut poll: impl FnMut(&Context<'_>) -> Poll<R>) -> R {
+    let waker = Waker::from(Arc::new(Parked(thread::current())));
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Poll::Ready(result) = poll(&Context::from_waker(&waker)) {
+            return result;
+        }
+        assert!(std::time::Instant::now() < until, "nobody woke the task");
+        thread::park_timeout(Duration::from_secs(60));
+    }
+}
+
+#[test]
+fn plain_epoll_tells_which_of_several_objects_to_look_at() {
+    let (_folder, directory) = place();
+    let ring = Ring::<u64>::create(&directory, &name("ring"), 4).unwrap();
+    let value = Latest::<u64>::create(&directory, &name("value"), 2).unwrap();
+    let permits = Semaphore::create(&directory, &name("permits"), 2).unwrap();
+    let mutex = Mutex::create(&directory, &name("mutex"), 0_u64).unwrap();
+    let (mut receiver, mut reader) = (ring.receiver().unwrap(), value.reader().unwrap());
+    let mut other = Other::start(&directory);
+    for order in ["open sender", "open writer", "take permits", "take mutex"] {
+        other.ask(order);
+    }
+
+    let notifier = Notifier::new().unwrap();
+    let poller = Poller::new().unwrap();
+    poller.add(&notifier, 77, Interest::Read).unwrap();
+    let (mut for_permits, mut for_mutex) = (permits.waiting(), mutex.waiting());
+    let (mut message, mut version, mut permit, mut lock) = (None, None, None, None);
+    // An event loop: whoever is told looks, and arms again if there is nothing.
+    let mut look = |key: u64| match key {
+        1 if receiver.arm(&notifier, 1).unwrap() => message = Some(receiver.try_receive().unwrap()),
+        2 if reader.arm(0, &notifier, 2).unwrap() => version = reader.load().unwrap(),
+        3 => permit = for_permits.arm(2, &notifier, 3).unwrap().map(|taken| taken.outcome),
+        4 => lock = for_mutex.arm(&notifier, 4).unwrap().map(|taken| taken.outcome),
+        _ => {}
+    };
+    (1..=4).for_each(&mut look);
+    let mut events = Vec::new();
+    let mut run = |until_told: u64| {
+        let until = std::time::Instant::now() + Duration::from_secs(60);
+        loop {
+            poller.wait(&mut events, Some(Duration::from_secs(60))).unwrap();
+            assert!(events.iter().all(|event| event.token == 77) && std::time::Instant::now() < until, "not told");
+            let keys = notifier.take_ready().unwrap();
+            keys.iter().copied().for_each(&mut look);
+            if keys.contains(&until_told) {
+                break;
+            }
+        }
+    };
+    // A key may be rung in vain, but there is something by the time that it is rung after its order.
+    for (order, key) in [("write 5", 2), ("send 6", 1), ("give permits", 3), ("give mutex", 4)] {
+        other.ask(order);
+        run(key);
+    }
+    assert_eq!((message, version), (Some(6), Some(5)));
+    assert_eq!((permit, lock), (Some(LockOutcome::Clean), Some(LockOutcome::Clean)));
+}
+
+#[test]
+fn an_arming_is_good_for_one_wake() {
+    let (_folder, directory) = place();
+    let ring = Ring::<u64>::create(&directory, &name("ring"), 4).unwrap();
+    let mut receiver = ring.receiver().unwrap();
+    let mut other = Other::start(&directory);
+    other.ask("open sender");
+    let notifier = Notifier::new().unwrap();
+    assert!(!receiver.arm(&notifier, 1).unwrap());
+    other.ask("send 1");
+    assert_eq!(notifier.wait(soon()).unwrap(), [1]);
+    other.ask("send 2");
+    assert_eq!(notifier.wait(deadline_after(Duration::from_millis(30))).unwrap(), [0; 0], "nothing is armed");
+    assert!(receiver.arm(&notifier, 1).unwrap(), "there is something, so nothing was armed");
+    assert_eq!((receiver.try_receive().unwrap(), receiver.try_receive().unwrap()), (1, 2));
+    // The control: armed again, it is told again.
+    while receiver.is_empty().unwrap() {
+        assert!(!receiver.arm(&notifier, 1).unwrap());
+        other.ask("send 3");
+        assert_eq!(notifier.wait(soon()).unwrap(), [1]);
+    }
+}
+
+#[test]
+fn a_task_is_woken_by_another_process() {
+    let (_folder, directory) = place();
+    let ring = Ring::<u64>::create(&directory, &name("ring"), 2).unwrap();
+    let mut receiver = ring.receiver().unwrap();
+    let mut other = Other::start(&directory);
+    other.ask("open sender");
+    let answer = thread::scope(|scope| {
+        let waiting = scope.spawn(|| block_on(|cx| receiver.poll_receive(cx)));
+        other.ask("send 9");
+        waiting.join().unwrap()
+    });
+    assert_eq!(answer.unwrap(), 9);
+    other.ask("leave");
+    assert!(matches!(block_on(|cx| receiver.poll_receive(cx)), Err(ReceiveError::Closed)));
+    drop(receiver);
+
+    other.ask("open receiver");
+    let mut sender = ring.sender().unwrap();
+    let (first, second) = (sender.try_send(1), sender.try_send(2));
+    assert!(first.is_ok() && second.is_ok());
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| block_on(|cx| sender.poll_room(cx)));
+        other.ask("receive");
+        waiting.join().unwrap().unwrap();
+    });
+    sender.try_send(3).unwrap();
+}
+
+#[test]
+fn the_death_of_the_other_side_is_told() {
+    let (_folder, directory) = place();
+    let ring = Ring::<u64>::create(&directory, &name("ring"), 2).unwrap();
+    let value = Latest::<u64>::create(&directory, &name("value"), 2).unwrap();
+    let permits = Semaphore::create(&directory, &name("permits"), 2).unwrap();
+    let mutex = Mutex::create(&directory, &name("mutex"), 0_u64).unwrap();
+    let (mut receiver, mut reader) = (ring.receiver().unwrap(), value.reader().unwrap());
+    let (mut for_permits, mut for_mutex) = (permits.waiting(), mutex.waiting());
+    let mut other = Other::start(&directory);
+    for order in ["open sender", "open writer", "write 1", "take permits", "take mutex"] {
+        other.ask(order);
+    }
+    thread::scope(|scope| {
+        let message = scope.spawn(|| block_on(|cx| receiver.poll_receive(cx)));
+        let version = scope.spawn(|| block_on(|cx| reader.poll_newer(1, cx)));
+        let permit = scope.spawn(|| block_on(|cx| for_permits.poll_acquire(2, cx)).unwrap().outcome);
+        let lock = scope.spawn(|| block_on(|cx| for_mutex.poll_lock(cx)).unwrap().outcome);
+        other.kill();
+        assert!(matches!(message.join().unwrap(), Err(ReceiveError::PeerDied { .. })));
+        assert!(matches!(version.join().unwrap(), Err(ReceiveError::PeerDied { .. })));
+        assert!(matches!(permit.join().unwrap(), LockOutcome::Recovered(_)));
+        assert!(matches!(lock.join().unwrap(), LockOutcome::Recovered(_)));
+    });
+}
+
+/// What comes of a message whose sender stops or dies at step `hit` of sending it.
+fn interrupted(act: &str, hit: u32) -> Result<u64, ReceiveError> {
+    let (_folder, directory) = place();
+    let ring = Ring::<u64>::create(&directory, &name("ring"), 2).unwrap();
+    let mut receiver = ring.receiver().unwrap();
+    let notifier = Notifier::new().unwrap();
+    let mut other = Other::start(&directory);
+    other.ask("open sender");
+    assert!(!receiver.arm(&notifier, 1).unwrap());
+    other.ask(&format!("{act} {hit}"));
+    other.tell("send 1");
+    loop {
+        assert_eq!(notifier.wait(soon()).unwrap(), [1], "step {hit}");
+        if receiver.arm(&notifier, 1).unwrap() {
+            return receiver.receive(at_once());
+        }
+    }
+}
+
+/// At each of its steps: the message stored, the flag taken down, the bit set, and not rung.
+#[test]
+fn a_sender_that_dies_before_it_rings_is_told() {
+    for hit in 1..=6 {
+        let outcome = interrupted("die", hit);
+        assert!(matches!(outcome, Ok(1) | Err(ReceiveError::PeerDied { .. })), "step {hit}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_sender_that_is_stopped_before_it_rings_delays_the_wake_and_no_more() {
+    thread::scope(|scope| {
+        // The message is stored at the second step. Other threads of the sender take the signal, so it may come a few steps further than it is told to.
+        for hit in 2..=5 {
+            scope.spawn(move || assert_eq!(interrupted("stop", hit).unwrap(), 1, "step {hit}"));
+        }
+    });
+}
+
+#[test]
+fn whoever_waits_for_a_segment_that_is_removed_is_told() {
+    let (_folder, directory) = place();
+    let ring = ByteRing::create(&directory, &name("ring"), 256).unwrap();
+    let mut receiver = ring.receiver().unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| block_on(|cx| receiver.poll_ready(cx)));
+        remove(&directory, &name("ring"), true).unwrap();
+        let outcome = waiting.join().unwrap();
+        assert!(matches!(outcome, Err(ReceiveError::Failed(Error::Removed { .. }))), "{outcome:?}");
+    });
+    let mut sender = ring.sender();
+    assert!(matches!(sender.as_mut().map(|sender| sender.try_send(b"x")), Err(_) | Ok(Err(SendError::Failed { .. }))));
+}
+
+#[test]
+fn a_buffer_that_is_returned_is_told_to_all_who_wait_for_one() {
+    let pool = Pool::anonymous(&[SizeClass { bytes: 64, buffers: 1 }]).unwrap();
+    let other = Pool::of(pool.segment()).unwrap();
+    let loan = pool.try_loan(8).unwrap().unwrap();
+    let (mut ours, mut theirs) = (pool.waiting(), other.waiting());
+    thread::scope(|scope| {
+        // Each returns it as soon as it has it, so both get it if both are told.
+        let first = scope.spawn(move || drop(block_on(|cx| ours.poll_loan(8, cx)).unwrap()));
+        let second = scope.spawn(move || drop(block_on(|cx| theirs.poll_loan(8, cx)).unwrap()));
+        drop(loan);
+        first.join().unwrap();
+        second.join().unwrap();
+    });
+    assert_eq!(pool.free(), 1);
+}
+
+/// More participations than one thread can sleep for, each with its own bell, all on one descriptor.
+#[test]
+fn one_descriptor_serves_any_number_of_objects() {
+    const MANY: u64 = 150;
+    let notifier = Notifier::new().unwrap();
+    let rings: Vec<_> = (0..MANY).map(|_| Ring::<u64>::anonymous(2).unwrap()).collect();
+    let mut senders: Vec<_> = rings.iter().map(|ring| ring.sender().unwrap()).collect();
+    let mut receivers: Vec<_> = rings.iter().map(|ring| ring.receiver().unwrap()).collect();
+    for (key, receiver) in (0..).zip(&mut receivers) {
+        assert!(!receiver.arm(&notifier, key).unwrap());
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for (number, sender) in (0..).zip(&mut senders) {
+                sender.try_send(number).unwrap();
+            }
+        });
+        let mut came = Vec::new();
+        while came.len() < usize::try_from(MANY).unwrap() {
+            let keys = notifier.wait(soon()).unwrap();
+            assert!(!keys.is_empty(), "only {} of {MANY} came", came.len());
+            for key in keys {
+                let receiver = &mut receivers[usize::try_from(key).unwrap()];
+                match receiver.try_receive() {
+                    Ok(message) => {
+                        assert_eq!(message, key);
+                        came.push(key);
+                    }
+                    Err(ReceiveError::Empty) => {
+                        if receiver.arm(&notifier, key).unwrap() {
+                            assert_eq!(receiver.try_receive().unwrap(), key);
+                            came.push(key);
+                        }
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        }
+        came.sort_unstable();
+        assert_eq!(came, (0..MANY).collect::<Vec<_>>());
+    });
+}
