@@ -8,7 +8,7 @@ use std::{
 use crosstie_core::{Mono, is_valid_pattern, is_valid_subject};
 use crosstie_proto::nats::{
     Connect,
-    client_op::{ClientOp, Parsed, Pub, Violation, parse},
+    client_op::{ClientLimits, ClientOp, Parsed, Pub, Violation, parse},
 };
 use memchr::memchr;
 
@@ -41,6 +41,8 @@ const COMPLAINING: u64 = 10;
 const MAX_TEXT: usize = 256;
 /// The most tokens of a pattern: each costs a level of the index, which is a hundred times its own size.
 const MAX_TOKENS: usize = 512;
+/// The limits on a message that has kept those in force when it came.
+const ACCEPTED: ClientLimits = ClientLimits { max_control_line: usize::MAX / 2, max_payload: usize::MAX / 2 };
 /// How long after `CONNECT` the first `PING` goes out, to measure the round trip.
 const FIRST_PING: Duration = Duration::from_secs(2);
 /// After this long, whoever has had its turn has another: the others that wait come first.
@@ -324,7 +326,9 @@ impl Connection {
             if used == 0 || next.is_some() {
                 return (at, next);
             }
-            if worker.has_done_enough() || worker.unflushed > MAX_UNFLUSHED && worker.is_allowed_so_much() {
+            if worker.has_done_enough(|worker| core.is_behind(worker))
+                || worker.unflushed > MAX_UNFLUSHED && worker.is_allowed_so_much()
+            {
                 return (at, (at < input.len()).then_some(Next::Yield));
             }
             if worker.spent > MAX_TURN {
@@ -372,7 +376,9 @@ impl Connection {
             count(&core.counters.auth_errors, 1);
             return (0, Some(self.close_with(core, worker, Reason::AuthenticationFailure, "Authorization Violation")));
         }
-        match parse(input, &worker.options.client_limits) {
+        // A reload may have set narrower limits since a message was accepted that is still on its way.
+        let limits = if self.unfinished.is_some() { &ACCEPTED } else { &worker.options.client_limits };
+        match parse(input, limits) {
             Parsed::Op { op, len } => match self.execute(core, worker, op, now) {
                 // It stays where it is, to be gone on with.
                 Some(Next::Yield) => (0, Some(Next::Yield)),
