@@ -320,6 +320,13 @@ impl Core {
         has_left || !worker.backlog.is_empty()
     }
 
+    /// How many bytes to read at most, so that what turns leave undone takes up no more than half of what all clients may have held: the
+    /// rest is for operations whose end has not come, and beyond it clients are cut off. A little may be read always.
+    pub fn room_for_input(&self, worker: &Worker) -> usize {
+        let held = usize::try_from(self.counters.held_input.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        (worker.options.limits.max_held_input_total / 2).saturating_sub(held)
+    }
+
     /// True if clients of earlier turns still wait to be written to. Whoever has many receivers does well to wait with its next turn.
     pub fn has_backlog(&self, worker: &Worker) -> bool {
         !worker.backlog.is_empty()
