@@ -165,3 +165,38 @@ fn a_message_on_its_way_is_held_to_the_limits_it_came_under() {
     let next = served.core.input(&mut publisher, &mut served.worker, message.as_bytes(), Mono::ZERO);
     assert!(matches!(next, Next::Close), "the next is too large");
 }
+
+/// What a client on another reactor sees that ends its subscription and asks whether all has come, while a message for it is under way.
+fn drained(end: &str) -> (String, usize) {
+    let mut served = Served::new(|_| {});
+    let (mut publisher, _) = served.open();
+    let mut other = Served { worker: served.core.worker(Box::new(Seeded::new(2))), core: served.core };
+    let (mut receiver, wire) = other.open();
+    other.say(&mut receiver, "SUB x workers 1\r\n");
+    served = Served { core: other.core, worker: served.worker };
+    let _ = served.core.input(&mut publisher, &mut served.worker, b"PUB x 1\r\nm\r\n", Mono::ZERO);
+    let mut next = served.core.input(&mut receiver, &mut other.worker, end.as_bytes(), Mono::ZERO);
+    let mut pauses = 0;
+    while let Next::Pause(_) = next {
+        if pauses == 3 {
+            served.core.flush(&mut served.worker, Mono::ZERO);
+        }
+        pauses += 1;
+        next = served.core.input(&mut receiver, &mut other.worker, b"", Mono::ZERO);
+    }
+    assert!(matches!(next, Next::Read));
+    served.core.flush(&mut other.worker, Mono::ZERO);
+    served.core.flush(&mut served.worker, Mono::ZERO);
+    (wire.seen(), pauses)
+}
+
+#[test]
+fn nothing_comes_for_a_subscription_after_its_end_was_confirmed() {
+    assert_eq!(drained("UNSUB 1\r\nPING\r\n"), ("MSG x 1 1\r\nm\r\nPONG\r\n".into(), 4));
+    assert_eq!(drained("UNSUB 1\r\nPING\r\nPING\r\n"), ("MSG x 1 1\r\nm\r\nPONG\r\nPONG\r\n".into(), 4));
+}
+
+#[test]
+fn control_who_has_ended_nothing_is_answered_at_once() {
+    assert_eq!(drained("PING\r\n"), ("PONG\r\nMSG x 1 1\r\nm\r\n".into(), 0));
+}

@@ -21,6 +21,7 @@ use super::{
     lock::lock,
     peer::{Peer, Subscription},
     permissions::{Rights, Subscribe},
+    quiet::UnderWay,
     quote::quoted,
     remembered::Room,
     worker::Worker,
@@ -47,6 +48,8 @@ const ACCEPTED: ClientLimits = ClientLimits { max_control_line: usize::MAX / 2, 
 const FIRST_PING: Duration = Duration::from_secs(2);
 /// After this long, whoever has had its turn has another: the others that wait come first.
 const NEXT_TURN: Duration = Duration::from_nanos(1);
+/// How long a `PING` waits before it is asked again whether other reactors are done with what they had under way.
+const OTHER_TURN: Duration = Duration::from_micros(100);
 /// How long a client waits that writes to one who is far behind.
 pub const PAUSE: Duration = Duration::from_millis(2);
 
@@ -92,6 +95,10 @@ pub struct Connection {
     wanted: usize,
     /// What is left to do for the message that `held` begins with.
     unfinished: Option<Box<Unfinished>>,
+    /// It has ended a subscription since it was last answered a `PING`.
+    has_ended_some: bool,
+    /// What other reactors had under way when it asked by a `PING` that is to be answered.
+    awaited: Option<UnderWay>,
     /// What the client last said of itself; before that, the defaults.
     connect: Box<Connect>,
     is_introduced: bool,
@@ -114,6 +121,8 @@ impl Connection {
             held: Vec::new(),
             wanted: 0,
             unfinished: None,
+            has_ended_some: false,
+            awaited: None,
             connect: Box::default(),
             is_introduced: false,
             next_ping: now + worker.options.ping_interval,
@@ -381,7 +390,7 @@ impl Connection {
         match parse(input, limits) {
             Parsed::Op { op, len } => match self.execute(core, worker, op, now) {
                 // It stays where it is, to be gone on with.
-                Some(Next::Yield) => (0, Some(Next::Yield)),
+                Some(next @ (Next::Yield | Next::Pause(_))) => (0, Some(next)),
                 next => (len, next),
             },
             Parsed::NeedMore { total } => {
@@ -409,12 +418,24 @@ impl Connection {
             ClientOp::Pub(publish) => return self.publish(core, worker, &publish, now),
             ClientOp::Sub { subject, queue, sid } => self.subscribe(core, worker, &Sub { subject, queue, sid }, now),
             ClientOp::Unsub { sid, max } => self.unsubscribe(core, worker, sid, max),
-            ClientOp::Ping => core.append(worker, &self.peer, b"PONG\r\n"),
+            ClientOp::Ping => return self.answer_ping(core, worker, now),
             ClientOp::Pong => self.pong(now),
             ClientOp::Connect(json) => return self.connect(core, worker, json, now),
             ClientOp::Info | ClientOp::Ok => {}
             ClientOp::Err(_) => return Some(self.close(Reason::ParseError)),
         }
+        None
+    }
+
+    fn answer_ping(&mut self, core: &Core, worker: &mut Worker, now: Mono) -> Option<Next> {
+        if std::mem::take(&mut self.has_ended_some) {
+            self.awaited = Some(core.turns.under_way(&worker.turn));
+        }
+        if self.awaited.as_mut().is_some_and(UnderWay::is_on) {
+            return Some(Next::Pause(now + OTHER_TURN));
+        }
+        self.awaited = None;
+        core.append(worker, &self.peer, b"PONG\r\n");
         None
     }
 
@@ -591,6 +612,7 @@ impl Connection {
         if let Some(subscription) = ended {
             worker.effort += core.directory.remove(&subscription);
             worker.has_used_index = true;
+            self.has_ended_some = true;
         }
         self.confirm(core, worker);
     }

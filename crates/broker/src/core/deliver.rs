@@ -97,6 +97,7 @@ impl Core {
 
     /// Gives it to those of its round whose turn comes before `end`.
     fn hand_round(&self, worker: &mut Worker, round: &mut Round, end: usize, delivery: &Delivery<'_>) {
+        worker.turn.begin();
         let Round { matched, next, delivered, epoch, .. } = round;
         let is_numbered = *epoch == worker.stages.epoch();
         let (plain, groups) = (&matched.plain, &matched.groups);
@@ -106,6 +107,7 @@ impl Core {
             if worker.unflushed > MAX_UNFLUSHED {
                 // One message may have more receivers than there is memory for all of its copies.
                 worker.crowded |= self.flush_all_touched(worker, delivery.now);
+                worker.turn.begin();
             }
         }
         for group in &groups[start.saturating_sub(plain.len())..end.saturating_sub(plain.len())] {

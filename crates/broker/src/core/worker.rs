@@ -15,6 +15,7 @@ use super::{
     index::Matched,
     outbox::Spares,
     peer::Peer,
+    quiet::Turn,
     stage::Stages,
 };
 
@@ -42,6 +43,8 @@ pub struct Worker {
     pub(super) spares: Spares,
     /// What was delivered since the last flush.
     pub(super) stages: Stages,
+    /// On while they hold something.
+    pub(super) turn: Turn,
     /// Clients that have something to be written.
     pub(super) touched: Vec<Arc<Peer>>,
     /// Those of earlier turns, who wait until others have had theirs.
@@ -95,7 +98,7 @@ impl Worker {
     /// How many bytes that may take up: a subject that a hundred thousand want is remembered with all of them.
     const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-    pub(super) fn new(options: View, random: Box<dyn Randomness>) -> Self {
+    pub(super) fn new(options: View, random: Box<dyn Randomness>, turn: Turn) -> Self {
         Self {
             matches: HashMap::default(),
             last: None,
@@ -105,6 +108,7 @@ impl Worker {
             random,
             spares: Spares::default(),
             stages: Stages::default(),
+            turn,
             touched: Vec::new(),
             backlog: VecDeque::new(),
             effort: 0,
