@@ -385,3 +385,33 @@ fn what_a_client_said_before_it_ended_is_done_though_it_had_to_pause() {
     }
     broker.shutdown();
 }
+
+#[test]
+fn busy_clients_are_not_cut_off_for_what_their_turns_leave() {
+    const CLIENTS: usize = 24;
+    let mut options = Options::default();
+    options.reactors = 1;
+    // A first read of each would be three times as much.
+    options.limits.max_held_input_total = 256 * 1024;
+    let (broker, port) = start(options);
+    // Each message makes an effort for a hundred receivers, none of whom takes it.
+    let mut clients: Vec<_> = (0..CLIENTS)
+        .map(|number| {
+            let mut client = Client::connect(port);
+            client.say("CONNECT {\"verbose\":false,\"echo\":false}\r\n");
+            client.say(&(0..100).map(|sid| format!("SUB x.{number} {sid}\r\n")).collect::<String>());
+            // As long as all of it is taken in at once, more and more is read at a time.
+            client.say(&"PUB nobody 1\r\nm\r\n".repeat(15_000));
+            client.fence();
+            client
+        })
+        .collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.say(&(format!("PUB x.{number} 1\r\nm\r\n").repeat(3_000) + "PING\r\n"));
+    }
+    for client in &mut clients {
+        client.until("PONG\r\n");
+    }
+    assert_eq!(broker.snapshot().held_input_evictions, 0);
+    broker.shutdown();
+}

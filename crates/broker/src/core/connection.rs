@@ -8,7 +8,7 @@ use std::{
 use crosstie_core::{Mono, is_valid_pattern, is_valid_subject};
 use crosstie_proto::nats::{
     Connect,
-    client_op::{ClientOp, Parsed, Pub, Violation, parse},
+    client_op::{ClientLimits, ClientOp, Parsed, Pub, Violation, parse},
 };
 use memchr::memchr;
 
@@ -21,6 +21,7 @@ use super::{
     lock::lock,
     peer::{Peer, Subscription},
     permissions::{Rights, Subscribe},
+    quiet::UnderWay,
     quote::quoted,
     remembered::Room,
     worker::Worker,
@@ -41,10 +42,14 @@ const COMPLAINING: u64 = 10;
 const MAX_TEXT: usize = 256;
 /// The most tokens of a pattern: each costs a level of the index, which is a hundred times its own size.
 const MAX_TOKENS: usize = 512;
+/// The limits on a message that has kept those in force when it came.
+const ACCEPTED: ClientLimits = ClientLimits { max_control_line: usize::MAX / 2, max_payload: usize::MAX / 2 };
 /// How long after `CONNECT` the first `PING` goes out, to measure the round trip.
 const FIRST_PING: Duration = Duration::from_secs(2);
 /// After this long, whoever has had its turn has another: the others that wait come first.
 const NEXT_TURN: Duration = Duration::from_nanos(1);
+/// How long a `PING` waits before it is asked again whether other reactors are done with what they had under way.
+const OTHER_TURN: Duration = Duration::from_micros(100);
 /// How long a client waits that writes to one who is far behind.
 pub const PAUSE: Duration = Duration::from_millis(2);
 
@@ -90,6 +95,10 @@ pub struct Connection {
     wanted: usize,
     /// What is left to do for the message that `held` begins with.
     unfinished: Option<Box<Unfinished>>,
+    /// It has ended a subscription since it was last answered a `PING`.
+    has_ended_some: bool,
+    /// What other reactors had under way when it asked by a `PING` that is to be answered.
+    awaited: Option<UnderWay>,
     /// What the client last said of itself; before that, the defaults.
     connect: Box<Connect>,
     is_introduced: bool,
@@ -112,6 +121,8 @@ impl Connection {
             held: Vec::new(),
             wanted: 0,
             unfinished: None,
+            has_ended_some: false,
+            awaited: None,
             connect: Box::default(),
             is_introduced: false,
             next_ping: now + worker.options.ping_interval,
@@ -324,7 +335,9 @@ impl Connection {
             if used == 0 || next.is_some() {
                 return (at, next);
             }
-            if worker.has_done_enough() || worker.unflushed > MAX_UNFLUSHED && worker.is_allowed_so_much() {
+            if worker.has_done_enough(|worker| core.is_behind(worker))
+                || worker.unflushed > MAX_UNFLUSHED && worker.is_allowed_so_much()
+            {
                 return (at, (at < input.len()).then_some(Next::Yield));
             }
             if worker.spent > MAX_TURN {
@@ -372,10 +385,12 @@ impl Connection {
             count(&core.counters.auth_errors, 1);
             return (0, Some(self.close_with(core, worker, Reason::AuthenticationFailure, "Authorization Violation")));
         }
-        match parse(input, &worker.options.client_limits) {
+        // A reload may have set narrower limits since a message was accepted that is still on its way.
+        let limits = if self.unfinished.is_some() { &ACCEPTED } else { &worker.options.client_limits };
+        match parse(input, limits) {
             Parsed::Op { op, len } => match self.execute(core, worker, op, now) {
                 // It stays where it is, to be gone on with.
-                Some(Next::Yield) => (0, Some(Next::Yield)),
+                Some(next @ (Next::Yield | Next::Pause(_))) => (0, Some(next)),
                 next => (len, next),
             },
             Parsed::NeedMore { total } => {
@@ -403,12 +418,24 @@ impl Connection {
             ClientOp::Pub(publish) => return self.publish(core, worker, &publish, now),
             ClientOp::Sub { subject, queue, sid } => self.subscribe(core, worker, &Sub { subject, queue, sid }, now),
             ClientOp::Unsub { sid, max } => self.unsubscribe(core, worker, sid, max),
-            ClientOp::Ping => core.append(worker, &self.peer, b"PONG\r\n"),
+            ClientOp::Ping => return self.answer_ping(core, worker, now),
             ClientOp::Pong => self.pong(now),
             ClientOp::Connect(json) => return self.connect(core, worker, json, now),
             ClientOp::Info | ClientOp::Ok => {}
             ClientOp::Err(_) => return Some(self.close(Reason::ParseError)),
         }
+        None
+    }
+
+    fn answer_ping(&mut self, core: &Core, worker: &mut Worker, now: Mono) -> Option<Next> {
+        if std::mem::take(&mut self.has_ended_some) {
+            self.awaited = Some(core.turns.under_way(&worker.turn));
+        }
+        if self.awaited.as_mut().is_some_and(UnderWay::is_on) {
+            return Some(Next::Pause(now + OTHER_TURN));
+        }
+        self.awaited = None;
+        core.append(worker, &self.peer, b"PONG\r\n");
         None
     }
 
@@ -585,6 +612,7 @@ impl Connection {
         if let Some(subscription) = ended {
             worker.effort += core.directory.remove(&subscription);
             worker.has_used_index = true;
+            self.has_ended_some = true;
         }
         self.confirm(core, worker);
     }

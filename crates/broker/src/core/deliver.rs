@@ -30,6 +30,8 @@ struct Round {
     delivered: usize,
     /// The stages are known by the numbers in `matched` as long as this is their epoch.
     epoch: u64,
+    /// The payload, if it is shared: one copy for all of the turns.
+    shared: Option<Bytes>,
 }
 
 /// A message with more receivers than one turn has room for: what is left for the next.
@@ -74,8 +76,10 @@ impl Core {
         if copies == 0 {
             return Delivered::To(0);
         }
-        let many = publish.body.len() >= SHARE_FROM && copies > 1;
-        let shared = many.then(|| Bytes::copy_from_slice(publish.body));
+        if publish.body.len() >= SHARE_FROM && copies > 1 && round.shared.is_none() {
+            round.shared = Some(Bytes::copy_from_slice(publish.body));
+        }
+        let shared = round.shared.clone();
         let is_plain = publish.reply.is_none() && publish.header_len.is_none() && shared.is_none();
         let ready = publish.sized.filter(|_| is_plain);
         if ready.is_none() {
@@ -93,7 +97,8 @@ impl Core {
 
     /// Gives it to those of its round whose turn comes before `end`.
     fn hand_round(&self, worker: &mut Worker, round: &mut Round, end: usize, delivery: &Delivery<'_>) {
-        let Round { matched, next, delivered, epoch } = round;
+        worker.turn.begin();
+        let Round { matched, next, delivered, epoch, .. } = round;
         let is_numbered = *epoch == worker.stages.epoch();
         let (plain, groups) = (&matched.plain, &matched.groups);
         let start = std::mem::replace(next, end);
@@ -102,6 +107,7 @@ impl Core {
             if worker.unflushed > MAX_UNFLUSHED {
                 // One message may have more receivers than there is memory for all of its copies.
                 worker.crowded |= self.flush_all_touched(worker, delivery.now);
+                worker.turn.begin();
             }
         }
         for group in &groups[start.saturating_sub(plain.len())..end.saturating_sub(plain.len())] {
@@ -183,13 +189,12 @@ impl Core {
     /// Tells a requester that nobody listens, where it waits for the answer.
     pub(super) fn answer_no_responders(&self, worker: &mut Worker, peer: &Arc<Peer>, subject: &[u8], reply: &[u8]) {
         let matched = worker.lookup(&self.directory, reply);
-        let own = matched.plain.iter().find(|target| Arc::ptr_eq(&target.subscription.peer, peer));
-        // It does not count towards the subscription's maximum. What the client may not see it is not told on either.
-        let Some(subscription) =
-            own.map(|target| &target.subscription).filter(|own| !own.has_ended() && !own.hides(reply))
-        else {
-            return;
-        };
+        // It does not count towards the subscription's maximum. What the client may not see it is not told on either. One that has
+        // ended may still be in the index, before one that has not.
+        let own = matched.plain.iter().map(|target| &target.subscription).find(|subscription| {
+            Arc::ptr_eq(&subscription.peer, peer) && !subscription.has_ended() && !subscription.hides(reply)
+        });
+        let Some(subscription) = own else { return };
         let headers = [b"NATS/1.0 503\r\nNats-Subject: ", subject, b"\r\n\r\n"].concat();
         let mut frame = [b"HMSG ", reply, b" ", &subscription.sid, b" "].concat();
         push_decimal(&mut frame, headers.len());
@@ -204,7 +209,7 @@ impl Core {
 
 impl Round {
     fn new(worker: &Worker, matched: Arc<Matched>) -> Self {
-        Self { matched, next: 0, delivered: 0, epoch: worker.stages.epoch() }
+        Self { matched, next: 0, delivered: 0, epoch: worker.stages.epoch(), shared: None }
     }
 
     /// How many copies there will be at most.

@@ -27,6 +27,7 @@ mod lock;
 mod outbox;
 mod peer;
 mod permissions;
+mod quiet;
 mod quote;
 mod relief;
 mod reload;
@@ -65,6 +66,7 @@ use self::{
     lock::lock,
     outbox::{Appended, Batch},
     peer::{Subscription, Subscriptions},
+    quiet::Turns,
     remembered::Room,
 };
 use crate::{
@@ -124,6 +126,7 @@ pub struct Core {
     has_remains: AtomicBool,
     /// Held by the reactor that makes room for others.
     relief: Mutex<()>,
+    turns: Turns,
 }
 
 impl Core {
@@ -159,12 +162,13 @@ impl Core {
             remains: Mutex::default(),
             has_remains: AtomicBool::new(false),
             relief: Mutex::default(),
+            turns: Turns::default(),
         }
     }
 
     /// A worker for one reactor, which chooses queue-group members by `random`.
     pub fn worker(&self, random: Box<dyn Randomness>) -> Worker {
-        Worker::new(self.in_force.view(), random)
+        Worker::new(self.in_force.view(), random, self.turns.join())
     }
 
     /// Takes in a connection and greets it. Write to it by [`Core::flush`] afterwards.
@@ -320,6 +324,13 @@ impl Core {
         has_left || !worker.backlog.is_empty()
     }
 
+    /// How many bytes to read at most, so that what turns leave undone takes up no more than half of what all clients may have held: the
+    /// rest is for operations whose end has not come, and beyond it clients are cut off. A little may be read always.
+    pub fn room_for_input(&self, worker: &Worker) -> usize {
+        let held = usize::try_from(self.counters.held_input.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        (worker.options.limits.max_held_input_total / 2).saturating_sub(held)
+    }
+
     /// True if clients of earlier turns still wait to be written to. Whoever has many receivers does well to wait with its next turn.
     pub fn has_backlog(&self, worker: &Worker) -> bool {
         !worker.backlog.is_empty()
@@ -462,6 +473,7 @@ impl Core {
             self.unload_one(worker, stage);
         }
         worker.stages.reuse(filled);
+        worker.turn.end();
     }
 
     /// Moves what is on one stage, and says whose it is.

@@ -15,6 +15,7 @@ use super::{
     index::Matched,
     outbox::Spares,
     peer::Peer,
+    quiet::Turn,
     stage::Stages,
 };
 
@@ -42,6 +43,8 @@ pub struct Worker {
     pub(super) spares: Spares,
     /// What was delivered since the last flush.
     pub(super) stages: Stages,
+    /// On while they hold something.
+    pub(super) turn: Turn,
     /// Clients that have something to be written.
     pub(super) touched: Vec<Arc<Peer>>,
     /// Those of earlier turns, who wait until others have had theirs.
@@ -82,8 +85,8 @@ struct Found {
 
 impl Found {
     /// True if nothing that concerns `subject` has changed since.
-    fn holds(&mut self, changes: &Changes, subject: &[u8]) -> bool {
-        changes.hold(self.generation, subject).map(|now| self.generation = now).is_some()
+    fn holds(&mut self, changes: &Changes, subject: &[u8], effort: &mut u64) -> bool {
+        changes.hold(self.generation, subject, effort).map(|now| self.generation = now).is_some()
     }
 }
 
@@ -95,7 +98,7 @@ impl Worker {
     /// How many bytes that may take up: a subject that a hundred thousand want is remembered with all of them.
     const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-    pub(super) fn new(options: View, random: Box<dyn Randomness>) -> Self {
+    pub(super) fn new(options: View, random: Box<dyn Randomness>, turn: Turn) -> Self {
         Self {
             matches: HashMap::default(),
             last: None,
@@ -105,6 +108,7 @@ impl Worker {
             random,
             spares: Spares::default(),
             stages: Stages::default(),
+            turn,
             touched: Vec::new(),
             backlog: VecDeque::new(),
             effort: 0,
@@ -150,15 +154,18 @@ impl Worker {
         self.allowance < u64::MAX
     }
 
-    pub(super) fn has_done_enough(&mut self) -> bool {
-        self.effort > self.allowance && self.is_called_away()
+    /// True if others have their turn now. `is_behind` is asked whether anything is left to do between turns.
+    pub(super) fn has_done_enough(&mut self, is_behind: impl FnOnce(&Self) -> bool) -> bool {
+        self.effort > self.allowance && self.is_called_away(is_behind)
     }
 
-    /// Takes another allowance, unless there is none or somebody waits.
+    /// Takes another allowance, unless there is none or somebody waits: at a socket, or for what is done between two turns, of which no
+    /// socket tells.
     #[cold]
-    fn is_called_away(&mut self) -> bool {
+    fn is_called_away(&mut self, is_behind: impl FnOnce(&Self) -> bool) -> bool {
         let may_go_on = self.effort < self.most
             && !self.has_used_index
+            && !is_behind(self)
             && self.company.as_mut().is_some_and(|company| !company.is_waiting());
         if may_go_on {
             self.allowance = self.effort.saturating_add(self.step).min(self.most);
@@ -181,7 +188,7 @@ impl Worker {
     /// Who wants `subject`.
     pub(super) fn lookup(&mut self, directory: &Directory, subject: &[u8]) -> Arc<Matched> {
         if let Some((_, found)) = self.last.as_mut().filter(|(last, _)| **last == *subject)
-            && found.holds(&directory.changes, subject)
+            && found.holds(&directory.changes, subject, &mut self.effort)
         {
             self.tally.hits += 1;
             return Arc::clone(&found.matched);
@@ -189,7 +196,7 @@ impl Worker {
         let known = self
             .matches
             .get_mut(subject)
-            .and_then(|found| found.holds(&directory.changes, subject).then(|| found.clone()));
+            .and_then(|found| found.holds(&directory.changes, subject, &mut self.effort).then(|| found.clone()));
         self.tally.hits += u64::from(known.is_some());
         let found = known.unwrap_or_else(|| self.search(directory, subject));
         let matched = Arc::clone(&found.matched);

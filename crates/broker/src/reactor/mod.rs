@@ -35,7 +35,7 @@ use self::{
     password::PasswordChecker,
     slots::Slots,
     spin::Spin,
-    turns::{MAX_READ, TURN, Usage},
+    turns::{MAX_READ, MIN_READ, TURN, Usage},
 };
 use crate::core::{Connection, Core, Next, PAUSE, Worker};
 
@@ -165,7 +165,8 @@ impl<C: Clock> Reactor<C> {
             self.spin.wait(&self.mailbox.poller, &*self.clock, &mut events, patience)?;
             let now = self.clock.mono();
             self.spent = 0;
-            let alone = events.len() == 1 && self.busy.is_empty();
+            // Those of the backlog wait, too.
+            let alone = events.len() == 1 && self.busy.is_empty() && !self.core.has_backlog(&self.worker);
             for event in &events {
                 match event.token {
                     WAKE => self.mailbox.waker.reset(),
@@ -178,7 +179,9 @@ impl<C: Clock> Reactor<C> {
                 self.close_all(now);
                 return Ok(());
             }
-            if events.is_empty() {
+            let is_idle = events.is_empty() && self.busy.is_empty();
+            if is_idle || now >= self.forget_at {
+                self.forget_at = now + FORGET;
                 self.core.forget_if_changed(&mut self.worker);
             }
             if now >= self.next_due() {
@@ -301,7 +304,7 @@ impl<C: Clock> Reactor<C> {
 
     /// Puts a client into the line of the busy, until when its socket is not looked at.
     fn queue(&mut self, token: u64) {
-        if let Some(entry) = self.slots.get_mut(token) {
+        if let Some(entry) = self.slots.get_mut(token).filter(|entry| !entry.is_queued) {
             entry.is_queued = true;
             entry.link.watch_readable(false);
             self.busy.push_back(token);
@@ -356,7 +359,8 @@ impl<C: Clock> Reactor<C> {
         let Some(entry) = self.slots.get_mut(token) else { return false };
         self.served.store(token, Ordering::Relaxed);
         self.worker.allow_alone(TURN, LONG_TURN);
-        let wanted = entry.usage.read();
+        // What a turn leaves is held for the client, who is not to blame for it.
+        let wanted = entry.usage.read().min(self.core.room_for_input(&self.worker).max(MIN_READ));
         let (count, next) = if std::mem::take(&mut entry.has_more) {
             (0, self.core.input(&mut entry.connection, &mut self.worker, &[], now))
         } else {
@@ -466,10 +470,6 @@ impl<C: Clock> Reactor<C> {
             for (index, listener) in self.listeners.iter().enumerate() {
                 let _ = self.mailbox.poller.add(listener, LISTENER + index as u64, Interest::Read);
             }
-        }
-        if now >= self.forget_at {
-            self.forget_at = now + FORGET;
-            self.core.forget_if_changed(&mut self.worker);
         }
         for _ in 0..MAX_DUE {
             let Some(Reverse((at, token))) = self.timers.peek().copied().filter(|Reverse((at, _))| now >= *at) else {

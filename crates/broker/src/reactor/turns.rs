@@ -21,7 +21,7 @@ const LIGHT: u64 = 10_000;
 /// After this long, half of what was used is forgotten.
 const HALF_LIFE: Duration = Duration::from_millis(64);
 /// What is read in a turn at least, and at first.
-const MIN_READ: usize = 4 * 1024;
+pub(super) const MIN_READ: usize = 4 * 1024;
 const FIRST_READ: usize = 32 * 1024;
 
 /// What one client has used of its reactor lately.
