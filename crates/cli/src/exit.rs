@@ -52,6 +52,8 @@ pub(crate) enum Failure {
     Told { code: Code, kind: &'static str, message: String },
     /// Tell the user everything that is wrong with a configuration.
     Mistakes(Vec<ConfigError>),
+    /// A command that was run has this exit code, or could not be run.
+    Command { code: u8, message: Option<String> },
     /// Nobody reads our output any more: end without a word, as every filter does.
     BrokenPipe,
 }
@@ -113,6 +115,7 @@ impl fmt::Display for Failure {
                 let told: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
                 f.write_str(&told.join("; "))
             }
+            Self::Command { message, .. } => f.write_str(message.as_deref().unwrap_or("the command failed")),
             Self::BrokenPipe => f.write_str("nobody reads the output"),
         }
     }
@@ -126,7 +129,7 @@ mod tests {
     fn what_may_have_been_executed_is_told_from_what_was_not() {
         let code = |failure: Failure| match failure {
             Failure::Told { code, .. } => code,
-            Failure::Mistakes(_) | Failure::BrokenPipe => panic!(),
+            _ => panic!(),
         };
         assert_eq!(code(Error::new(Kind::Timeout, "").into()), Code::Deadline);
         assert_eq!(code(Error::new(Kind::NoResponders, "").into()), Code::NoResponders);

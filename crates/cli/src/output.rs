@@ -103,19 +103,20 @@ impl Output {
     /// The last word of a command that failed.
     pub(crate) fn fail(&self, failure: &Failure) -> ExitCode {
         let (code, kind, message) = match failure {
-            Failure::Told { code, kind, message } => (code, *kind, message),
+            Failure::Told { code, kind, message } => (*code as u8, *kind, message),
+            Failure::Command { code, message: None } => return ExitCode::from(*code),
+            Failure::Command { code, message: Some(message) } => (*code, "command", message),
             Failure::Mistakes(mistakes) => return self.fail_configuration(mistakes, &failure.to_string()),
             Failure::BrokenPipe => return ExitCode::SUCCESS,
         };
         let mut err = io::stderr().lock();
         let _ = if self.json {
-            let error =
-                json!({ "schema": SCHEMA, "error": { "kind": kind, "message": message, "exit_code": *code as u8 } });
+            let error = json!({ "schema": SCHEMA, "error": { "kind": kind, "message": message, "exit_code": code } });
             writeln!(err, "{error}")
         } else {
             writeln!(err, "crosstie: {message}")
         };
-        ExitCode::from(*code)
+        ExitCode::from(code)
     }
 
     fn fail_configuration(&self, mistakes: &[ConfigError], all: &str) -> ExitCode {

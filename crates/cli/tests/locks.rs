@@ -200,6 +200,36 @@ fn gc_after_killing_holder_and_waiters_leaves_the_directory_empty() {
 }
 
 #[test]
+fn a_signal_is_for_the_command_and_the_lock_is_held_until_that_has_ended() {
+    let place = Place::new();
+    let script = "trap 'read line; echo cleaned; exit 9' TERM; echo has it; while :; do sleep 0.05; done";
+    let mut command = place.crosstie(&["lock", "backup", "--", "sh", "-c", script]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut holder = Shell { child, lines };
+    holder.has_it();
+    let pid = rustix::process::Pid::from_child(&holder.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    // It clears up, as long as it likes, and nobody else gets the lock meanwhile.
+    let late = place.run(&["lock", "backup", "--timeout", "300ms", "--", "true"]);
+    assert_eq!(late.status.code(), Some(7), "{late:?}");
+    drop(holder.child.stdin.take());
+    assert_eq!(holder.lines.next().unwrap().unwrap(), "cleaned");
+    assert_eq!(holder.child.wait().unwrap().code(), Some(9));
+    assert_eq!(place.run(&["lock", "backup", "--timeout", "30s", "--", "true"]).status.code(), Some(0));
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_command() {
+    let place = Place::new();
+    let code = |words: &[&str]| place.run(&[&["lock", "backup", "--"], words].concat()).status.code();
+    assert_eq!(code(&["sh", "-c", "exit 9"]), Some(9));
+    assert_eq!(code(&["sh", "-c", "kill -KILL $$"]), Some(137));
+    assert_eq!(code(&["/no/such/command"]), Some(127));
+    assert_eq!(code(&["/"]), Some(126));
+}
+
+#[test]
 fn watch_shows_locks_as_they_come_and_go() {
     let place = Place::new();
     let holder = place.holder();
@@ -230,10 +260,9 @@ fn a_command_runs_alone_and_its_end_is_told() {
     let place = Place::new();
     assert_eq!(place.text(&["lock", "backup", "--", "sh", "-c", "echo $CROSSTIE_FENCING_TOKEN"]), "1\n");
     let output = place.run(&["lock", "backup", "--json", "--", "sh", "-c", "exit 3"]);
-    let (line, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    let (line, error): (Value, Value) = (serde_json::from_str(&line).unwrap(), serde_json::from_str(&error).unwrap());
-    assert_eq!((&line["lock"], &line["code"], output.status.code()), (&"backup".into(), &3.into(), Some(1)));
-    assert_eq!(error["error"]["message"], "`sh` ended with 3");
+    let line: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&line["lock"], &line["code"], output.status.code()), (&"backup".into(), &3.into(), Some(3)));
+    assert!(output.stderr.is_empty(), "the command speaks for itself: {output:?}");
 
     let told = |words: &[&str], code: i32, text: &str| {
         let output = place.run(words);
@@ -241,7 +270,7 @@ fn a_command_runs_alone_and_its_end_is_told() {
         assert_eq!(output.status.code(), Some(code), "{words:?}: {stderr}");
         assert!(stderr.contains(text), "{words:?}: {stderr}");
     };
-    told(&["lock", "backup", "--", "/nowhere/to/be/found"], 1, "expected a command that can be run");
+    told(&["lock", "backup", "--", "/nowhere/to/be/found"], 127, "expected a command that can be run");
     told(&["lock", "Backup", "--", "true"], 2, "'B' is not allowed");
     told(&["lock", "backup"], 2, "required");
     told(&["locks", "nobody"], 1, "expected a segment `nobody`, found none");

@@ -5,8 +5,8 @@
 //!
 //! # The model
 //!
-//! * A [`Client`] is one connection to a broker; its clones share it. It is for async programs on tokio. [`blocking::Client`] has the same
-//!   methods for threads, and needs no runtime.
+//! * A [`Client`] is one connection to a broker; its clones share it. It is for async programs on tokio. [`blocking::Client`] does the
+//!   same for threads and needs no runtime; where an async method gives a future with options, a blocking one ends in `send()`.
 //! * A message is published to a [`Subject`]: words with dots between, as `orders.new`. Whoever has subscribed to a [`SubjectPattern`] that
 //!   matches gets a copy: `*` stands for one word, `>` at the end for one or more.
 //! * Subscribers that name the same *queue group* share: each message goes to exactly one of them.
@@ -52,6 +52,48 @@
 //! # broker.shutdown();
 //! # Ok(()) }
 //! ```
+//!
+//! # Shared memory
+//!
+//! A [`shm::Region`] is a value with a name that processes of one machine share. One of them changes it at a time, and what it has changed
+//! counts when it commits: if it drops the guard, panics or is killed before, the value is as it was.
+//!
+//! ```
+//! use crosstie::shm::{Directory, Region, ShmSafe, deadline_after};
+//! use std::time::Duration;
+//!
+//! #[derive(Clone, Copy, ShmSafe)]
+//! #[repr(C)]
+//! #[shm(crate = crosstie::shm)]
+//! struct Books {
+//!     ann: i64,
+//!     bob: i64,
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = std::env::temp_dir().join(format!("crosstie-example-{}", std::process::id()));
+//! # let directory = Directory::at(&folder)?;
+//! # let _ = Directory::of_user; // which an example does not litter
+//! // let directory = Directory::of_user()?;
+//! let name = "books".parse()?;
+//! let books = Region::open_or_create(&directory, &name, Books { ann: 100, bob: 0 })?;
+//!
+//! // Whoever died with the lock is told of: `acquired.recovery()`.
+//! let acquired = books.lock(deadline_after(Duration::from_secs(1)))?;
+//! let mut guard = acquired.into_guard();
+//! guard.ann -= 7;
+//! guard.bob += 7;
+//! guard.commit();
+//!
+//! // Readers need no lock and never see half of a change.
+//! let seen = books.snapshot(deadline_after(Duration::from_secs(1)))?;
+//! assert_eq!((seen.ann, seen.bob), (93, 7));
+//! # drop(books);
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok(()) }
+//! ```
+//!
+//! `crosstie shm ls` and `crosstie locks` show from outside what is there and who holds it.
 #![forbid(unsafe_code)]
 
 pub use bytes::Bytes;

@@ -297,7 +297,11 @@ fn a_directory_must_be_ours_alone_and_no_link() {
     assert!(refused.contains("came a symbolic link or a file"), "{refused}");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o770)).unwrap();
     let refused = Directory::at(&path).unwrap_err().to_string();
-    assert!(refused.contains("expected at most mode 0700, came 0770; run `chmod 700` on it"), "{refused}");
+    assert!(
+        refused
+            .contains("expected a directory for this alone, of mode 0700 at most, came 0770; name one in it instead"),
+        "{refused}"
+    );
     // A directory above that is not there is not made: it would have no owner to ask.
     let refused = Directory::at(folder.path().join("no/segments")).unwrap_err();
     assert!(matches!(refused, Error::Directory { .. }), "{refused}");

@@ -149,7 +149,10 @@ impl Directory {
         check_owner(&stat, group).map_err(|refusal| refuse(refusal.to_string()))?;
         let mode = stat.st_mode & 0o777;
         if mode & !most != 0 {
-            let what = format!("expected at most mode {most:04o}, came {mode:04o}; run `chmod {most:o}` on it");
+            // Others may live in it: it is not for them to be locked out.
+            let what = format!(
+                "expected a directory for this alone, of mode {most:04o} at most, came {mode:04o}; name one in it instead"
+            );
             return Err(refuse(what));
         }
         Ok(Self(Arc::new(Inner { path, folder, group })))

@@ -1,9 +1,10 @@
 //! `crosstie lock`: runs a command while it holds a mutex.
 
 use std::{
+    io,
     os::unix::process::ExitStatusExt,
     path::Path,
-    process::{Command, ExitStatus},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -12,20 +13,24 @@ use crosstie::shm::{self, Mutex, SegmentName, deadline_after};
 use crosstie_core::Deadline;
 use serde_json::json;
 
-use super::Place;
-use crate::{
-    exit::{Code, Failure},
-    output::Output,
-};
+use super::{Place, child};
+use crate::{exit::Failure, output::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
-  crosstie lock backup -- rsync -a /srv /mnt/backup     one at a time on this machine
-  crosstie lock backup --timeout 5s -- ./nightly.sh     give up after five seconds, with code 7
+  crosstie lock backup -- rsync -a /srv /mnt/backup
+                                 one at a time on this machine
+  crosstie lock backup --timeout 5s -- ./nightly.sh
+                                 give up after five seconds, with code 7
 
-The command finds the number of its acquisition in CROSSTIE_FENCING_TOKEN: greater than all before, until `crosstie shm gc`
-removes a lock that nobody uses. If the process that holds the lock is killed, the lock is free; the command that it ran may
-go on. With --json a last line tells how it went.")]
+The exit code is that of the command, 128 and the number of a signal that
+ended it, 126 if it cannot be run, 127 if it is not there. SIGINT, SIGTERM and
+SIGHUP are passed on to it, and the lock is held until it has ended. If this
+process is killed with SIGKILL the lock is free, and the command may go on.
+
+The command finds the number of its acquisition in CROSSTIE_FENCING_TOKEN:
+greater than all before, until `crosstie shm gc` removes a lock that nobody
+uses. With --json a last line tells how it went.")]
 pub(crate) struct LockArgs {
     #[command(flatten)]
     place: Place,
@@ -56,14 +61,18 @@ pub(crate) fn run(args: &LockArgs, output: &Output) -> Result<(), Failure> {
     let waited = begun.elapsed();
     let recovery = acquired.recovery();
     if let Some(recovery) = recovery {
-        output.note(&recovery.to_string());
+        let dead = recovery.dead;
+        output.note(&format!(
+            "crosstie: lock '{name}': participant {}.{} ended while it held the lock; what it ran may still be going on",
+            dead.slot, dead.generation
+        ));
     }
     let mut guard = acquired.into_guard();
     let token = guard.token();
-    let status = Command::new(program).args(arguments).env(TOKEN, token.to_string()).status();
-    let status = status.map_err(|error| {
-        let text = format!("expected a command that can be run, came `{program}`: {error}");
-        Failure::new(Code::Failure, "command", text)
+    let status = child::run(Command::new(program).args(arguments).env(TOKEN, token.to_string())).map_err(|error| {
+        let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+        let message = format!("expected a command that can be run, came `{program}`: {error}");
+        Failure::Command { code, message: Some(message) }
     })?;
     *guard += 1;
     guard.commit();
@@ -77,14 +86,9 @@ pub(crate) fn run(args: &LockArgs, output: &Output) -> Result<(), Failure> {
         });
         output.data(&value, Vec::new)?;
     }
-    ended(program, status)
-}
-
-fn ended(program: &str, status: ExitStatus) -> Result<(), Failure> {
-    let text = match (status.code(), status.signal()) {
-        (Some(0), _) => return Ok(()),
-        (Some(code), _) => format!("`{program}` ended with {code}"),
-        (None, signal) => format!("`{program}` was ended by signal {}", signal.unwrap_or_default()),
-    };
-    Err(Failure::new(Code::Failure, "command", text))
+    match child::code(status) {
+        0 => Ok(()),
+        // It has spoken for itself.
+        code => Err(Failure::Command { code, message: None }),
+    }
 }

@@ -1,5 +1,6 @@
 //! `crosstie shm`: shared memory as it stands, without the cooperation of those who use it.
 
+mod child;
 mod dump;
 mod failure;
 mod gc;
