@@ -244,7 +244,7 @@ fn what_is_wrong_has_its_exit_code() {
 
     // A directory that others may change is not used.
     std::fs::set_permissions(place.directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    told(&["ls"], 4, "expected at most mode 0700, came 0755");
+    told(&["ls"], 4, "of mode 0700 at most, came 0755; name one in it");
 }
 
 fn help_has_examples() {
