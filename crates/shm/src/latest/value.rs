@@ -22,7 +22,7 @@ use crate::{
     name::SegmentName,
     notifier::{Alarm, Armer, Notifier},
     participant::{Life, Participant},
-    ring::{Corrupt, ReceiveError, Seat, Taken, address, damaged, load, process_name, store},
+    ring::{Corrupt, ReceiveError, Seat, Taken, address, damaged, is_ready, load, process_name, store},
     schema::ShmSafe,
     segment::{Directory, Expect, Segment, Spec},
     sync::{AtomicU64, Ordering::*},
@@ -341,11 +341,7 @@ impl<T: ShmSafe> Reader<T> {
     ///
     /// What is wrong with the segment.
     pub fn arm(&mut self, version: u64, notifier: &Notifier, key: u64) -> Result<bool> {
-        match self.poll_with(version, Alarm::Key(notifier.clone(), key)) {
-            Poll::Pending => Ok(false),
-            Poll::Ready(Err(ReceiveError::Failed(error))) => Err(error),
-            Poll::Ready(_) => Ok(true),
-        }
+        is_ready(self.poll_with(version, Alarm::Key(notifier.clone(), key)), ReceiveError::failure)
     }
 
     fn poll_with(&mut self, version: u64, alarm: Alarm) -> Poll<Result<u64, ReceiveError>> {

@@ -1,6 +1,11 @@
 //! Why a message was not sent or did not come.
 
-use crate::{error::Error, layout::ParticipantId};
+use std::task::Poll;
+
+use crate::{
+    error::{Error, Result},
+    layout::ParticipantId,
+};
 
 /// Why a message was not sent. The message comes back.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +50,11 @@ impl<T> SendError<T> {
         }
     }
 
+    /// What is wrong with the ring, if that is why.
+    pub(super) fn failure(self) -> Option<Error> {
+        if let Self::Failed { error, .. } = self { Some(error) } else { None }
+    }
+
     /// The same reason with another message.
     pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> SendError<U> {
         match self {
@@ -78,4 +88,19 @@ pub enum ReceiveError {
     /// The ring itself is out of order.
     #[error(transparent)]
     Failed(#[from] Error),
+}
+
+impl ReceiveError {
+    /// What is wrong with the ring, if that is why.
+    pub(crate) fn failure(self) -> Option<Error> {
+        if let Self::Failed(error) = self { Some(error) } else { None }
+    }
+}
+
+/// What arming says of a poll: false if it is armed now, true if there is something to do at once. Only a `failure` is an error.
+pub(crate) fn is_ready<T, E>(polled: Poll<Result<T, E>>, failure: impl FnOnce(E) -> Option<Error>) -> Result<bool> {
+    match polled {
+        Poll::Pending => Ok(false),
+        Poll::Ready(outcome) => outcome.err().and_then(failure).map_or(Ok(true), Err),
+    }
 }

@@ -12,7 +12,7 @@ use super::{
     bytes::{Consumer, Frames, Place, Producer},
     control::Control,
     end::{End, PARTICIPANTS, Role, damaged, process_name},
-    error::{ReceiveError, SendError},
+    error::{ReceiveError, SendError, is_ready},
     held::hold,
     words,
 };
@@ -273,11 +273,7 @@ impl ByteSender {
     ///
     /// What is wrong with the ring.
     pub fn arm(&mut self, len: usize, notifier: &Notifier, key: u64) -> Result<bool> {
-        match self.poll_with(len, Alarm::Key(notifier.clone(), key)) {
-            Poll::Pending => Ok(false),
-            Poll::Ready(Err(SendError::Failed { error, .. })) => Err(error),
-            Poll::Ready(_) => Ok(true),
-        }
+        is_ready(self.poll_with(len, Alarm::Key(notifier.clone(), key)), SendError::failure)
     }
 
     fn poll_with(&mut self, len: usize, alarm: Alarm) -> Poll<Result<(), SendError<()>>> {
@@ -447,11 +443,7 @@ impl ByteReceiver {
     ///
     /// What is wrong with the ring.
     pub fn arm(&mut self, notifier: &Notifier, key: u64) -> Result<bool> {
-        match self.poll_with(Alarm::Key(notifier.clone(), key)) {
-            Poll::Pending => Ok(false),
-            Poll::Ready(Err(ReceiveError::Failed(error))) => Err(error),
-            Poll::Ready(_) => Ok(true),
-        }
+        is_ready(self.poll_with(Alarm::Key(notifier.clone(), key)), ReceiveError::failure)
     }
 
     fn poll_with(&mut self, alarm: Alarm) -> Poll<Result<(), ReceiveError>> {

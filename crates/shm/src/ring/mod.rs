@@ -36,6 +36,7 @@ pub(crate) use self::{
 #[cfg(not(loom))]
 pub(crate) use self::{
     end::{damaged, process_name},
+    error::is_ready,
     held::hold,
     words::{address, load, store},
 };

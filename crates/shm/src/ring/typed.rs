@@ -11,7 +11,7 @@ use crosstie_core::Deadline;
 use super::{
     control::Control,
     end::{End, PARTICIPANTS, Role, damaged, process_name},
-    error::{ReceiveError, SendError},
+    error::{ReceiveError, SendError, is_ready},
     held::hold,
     slots::{Consumer, Producer, Slots, stride},
     words,
@@ -319,11 +319,7 @@ impl<T: ShmSafe> Sender<T> {
     ///
     /// What is wrong with the ring.
     pub fn arm(&mut self, notifier: &Notifier, key: u64) -> Result<bool> {
-        match self.poll_with(Alarm::Key(notifier.clone(), key)) {
-            Poll::Pending => Ok(false),
-            Poll::Ready(Err(SendError::Failed { error, .. })) => Err(error),
-            Poll::Ready(_) => Ok(true),
-        }
+        is_ready(self.poll_with(Alarm::Key(notifier.clone(), key)), SendError::failure)
     }
 
     fn poll_with(&mut self, alarm: Alarm) -> Poll<Result<(), SendError<()>>> {
@@ -543,11 +539,7 @@ impl<T: ShmSafe> Receiver<T> {
     ///
     /// What is wrong with the ring.
     pub fn arm(&mut self, notifier: &Notifier, key: u64) -> Result<bool> {
-        match self.poll_with(Alarm::Key(notifier.clone(), key)) {
-            Poll::Pending => Ok(false),
-            Poll::Ready(Err(ReceiveError::Failed(error))) => Err(error),
-            Poll::Ready(_) => Ok(true),
-        }
+        is_ready(self.poll_with(Alarm::Key(notifier.clone(), key)), ReceiveError::failure)
     }
 
     fn poll_with(&mut self, alarm: Alarm) -> Poll<Result<(), ReceiveError>> {
