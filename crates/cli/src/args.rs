@@ -22,13 +22,17 @@ const EXAMPLES: &str = "Examples:
   crosstie pub orders.new 'three crossties'  publish
   crosstie reply time --exec date            answer requests
   crosstie request time                      ask
-  crosstie shm ls                            shared memory, and who is in it
-  crosstie locks                             who holds its locks, and who waits";
+  crosstie lock backup -- ./backup.sh        one at a time on this machine
+  crosstie locks                             who holds locks, and who waits
+  crosstie shm ls                            shared memory, and who is in it";
 
 const ENVIRONMENT: &str = "Environment:
   CROSSTIE_URL     the broker, for commands that connect to one: --server
   CROSSTIE_CONFIG  the file of 'serve': --config; each of its keys has a
                    variable, too, which 'crosstie serve --help' names
+  CROSSTIE_DIR     the directory of shared memory and locks: --dir
+  CROSSTIE_DIR_GROUP
+                   the number of a group that may use CROSSTIE_DIR, too
   NO_COLOR         no colours, unless --color says otherwise
   CLICOLOR_FORCE   colours everywhere, unless NO_COLOR is set";
 
@@ -212,7 +216,10 @@ pub(crate) struct SubArgs {
 #[command(after_help = "Examples:
   crosstie request time
   crosstie request bank.balance ann --timeout 500ms
-  crosstie request ping --replies 3
+  crosstie request fleet.status --replies 3 --timeout 2s
+
+Several answer where several have subscribed, each by itself: programs, or each
+'crosstie reply' with a --queue of its own. Of those in one group one answers.
 
 Whoever subscribes to the subject counts as one who may answer: a request that
 only a 'sub' hears is out of time (code 5); one that nobody hears fails at once

@@ -13,15 +13,15 @@ pub(crate) enum Code {
     Failure = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// Nobody answers there; nothing was executed.
-    NoResponders = 3,
+    /// There is nothing of this name, or nobody who answers to it; nothing was executed.
+    NotFound = 3,
     /// Credentials or permissions are missing.
     Denied = 4,
     /// The time was up: it may have been executed.
     Deadline = 5,
     /// The other side answered with an error of its own.
     Application = 6,
-    /// Refused or overloaded: nothing was executed, trying again is safe.
+    /// Refused, overloaded, or no connection to a broker: nothing was executed, trying again is safe.
     Refused = 7,
 }
 
@@ -30,11 +30,13 @@ pub(crate) const TABLE: &str = "Exit codes:
   0    done
   1    failed
   2    wrong usage
-  3    nobody answers there: nothing was executed
+  3    not found: nobody answers to this subject, no segment has this name;
+       nothing was executed
   4    denied: credentials or permissions are missing
   5    out of time: it may have been executed
   6    the other side answered with an error
-  7    refused or overloaded: nothing was executed, try again
+  7    refused or overloaded, a lock held or a segment in use by others, or no
+       broker to connect to; nothing was executed, try again
   130  interrupted (SIGINT, Ctrl-C)
   143  terminated (SIGTERM)
 'serve' and 'demo' end in order on these two signals, with 0 if all went well.";
@@ -72,7 +74,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match error.kind() {
             Kind::InvalidInput | Kind::Unsupported => Code::Usage,
-            Kind::NoResponders => Code::NoResponders,
+            Kind::NoResponders => Code::NotFound,
             Kind::Denied => Code::Denied,
             Kind::Timeout | Kind::Disconnected => Code::Deadline,
             Kind::Full | Kind::Limit | Kind::Rejected => Code::Refused,
@@ -132,7 +134,7 @@ mod tests {
             _ => panic!(),
         };
         assert_eq!(code(Error::new(Kind::Timeout, "").into()), Code::Deadline);
-        assert_eq!(code(Error::new(Kind::NoResponders, "").into()), Code::NoResponders);
+        assert_eq!(code(Error::new(Kind::NoResponders, "").into()), Code::NotFound);
         assert_eq!(code(Failure::before_sending(Error::new(Kind::Disconnected, ""))), Code::Refused);
     }
 }

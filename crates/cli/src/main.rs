@@ -7,14 +7,13 @@ mod args;
 mod commands;
 mod demo;
 mod exit;
+mod help;
 mod output;
 mod values;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
-use clap::Parser;
-
-use crate::args::{Cli, Command};
+use crate::args::Command;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
@@ -27,7 +26,7 @@ fn main() -> ExitCode {
     if rest.first().is_some_and(|first| first == "nats") {
         return crosstie_server::main_nats(rest.into_iter().skip(1));
     }
-    let cli = match Cli::try_parse() {
+    let cli = match help::parse() {
         Ok(cli) => cli,
         Err(error) => return output::usage(&error, &rest),
     };

@@ -69,6 +69,13 @@ impl Output {
         !self.json && io::stdout().is_terminal()
     }
 
+    /// How many characters fit into a line, if a person looks at the data on a terminal.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let told = || rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+        // A terminal that does not know is as wide as they used to be.
+        self.data_is_shown().then(|| Some(told()).filter(|width| *width > 0).unwrap_or(80))
+    }
+
     /// True if colours may be used on standard output.
     pub(crate) fn has_colour(&self) -> bool {
         !self.json && self.colour.applies(io::stdout().is_terminal(), |name| std::env::var(name).ok())
@@ -148,12 +155,21 @@ pub(crate) fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
     if !arguments.iter().any(|argument| argument == "--json") {
-        let _ = error.print();
+        // Nobody to tell is no failure.
+        let _ = match error.kind() {
+            // The help itself, for whoever said nothing at all.
+            clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.print(),
+            _ => io::stderr().write_all(format!("crosstie: {text}").as_bytes()),
+        };
         return Code::Usage.into();
     }
-    let text = error.to_string();
-    let message = text.split("\n\nUsage:").next().unwrap_or(&text).trim_start_matches("error: ");
+    let message = match error.kind() {
+        clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "expected a command; --help lists them",
+        _ => text.split("\n\nUsage:").next().unwrap_or(text),
+    };
     let words: Vec<&str> = message.split_whitespace().collect();
     Output::new(true, Colour::Never).fail(&Failure::usage(words.join(" ")))
 }

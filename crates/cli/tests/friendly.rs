@@ -44,7 +44,41 @@ fn help_fits_a_terminal_of_80_columns_and_global_options_stand_apart() {
         let wide: Vec<_> = help.lines().filter(|line| line.chars().count() > 80).collect();
         assert!(wide.is_empty(), "{command}: {wide:#?}");
         let (own, global) = help.split_once("Global options:").unwrap_or_else(|| panic!("{command}: {help}"));
+        let (_, own) = own.split_once("\n\nUsage: ").unwrap_or_else(|| panic!("{command}: {own}"));
         assert!(!own.contains("--json") && global.contains("--json") && global.contains("--color"), "{command}");
+    }
+}
+
+#[test]
+fn help_begins_with_examples_that_are_aligned_and_unbroken() {
+    for command in [""].into_iter().chain(CONNECTING).chain(OTHERS) {
+        let words: Vec<_> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+        let output = run(&mut crosstie(&words));
+        let (before, rest) = text(&output.stdout).split_once("\nExamples:\n").unwrap_or_else(|| panic!("{command}"));
+        assert_eq!(before.lines().count(), 1, "{command}: {before}");
+        let (examples, _) = rest.split_once("\n\nUsage: ").unwrap_or_else(|| panic!("{command}"));
+        let mut columns: Vec<_> = Vec::new();
+        for line in examples.lines() {
+            // A longer explanation has a line of its own, in the same column.
+            let is_example = line.starts_with("  crosstie");
+            assert!(is_example || line.starts_with("            "), "{command}: {line}");
+            let said = if is_example { 2 } else { 0 };
+            let explained = line[said..].find("  ").map(|at| said + at);
+            columns.extend(explained.map(|at| at + line[at..].len() - line[at..].trim_start().len()));
+        }
+        columns.dedup();
+        assert!(columns.len() <= 1, "{command}: explanations begin at {columns:?}\n{examples}");
+    }
+}
+
+#[test]
+fn every_error_begins_with_the_name_of_the_command() {
+    for arguments in
+        [&["pub"][..], &["nonsense"], &["pub", "a", "--count", "0"], &["sub", "a..b"], &["shm", "show", "No"]]
+    {
+        let output = run(&mut crosstie(arguments));
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).starts_with("crosstie: "), "{}", text(&output.stderr));
     }
 }
 

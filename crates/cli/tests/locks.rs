@@ -1,52 +1,28 @@
 //! `crosstie lock` and `crosstie locks` as a shell meets them, and what `shm trace` and `shm gc` say of processes that are killed with a lock.
 
+mod place;
+
 use std::{
     io::{BufRead, BufReader, Lines},
-    path::PathBuf,
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Child, ChildStdout, Stdio},
     time::{Duration, Instant},
 };
 
+use place::Place;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 const LONG: Duration = Duration::from_secs(60);
 
-struct Place {
-    _root: TempDir,
-    segments: PathBuf,
+/// A shell that runs a command under the lock `backup`, and what is seen of it.
+trait Backup {
+    fn lock(&self) -> Value;
+    fn count(&self) -> usize;
+    fn shell(&self) -> Shell;
+    fn holder(&self) -> Shell;
+    fn waiter(&self) -> Shell;
 }
 
-impl Place {
-    fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let segments = root.path().join("segments");
-        Self { _root: root, segments }
-    }
-
-    fn crosstie(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_crosstie"));
-        command.args(words).env("CROSSTIE_DIR", &self.segments).env_remove("CROSSTIE_DIR_GROUP").stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        self.crosstie(words).output().unwrap()
-    }
-
-    fn text(&self, words: &[&str]) -> String {
-        let output = self.run(words);
-        assert!(output.status.success(), "{words:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, words: &[&str]) -> Vec<Value> {
-        let words: Vec<_> = words.iter().copied().chain(["--json"]).collect();
-        let lines: Vec<Value> = self.text(&words).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert!(lines.iter().all(|line| line["schema"] == 1), "{lines:?}");
-        lines
-    }
-
+impl Backup for Place {
     /// The one lock that there is.
     fn lock(&self) -> Value {
         let mut locks = self.json(&["locks"]);
@@ -156,7 +132,7 @@ fn a_killed_holder_is_shown_dead_and_the_next_is_told() {
     holder.kill();
     let lock = place.lock();
     assert_eq!((&lock["holders"][0]["who"]["life"], &lock["recoveries"]), (&"dead".into(), &0.into()));
-    assert!(place.text(&["locks"]).contains(", dead]"));
+    assert!(place.text(&["locks"]).contains(" (dead)"));
     let heir = place.holder();
     assert_eq!(place.lock()["holders"][0]["who"]["pid"], heir.child.id());
     let told = heir.finish();
@@ -264,20 +240,55 @@ fn a_command_runs_alone_and_its_end_is_told() {
     assert_eq!((&line["lock"], &line["code"], output.status.code()), (&"backup".into(), &3.into(), Some(3)));
     assert!(output.stderr.is_empty(), "the command speaks for itself: {output:?}");
 
-    let told = |words: &[&str], code: i32, text: &str| {
-        let output = place.run(words);
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{words:?}: {stderr}");
-        assert!(stderr.contains(text), "{words:?}: {stderr}");
-    };
+    let told = |words: &[&str], code: i32, text: &str| place.told(words, code, text);
     told(&["lock", "backup", "--", "/nowhere/to/be/found"], 127, "expected a command that can be run");
     told(&["lock", "Backup", "--", "true"], 2, "'B' is not allowed");
     told(&["lock", "backup"], 2, "required");
-    told(&["locks", "nobody"], 1, "expected a segment `nobody`, found none");
+    told(&["locks", "nobody"], 3, "expected a segment 'nobody', found none");
     told(&["locks", "No"], 2, "'N' is not allowed");
-    let _holder = place.holder();
-    told(&["lock", "backup", "--timeout", "20ms", "--", "false"], 7, "expected the lock before the deadline");
+    let holder = place.holder();
+    let who =
+        format!("lock 'backup' was not free within 20ms: 'crosstie lock sh' (pid {}) holds it", holder.child.id());
+    told(&["lock", "backup", "--timeout", "20ms", "--", "false"], 7, &who);
     let output = place.run(&["lock", "backup", "--timeout", "1ms", "--json", "--", "false"]);
     let error: Value = serde_json::from_slice(&output.stderr).unwrap();
     assert_eq!((&error["error"]["kind"], &error["error"]["exit_code"]), (&"locked".into(), &7.into()));
+}
+
+#[test]
+fn since_when_a_shell_holds_a_lock_is_told_though_nobody_waits() {
+    let place = Place::new();
+    let holder = place.holder();
+    let text = place.text(&["locks"]);
+    let row = text.lines().nth(1).unwrap();
+    let who = format!("crosstie lock sh pid {} [1.1]  ", holder.child.id());
+    let held_for = row.split(&who).nth(1).unwrap_or_else(|| panic!("{text}"));
+    assert!(held_for.contains(" ms") || held_for.contains(" s"), "{text}");
+    assert!(place.lock()["holders"][0]["since"].is_string());
+}
+
+#[test]
+fn a_holder_that_looked_at_no_clock_is_shown_with_a_dash_and_help_says_why() {
+    let place = Place::new();
+    let mutex = crosstie::shm::Mutex::open_or_create(&place.directory(), &"fast".parse().unwrap(), 0_u64).unwrap();
+    let _guard = mutex.try_lock().unwrap().into_guard();
+    let text = place.text(&["locks"]);
+    assert!(text.lines().nth(1).unwrap().contains("[1.1]  -  "), "{text}");
+    assert_eq!(place.lock()["holders"][0]["since"], Value::Null);
+    assert!(place.text(&["locks", "--help"]).contains("FOR is - where it is not known"));
+}
+
+#[test]
+fn locks_fit_a_terminal_of_80_columns_and_wide_shows_everything() {
+    let place = Place::new();
+    let (holder, waiter) = (place.holder(), place.waiter());
+    let shown = place.shown(80, &["locks"]);
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    // On several lines, but all of it.
+    for shell in [&holder, &waiter] {
+        assert!(shown.contains(&shell.child.id().to_string()), "{shown}");
+    }
+    let wide = place.shown(80, &["locks", "--wide"]);
+    assert!(wide.lines().count() == 2 && wide.contains("TAKEN") && wide.contains("DEATHS"), "{wide}");
+    assert!(wide.lines().any(|line| line.chars().count() > 80), "{wide}");
 }

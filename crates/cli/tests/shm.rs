@@ -3,15 +3,17 @@
 //! Processes are forked without exec, so this runs in one thread and without the usual harness. A name as argument runs the tests
 //! that contain it.
 
+mod place;
+
 use std::{
     path::Path,
-    process::{Command, ExitCode, Output},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
-use crosstie::shm::{Act, Directory, Kind, Life, Participant, Segment, SegmentName, ShmSafe, Spec};
+use crosstie::shm::{Act, Kind, Life, Participant, Segment, SegmentName, ShmSafe, Spec};
 use crosstie_sys::trial::{Child, fork};
-use serde_json::Value;
+use place::Place;
 
 const TESTS: &[(&str, fn())] = &[
     ("every_command_shows_what_there_is", every_command_shows_what_there_is),
@@ -20,7 +22,10 @@ const TESTS: &[(&str, fn())] = &[
     ("control_gc_keeps_what_is_in_use", control_gc_keeps_what_is_in_use),
     ("rm_refuses_what_is_in_use_unless_forced", rm_refuses_what_is_in_use_unless_forced),
     ("what_is_wrong_has_its_exit_code", what_is_wrong_has_its_exit_code),
-    ("help_has_examples", help_has_examples),
+    ("who_looks_makes_no_directory", who_looks_makes_no_directory),
+    ("tables_fit_the_terminal_unless_everything_is_asked_for", tables_fit_the_terminal_unless_everything_is_asked_for),
+    ("an_output_that_nobody_reads_ends_it_without_a_word", an_output_that_nobody_reads_ends_it_without_a_word),
+    ("help_has_examples_first", help_has_examples_first),
 ];
 
 fn main() -> ExitCode {
@@ -48,53 +53,15 @@ struct Ledger {
     moved: u64,
 }
 
-struct Place {
-    _folder: tempfile::TempDir,
-    directory: Directory,
-}
-
-impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let directory = Directory::at(folder.path().join("segments")).unwrap();
-        Self { _folder: folder, directory }
-    }
-
-    fn segment(&self, name: &str) -> Segment {
-        let spec = Spec::new(Kind::Region, Ledger::element()).participants(4).locks(1).data(128);
-        let name: SegmentName = name.parse().unwrap();
-        let fill = |segment: &Segment| {
-            let words = segment.data().records::<std::sync::atomic::AtomicU64>(0, 2)?;
-            words[0].store(u64::from_le_bytes(*b"crosstie"), std::sync::atomic::Ordering::Relaxed);
-            Ok(())
-        };
-        Segment::create(&self.directory, &name, &spec, fill).unwrap()
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        run(self.directory.path(), words)
-    }
-
-    /// Standard output of a command that succeeds.
-    fn text(&self, words: &[&str]) -> String {
-        let output = self.run(words);
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{words:?}: {told}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, words: &[&str]) -> Vec<Value> {
-        let words: Vec<_> = words.iter().copied().chain(["--json"]).collect();
-        let lines: Vec<Value> = self.text(&words).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert!(lines.iter().all(|line| line["schema"] == 1), "{lines:?}");
-        lines
-    }
-}
-
-fn run(directory: &Path, words: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_crosstie"));
-    command.arg("shm").args(words).env("CROSSTIE_DIR", directory).env_remove("CROSSTIE_DIR_GROUP");
-    command.output().unwrap()
+fn segment(place: &Place, name: &str) -> Segment {
+    let spec = Spec::new(Kind::Region, Ledger::element()).participants(4).locks(1).data(128);
+    let name: SegmentName = name.parse().unwrap();
+    let fill = |segment: &Segment| {
+        let words = segment.data().records::<std::sync::atomic::AtomicU64>(0, 2)?;
+        words[0].store(u64::from_le_bytes(*b"crosstie"), std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    };
+    Segment::create(&place.directory(), &name, &spec, fill).unwrap()
 }
 
 /// A child that joins, notes `notes` acts, and does nothing until it is ended.
@@ -123,133 +90,215 @@ fn member(segment: &Segment, name: &str, notes: u64) -> Child {
 
 fn every_command_shows_what_there_is() {
     let place = Place::new();
-    assert_eq!(place.text(&["ls"]), "");
-    let ledger = place.segment("ledger");
+    assert_eq!(place.text(&["shm", "ls"]), "");
+    let ledger = segment(&place, "ledger");
     let _me = Participant::join(&ledger, "the test").unwrap();
 
-    let listed = place.text(&["ls"]);
+    let listed = place.text(&["shm", "ls"]);
     assert!(listed.lines().nth(1).unwrap().starts_with("ledger  1    region"), "{listed}");
-    let listed = place.json(&["ls"]);
+    let listed = place.json(&["shm", "ls"]);
     assert_eq!(
         (&listed[0]["name"], &listed[0]["alive"], &listed[0]["state"]),
         (&"ledger".into(), &1.into(), &"ready".into())
     );
 
-    let shown = place.text(&["show", "ledger"]);
+    let shown = place.text(&["shm", "show", "ledger"]);
     assert!(shown.contains("cents [i64;4] @0 +32\nmoved u64 @32 +8\n"), "{shown}");
     assert!(shown.contains("participants (1 of 4 slots)") && shown.contains("the test"), "{shown}");
-    let shown = place.json(&["show", "ledger@1"]);
+    let shown = place.json(&["shm", "show", "ledger@1"]);
     assert_eq!(shown[0]["participants"][0]["pid"], std::process::id());
     assert_eq!(shown[0]["element"]["fields"][1], "cents [i64;4] @0 +32");
 
-    let dumped = place.text(&["dump", "ledger"]);
+    let dumped = place.text(&["shm", "dump", "ledger"]);
     assert!(dumped.starts_with("00000000  63 72 6f 73 73 74 69 65 00"), "{dumped}");
     assert!(dumped.contains("|crosstie........|") && dumped.contains("\n*\n"), "{dumped}");
-    assert_eq!(place.run(&["dump", "ledger", "--raw", "--offset", "5", "--length", "3"]).stdout, b"tie");
-    assert_eq!(place.json(&["dump", "ledger", "--length", "8"])[0]["hex"], "63726f7373746965");
+    assert_eq!(place.run(&["shm", "dump", "ledger", "--raw", "--offset", "5", "--length", "3"]).stdout, b"tie");
+    assert_eq!(place.json(&["shm", "dump", "ledger", "--length", "8"])[0]["hex"], "63726f7373746965");
 
-    let traced = place.json(&["trace", "ledger"]);
+    let traced = place.json(&["shm", "trace", "ledger"]);
     assert_eq!((&traced[0]["act"], &traced[0]["life"]), (&"joined".into(), &"alive".into()));
 }
 
 fn trace_shows_the_last_acts_of_a_killed_process() {
     let place = Place::new();
-    let ledger = place.segment("ledger");
+    let ledger = segment(&place, "ledger");
     let mut child = member(&ledger, "victim", 300);
     child.kill().unwrap();
-    let traced = place.json(&["trace", "ledger", "--slot", "1"]);
+    let traced = place.json(&["shm", "trace", "ledger", "--slot", "1"]);
     assert_eq!(traced.len(), 256);
     for (line, number) in traced.iter().zip(300 - 256..) {
         assert_eq!((&line["name"], &line["life"], &line["object"]), (&"victim".into(), &"dead".into(), &7.into()));
         assert_eq!(line["detail"][0], number);
     }
-    let text = place.text(&["trace", "ledger", "--slot", "1", "--last", "1"]);
+    let text = place.text(&["shm", "trace", "ledger", "--slot", "1", "--last", "1"]);
     assert!(text.lines().nth(1).unwrap().ends_with("299 0") && text.lines().count() == 2, "{text}");
     // Whoever was in a slot before is not taken for who is in it now.
     let _next = Participant::join(&ledger, "next").unwrap();
-    let traced = place.json(&["trace", "ledger", "--slot", "1"]);
+    let traced = place.json(&["shm", "trace", "ledger", "--slot", "1"]);
     let (last, before) = traced.split_last().unwrap();
     assert_eq!((&last["act"], &last["name"], &last["life"]), (&"joined".into(), &"next".into(), &"alive".into()));
     assert!(before.iter().all(|line| line["name"] == "" && line["life"] == "gone"), "{before:?}");
-    assert_eq!(place.text(&["trace", "ledger", "--slot", "4"]), "");
+    let nobody = place.run(&["shm", "trace", "ledger", "--slot", "4"]);
+    let told = String::from_utf8_lossy(&nobody.stderr).into_owned();
+    assert!(nobody.status.success() && nobody.stdout.is_empty(), "{told}");
+    assert!(told.contains("by whoever was in slot 4; so far slots 1, 2 were taken"), "{told}");
 }
 
 fn gc_after_killing_everything_leaves_the_directory_empty() {
     let place = Place::new();
-    let (one, two) = (place.segment("one"), place.segment("two"));
+    let (one, two) = (segment(&place, "one"), segment(&place, "two"));
     let mut children = [member(&one, "a", 0), member(&one, "b", 0), member(&two, "c", 0)];
     for child in &mut children {
         child.kill().unwrap();
     }
-    let swept = place.json(&["gc"]);
+    let swept = place.json(&["shm", "gc"]);
     assert_eq!(swept.len(), 2);
     assert!(swept.iter().all(|line| line["outcome"] == "removed"), "{swept:?}");
     assert_eq!(swept[0]["recovered_slots"], serde_json::json!([1, 2]));
-    assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 0);
-    assert_eq!(place.text(&["gc"]), "");
+    assert_eq!(std::fs::read_dir(&place.segments).unwrap().count(), 0);
+    assert_eq!(place.text(&["shm", "gc"]), "");
 }
 
 fn control_gc_keeps_what_is_in_use() {
     let place = Place::new();
-    let one = place.segment("one");
+    let one = segment(&place, "one");
     let _alive = member(&one, "alive", 0);
-    assert_eq!(place.text(&["gc"]), "kept one@1: 1 live participants\n");
-    assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 1);
+    assert_eq!(place.text(&["shm", "gc"]), "kept one@1: 1 live participants\n");
+    assert_eq!(std::fs::read_dir(&place.segments).unwrap().count(), 1);
 }
 
 fn rm_refuses_what_is_in_use_unless_forced() {
     let place = Place::new();
-    let one = place.segment("one");
+    let one = segment(&place, "one");
     let me = Participant::join(&one, "me").unwrap();
-    let refused = place.run(&["rm", "one"]);
+    let refused = place.run(&["shm", "rm", "one"]);
     assert_eq!(refused.status.code(), Some(7));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("in use by 1 live participants"));
     me.check().unwrap();
-    assert_eq!(place.text(&["rm", "one", "--force"]), "removed one\n");
+    assert_eq!(place.text(&["shm", "rm", "one", "--force"]), "removed one\n");
     assert!(me.check().unwrap_err().to_string().contains("was removed"));
     assert_eq!(me.life(me.id()).unwrap(), Life::Alive);
-    assert_eq!(std::fs::read_dir(place.directory.path()).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(&place.segments).unwrap().count(), 0);
 }
 
 fn what_is_wrong_has_its_exit_code() {
     let place = Place::new();
-    let told = |words: &[&str], code: i32, text: &str| {
-        let output = place.run(words);
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{words:?}: {stderr}");
-        assert!(stderr.contains(text), "{words:?}: {stderr}");
-    };
-    told(&["show", "nobody"], 1, "expected a segment `nobody`, found none");
-    told(&["show", "nobody@2"], 1, "expected a segment `nobody@2`, found none");
-    told(&["show", "No"], 2, "'N' is not allowed");
-    told(&["show", "one@x"], 2, "expected the number of a generation");
-    told(&["rm", "nobody"], 1, "found none");
-    told(&["frob"], 2, "unrecognized subcommand");
-    place.segment("one");
-    told(&["dump", "one", "--offset", "100", "--length", "29"], 2, "expected a place within the 128 bytes of `data`");
-    told(&["dump", "one", "--raw", "--json"], 2, "cannot be used with");
-    let json = place.run(&["show", "nobody", "--json"]);
-    let error: Value = serde_json::from_slice(&json.stderr).unwrap();
-    assert_eq!((&error["error"]["kind"], &error["error"]["exit_code"]), (&"not_found".into(), &1.into()));
+    let told = |words: &[&str], code: i32, text: &str| place.told(words, code, text);
+    // Where nobody has made anything yet.
+    told(&["shm", "show", "nobody"], 3, "expected a segment of that name, found no directory");
+    place.directory();
+    told(&["shm", "show", "nobody"], 3, "expected a segment 'nobody', found none");
+    told(&["shm", "show", "nobody@2"], 3, "expected a segment 'nobody@2', found none");
+    told(&["shm", "show", "No"], 2, "'N' is not allowed");
+    told(&["shm", "show", "one@x"], 2, "expected the number of a generation");
+    told(&["shm", "rm", "nobody"], 3, "found none");
+    told(&["shm", "frob"], 2, "unrecognized subcommand");
+    segment(&place, "one");
+    let beyond = ["shm", "dump", "one", "--offset", "100", "--length", "29"];
+    told(&beyond, 2, "expected a place within the 128 bytes of 'data'");
+    assert_eq!(place.run(&["shm", "dump", "one", "--raw", "--json"]).status.code(), Some(2));
+    for slot in ["0", "5", "99"] {
+        told(
+            &["shm", "trace", "one", "--slot", slot],
+            3,
+            &format!("which has 1 to 4, came {slot}; nobody has taken part"),
+        );
+    }
 
     // A file that is no segment takes a name, and is told by every command.
-    std::fs::write(place.directory.path().join("bad@1"), vec![b'x'; 8192]).unwrap();
-    std::fs::set_permissions(place.directory.path().join("bad@1"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .unwrap();
-    told(&["show", "bad"], 1, "expected a segment (`XTIE-SEG`), came a file that begins with `xxxxxxxx`");
-    told(&["gc"], 1, "1 files are no segments");
-    assert!(place.text(&["ls"]).contains("is refused"));
-    told(&["rm", "bad"], 1, "is refused");
-    assert_eq!(place.text(&["rm", "bad", "--force"]), "removed bad\n");
+    let bad = place.segments.join("bad@1");
+    std::fs::write(&bad, vec![b'x'; 8192]).unwrap();
+    std::fs::set_permissions(&bad, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let reason = "expected a segment ('XTIE-SEG'), came a file that begins with 'xxxxxxxx'";
+    told(&["shm", "show", "bad"], 1, reason);
+    told(&["shm", "gc"], 1, "files that are no segments that can be judged: 1");
+    segment(&place, "one");
+    let listed = place.shown(80, &["shm", "ls"]);
+    assert!(
+        listed.contains(reason) && listed.lines().any(|line| line.starts_with("bad ") && line.ends_with("refused"))
+    );
+    let table: Vec<_> = listed.lines().take_while(|line| !line.is_empty()).collect();
+    assert!(table.len() == 3 && table.iter().all(|line| line.chars().count() <= 80), "{listed}");
+    told(&["shm", "rm", "bad"], 1, "is refused");
+    assert_eq!(place.text(&["shm", "rm", "bad", "--force"]), "removed bad\n");
 
     // A directory that others may change is not used.
-    std::fs::set_permissions(place.directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    told(&["ls"], 4, "of mode 0700 at most, came 0755; name one in it");
+    std::fs::set_permissions(&place.segments, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    told(&["shm", "ls"], 4, "of mode 0700 at most, came 0755; name one in it");
 }
 
-fn help_has_examples() {
+fn who_looks_makes_no_directory() {
     let place = Place::new();
-    for words in [&["--help"][..], &["dump", "--help"], &["trace", "--help"], &["rm", "--help"]] {
-        assert!(place.text(words).contains("Examples:\n  crosstie shm "), "{words:?}");
+    let path = place.segments.to_str().unwrap();
+    // One that a command line names is to be there; the usual one may come with the first who shares something.
+    let elsewhere = format!("{path}-of-others");
+    for words in [&["shm", "ls"][..], &["shm", "gc"], &["locks"], &["shm", "show", "a"], &["shm", "rm", "a"]] {
+        place.told(
+            &[words, &["--dir", &elsewhere]].concat(),
+            3,
+            &format!("expected a directory at {elsewhere}, found none"),
+        );
+        assert!(!Path::new(&elsewhere).exists(), "{words:?}");
+    }
+    for words in [&["shm", "ls"][..], &["shm", "gc"], &["locks"]] {
+        let output = place.run(words);
+        assert!(output.status.success() && output.stdout.is_empty(), "{words:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(path), "{words:?}: {output:?}");
+        assert!(!place.segments.exists(), "{words:?}");
+    }
+    // Whoever is to share something makes it, but not what it should be in.
+    let nowhere = format!("{path}/nowhere");
+    place.told(
+        &["lock", "a", "--dir", &nowhere, "--", "true"],
+        3,
+        &format!("expected a directory at {path}, found none"),
+    );
+    assert_eq!(place.text(&["lock", "a", "--", "echo", "made"]), "made\n");
+    assert!(place.segments.exists());
+}
+
+fn tables_fit_the_terminal_unless_everything_is_asked_for() {
+    let place = Place::new();
+    let _busy = member(&segment(&place, &"long-name-".repeat(6)), &"participant ".repeat(5), 3);
+    let name = "long-name-".repeat(6);
+    for words in [&["shm", "ls"][..], &["shm", "show", &name], &["shm", "trace", &name], &["locks"]] {
+        for columns in [60, 80, 200] {
+            let shown = place.shown(columns, words);
+            let wide: Vec<_> = shown.lines().filter(|line| line.chars().count() > usize::from(columns)).collect();
+            assert!(wide.is_empty(), "{words:?} at {columns}: {wide:#?}");
+        }
+    }
+    // The control: with everything in it, it is wider than that.
+    let everything = place.shown(60, &["shm", "ls", "--wide"]);
+    assert!(everything.contains("CREATED") && everything.lines().any(|line| line.chars().count() > 80), "{everything}");
+    assert!(!place.shown(60, &["shm", "ls"]).contains("CREATED"));
+    // A pipe has no width.
+    assert_eq!(place.text(&["shm", "ls"]), everything);
+}
+
+fn an_output_that_nobody_reads_ends_it_without_a_word() {
+    let place = Place::new();
+    let ledger = segment(&place, "ledger");
+    let _me = Participant::join(&ledger, "the test").unwrap();
+    for words in [&["ls"][..], &["show", "ledger"], &["trace", "ledger"], &["dump", "ledger"], &["gc"]] {
+        for json in [&[][..], &["--json"]] {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let mut command = place.crosstie(&[&["shm"], words, json].concat());
+            let child = command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
+            let output = child.wait_with_output().unwrap();
+            assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{words:?}");
+        }
+    }
+}
+
+fn help_has_examples_first() {
+    let place = Place::new();
+    for words in [&[][..], &["ls"], &["show"], &["dump"], &["trace"], &["gc"], &["rm"]] {
+        let help = place.text(&[&["shm"], words, &["--help"]].concat());
+        let example = help.find("\nExamples:\n  crosstie shm ").unwrap_or_else(|| panic!("{words:?}: {help}"));
+        assert!(example < help.find("\nUsage: ").unwrap(), "{words:?}");
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{words:?}: {help}");
+        assert!(help.contains("RUNTIME_DIRECTORY/crosstie") && help.contains("CROSSTIE_DIR_GROUP"), "{words:?}");
     }
 }

@@ -14,7 +14,13 @@ pub enum Error {
     /// The name is none.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// There is no directory for segments, or it is not safe to use.
+    /// There is no such directory: that of the segments, or the one that it should be made in.
+    #[error("expected a directory at {path}, found none; make it, or name another", path = path.display())]
+    NoDirectory {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The directory for segments cannot be made or is not safe to use.
     #[error("the directory of segments {path}: {what}", path = path.display())]
     Directory {
         /// Which directory.

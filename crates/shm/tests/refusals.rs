@@ -304,7 +304,7 @@ fn a_directory_must_be_ours_alone_and_no_link() {
     );
     // A directory above that is not there is not made: it would have no owner to ask.
     let refused = Directory::at(folder.path().join("no/segments")).unwrap_err();
-    assert!(matches!(refused, Error::Directory { .. }), "{refused}");
+    assert!(matches!(refused, Error::NoDirectory { .. }), "{refused}");
 }
 
 #[test]

@@ -329,6 +329,15 @@ impl<T: ShmSafe> MutexGuard<'_, T> {
         self.writing.token()
     }
 
+    /// Notes for people that the lock is held since now, unless somebody who waits for it has noted that before. Who takes a free lock does
+    /// not look at the clock, which would cost more than the lock; who is to hold it for long may.
+    pub fn note_since(&self) {
+        let handle = self.handle();
+        if handle.is_ours() {
+            protocol::note_since(handle.cell(), || crate::clock::wall().unix_nanos());
+        }
+    }
+
     /// Makes the changes count and gives the lock back. Returns how many commits there were so far.
     #[inline(always)]
     pub fn commit(mut self) -> u64 {

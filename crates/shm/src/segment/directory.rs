@@ -72,28 +72,18 @@ impl Directory {
     ///
     /// [`Error::Directory`] if it is not this user's alone (or the group's), or is a symbolic link.
     pub fn of_user() -> Result<Self> {
-        Self::chosen_by(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+        let (path, group) = chosen_by(variable)?;
+        Self::open(path, group, Missing::IsMade)
     }
 
-    fn chosen_by(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<Self> {
-        if let Some(path) = variable(CHOSEN) {
-            let Some(group) = variable(GROUP) else { return Self::at(path) };
-            let number = group.to_str().and_then(|text| text.parse().ok());
-            let what = || format!("expected the number of a group in {GROUP}, came `{}`", group.display());
-            let group = number.ok_or_else(|| Error::Directory { path: path.clone(), what: what() })?;
-            return Self::of_group(path, group);
-        }
-        if let Some(list) = variable(OF_SERVICE) {
-            // systemd lists several with colons between them.
-            let bytes = list.as_os_str().as_bytes();
-            let first = bytes.split(|byte| *byte == b':').next().unwrap_or(bytes);
-            // The directory itself is open to readers unless the service says otherwise.
-            return Self::at(Path::new(OsStr::from_bytes(first)).join(OWN));
-        }
-        if let Some(path) = variable(OF_USER) {
-            return Self::at(path.join(OWN));
-        }
-        Self::at(Path::new(IN_MEMORY).join(format!("crosstie-{}", geteuid().as_raw())))
+    /// The directory of [`of_user`](Self::of_user) if it is there, to look at what is in it: nothing is made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDirectory`]; as [`of_user`](Self::of_user).
+    pub fn existing_of_user() -> Result<Self> {
+        let (path, group) = chosen_by(variable)?;
+        Self::open(path, group, Missing::IsTold)
     }
 
     /// The directory at `path`, for this user alone; made with mode 0700 if it is not there.
@@ -102,7 +92,16 @@ impl Directory {
     ///
     /// [`Error::Directory`].
     pub fn at(path: impl Into<PathBuf>) -> Result<Self> {
-        Self::open(path.into(), None)
+        Self::open(path.into(), None, Missing::IsMade)
+    }
+
+    /// The directory at `path`, for this user alone, if it is there: nothing is made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDirectory`], [`Error::Directory`].
+    pub fn existing_at(path: impl Into<PathBuf>) -> Result<Self> {
+        Self::open(path.into(), None, Missing::IsTold)
     }
 
     /// The directory at `path`, for everybody in `group`, the number of one; made with mode 0770 if it is not there. Whoever is in the group may
@@ -112,10 +111,10 @@ impl Directory {
     ///
     /// [`Error::Directory`].
     pub fn of_group(path: impl Into<PathBuf>, group: u32) -> Result<Self> {
-        Self::open(path.into(), Some(group))
+        Self::open(path.into(), Some(group), Missing::IsMade)
     }
 
-    fn open(path: PathBuf, group: Option<u32>) -> Result<Self> {
+    fn open(path: PathBuf, group: Option<u32>, missing: Missing) -> Result<Self> {
         let refuse = |what: String| Error::Directory { path: path.clone(), what };
         let system = |what: &str, error: Errno| refuse(format!("{what}: {}", io::Error::from(error)));
         let most = if group.is_some() { 0o770 } else { 0o700 };
@@ -123,10 +122,16 @@ impl Directory {
         let open = || openat(CWD, &path, flags, Mode::empty());
         let folder = match open() {
             Ok(folder) => folder,
+            Err(Errno::NOENT) if missing == Missing::IsTold => return Err(Error::NoDirectory { path }),
             Err(Errno::NOENT) => {
                 match mkdirat(CWD, &path, Mode::from_bits_truncate(0o700)) {
                     // Somebody else may have made it meanwhile; it is checked below whoever did.
                     Ok(()) | Err(Errno::EXIST) => {}
+                    // That would be somebody else's to make, with a mode that is not for us to choose.
+                    Err(Errno::NOENT) => {
+                        let parent = path.parent().unwrap_or(&path).to_path_buf();
+                        return Err(Error::NoDirectory { path: parent });
+                    }
                     Err(error) => return Err(system("it cannot be made", error)),
                 }
                 let folder = open().map_err(|error| system("it cannot be opened", error))?;
@@ -322,6 +327,39 @@ impl Drop for Temporary {
     }
 }
 
+/// What becomes of a directory that is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    IsMade,
+    IsTold,
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Where this user's directory is, and the group that it is for.
+fn chosen_by(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<(PathBuf, Option<u32>)> {
+    if let Some(path) = variable(CHOSEN) {
+        let Some(group) = variable(GROUP) else { return Ok((path, None)) };
+        let number = group.to_str().and_then(|text| text.parse().ok());
+        let what = || format!("expected the number of a group in {GROUP}, came `{}`", group.display());
+        let group = number.ok_or_else(|| Error::Directory { path: path.clone(), what: what() })?;
+        return Ok((path, Some(group)));
+    }
+    if let Some(list) = variable(OF_SERVICE) {
+        // systemd lists several with colons between them.
+        let bytes = list.as_os_str().as_bytes();
+        let first = bytes.split(|byte| *byte == b':').next().unwrap_or(bytes);
+        // The directory itself is open to readers unless the service says otherwise.
+        return Ok((Path::new(OsStr::from_bytes(first)).join(OWN), None));
+    }
+    if let Some(path) = variable(OF_USER) {
+        return Ok((path.join(OWN), None));
+    }
+    Ok((Path::new(IN_MEMORY).join(format!("crosstie-{}", geteuid().as_raw())), None))
+}
+
 /// A segment belongs to this user or, in a group's directory, to anybody in the group.
 fn check_owner(stat: &Stat, group: Option<u32>) -> Result<(), Refusal> {
     let me = geteuid().as_raw();
@@ -342,7 +380,9 @@ mod tests {
 
     /// The directory that is chosen with these variables set.
     fn chosen(set: &[(&str, &Path)]) -> Result<Directory> {
-        Directory::chosen_by(|name| set.iter().find(|(set, _)| *set == name).map(|(_, value)| value.to_path_buf()))
+        let variable = |name: &str| set.iter().find(|(set, _)| *set == name).map(|(_, value)| value.to_path_buf());
+        let (path, group) = chosen_by(variable)?;
+        Directory::open(path, group, Missing::IsMade)
     }
 
     #[test]
@@ -358,6 +398,26 @@ mod tests {
         assert_eq!(chosen(&[(OF_SERVICE, &several)]).unwrap().path(), service.join("crosstie"));
         let last = chosen(&[]).unwrap();
         assert_eq!(last.path(), Path::new(&format!("/dev/shm/crosstie-{}", geteuid().as_raw())));
+    }
+
+    #[test]
+    fn who_looks_makes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segments");
+        let told = Directory::existing_at(&path).unwrap_err();
+        assert!(matches!(&told, Error::NoDirectory { path: missing } if *missing == path), "{told}");
+        assert!(!path.exists());
+        // The control: whoever is to work in it makes it, and then it is found.
+        Directory::at(&path).unwrap();
+        assert_eq!(Directory::existing_at(&path).unwrap().path(), path);
+    }
+
+    #[test]
+    fn a_parent_that_is_missing_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let parent = folder.path().join("nowhere");
+        let told = Directory::at(parent.join("segments")).unwrap_err();
+        assert!(matches!(&told, Error::NoDirectory { path } if *path == parent), "{told}");
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(super) fn run(directory: &Directory, args: &DumpArgs, output: &Output) -> Re
     let Some(length) = length.filter(|length| rest.is_some_and(|rest| *length <= rest)) else {
         let asked = args.length.map_or_else(String::new, |length| format!("{length} bytes "));
         let what =
-            format!("expected a place within the {} bytes of `{kind}`, came {asked}at {}", section.len(), args.offset);
+            format!("expected a place within the {} bytes of '{kind}', came {asked}at {}", section.len(), args.offset);
         return Err(Failure::usage(what));
     };
     let mut last = None;

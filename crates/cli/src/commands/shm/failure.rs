@@ -10,7 +10,7 @@ impl From<Error> for Failure {
             Error::Name(_) => (Code::Usage, "invalid_input"),
             Error::Spec { .. } => (Code::Usage, "unsupported"),
             Error::Directory { .. } => (Code::Denied, "directory"),
-            Error::NotFound { .. } => (Code::Failure, "not_found"),
+            Error::NotFound { .. } | Error::NoDirectory { .. } => (Code::NotFound, "not_found"),
             Error::Refused { refusal: Refusal::Owner { .. } | Refusal::Mode { .. }, .. } => (Code::Denied, "refused"),
             Error::Refused { .. } => (Code::Failure, "refused"),
             Error::InUse { .. } => (Code::Refused, "in_use"),
@@ -21,8 +21,13 @@ impl From<Error> for Failure {
             Error::System { .. } => (Code::Failure, "io"),
             _ => (Code::Failure, "segment"),
         };
-        Self::new(code, kind, error.to_string())
+        Self::new(code, kind, as_here(&error.to_string()))
     }
+}
+
+/// A sentence of the library with its names in the quotes of this command.
+pub(super) fn as_here(sentence: &str) -> String {
+    sentence.replace('`', "'")
 }
 
 impl From<LockError> for Failure {
@@ -30,7 +35,7 @@ impl From<LockError> for Failure {
         match error {
             LockError::Segment(error) => error.into(),
             // Whoever did not get the lock has done nothing with it.
-            error => Self::new(Code::Refused, "locked", error.to_string()),
+            error => Self::new(Code::Refused, "locked", as_here(&error.to_string())),
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn run(directory: &Directory, output: &Output) -> Result<(), Failure>
             Outcome::RemovedUnfinished => ("removed", "its builder died".to_owned()),
             Outcome::InUse { alive } => ("kept", format!("{alive} live participants")),
             Outcome::Busy => ("kept", "somebody else is at it".to_owned()),
-            Outcome::Refused(error) => ("kept", error.to_string()),
+            Outcome::Refused(error) => ("kept", super::failure::as_here(&error.to_string())),
             _ => ("kept", String::new()),
         };
         refused += u32::from(matches!(swept.outcome, Outcome::Refused(_)));
@@ -35,6 +35,6 @@ pub(super) fn run(directory: &Directory, output: &Output) -> Result<(), Failure>
         return Ok(());
     }
     let message =
-        format!("{refused} files are no segments that can be judged; remove them with `crosstie shm rm --force`");
+        format!("files that are no segments that can be judged: {refused}; remove them with 'crosstie shm rm --force'");
     Err(Failure::new(Code::Failure, "refused", message))
 }

@@ -9,19 +9,21 @@ use std::{
 };
 
 use clap::Args;
-use crosstie::shm::{self, Mutex, SegmentName, deadline_after};
+use crosstie::shm::{self, Keeper, LockError, Mutex, Participant, ParticipantId, SegmentName, deadline_after};
 use crosstie_core::Deadline;
 use serde_json::json;
 
-use super::{Place, child};
-use crate::{exit::Failure, output::Output};
+use super::{child, place::Place};
+use crate::{
+    exit::{Code, Failure},
+    output::Output,
+    values::duration,
+};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
-  crosstie lock backup -- rsync -a /srv /mnt/backup
-                                 one at a time on this machine
-  crosstie lock backup --timeout 5s -- ./nightly.sh
-                                 give up after five seconds, with code 7
+  crosstie lock backup -- ./backup.sh               one at a time
+  crosstie lock backup --timeout 5s -- ./backup.sh  or give up, with code 7
 
 The exit code is that of the command, 128 and the number of a signal that
 ended it, 126 if it cannot be run, 127 if it is not there. SIGINT, SIGTERM and
@@ -29,7 +31,7 @@ SIGHUP are passed on to it, and the lock is held until it has ended. If this
 process is killed with SIGKILL the lock is free, and the command may go on.
 
 The command finds the number of its acquisition in CROSSTIE_FENCING_TOKEN:
-greater than all before, until `crosstie shm gc` removes a lock that nobody
+greater than all before, until 'crosstie shm gc' removes a lock that nobody
 uses. With --json a last line tells how it went.")]
 pub(crate) struct LockArgs {
     #[command(flatten)]
@@ -37,7 +39,7 @@ pub(crate) struct LockArgs {
     /// The name of the mutex; it is made if there is none
     name: String,
     /// Give up after so long [default: wait for ever]
-    #[arg(long, value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
     /// What to run
     #[arg(last = true, required = true)]
@@ -57,21 +59,23 @@ pub(crate) fn run(args: &LockArgs, output: &Output) -> Result<(), Failure> {
     let mutex = Mutex::enter(&directory, &name, 0_u64, &format!("crosstie lock {called}"))?;
 
     let begun = Instant::now();
-    let acquired = mutex.lock(args.timeout.map_or(Deadline::NEVER, deadline_after))?;
+    let deadline = args.timeout.map_or(Deadline::NEVER, deadline_after);
+    let acquired = mutex.lock(deadline).map_err(|error| not_got(&mutex, &name, args.timeout, error))?;
     let waited = begun.elapsed();
     let recovery = acquired.recovery();
     if let Some(recovery) = recovery {
-        let dead = recovery.dead;
         output.note(&format!(
-            "crosstie: lock '{name}': participant {}.{} ended while it held the lock; what it ran may still be going on",
-            dead.slot, dead.generation
+            "crosstie: lock '{name}': {} ended while it held the lock; what it ran may still be going on",
+            who(mutex.participant(), recovery.dead)
         ));
     }
     let mut guard = acquired.into_guard();
+    // A command takes long enough for people to ask.
+    guard.note_since();
     let token = guard.token();
     let status = child::run(Command::new(program).args(arguments).env(TOKEN, token.to_string())).map_err(|error| {
         let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
-        let message = format!("expected a command that can be run, came `{program}`: {error}");
+        let message = format!("expected a command that can be run, came '{program}': {error}");
         Failure::Command { code, message: Some(message) }
     })?;
     *guard += 1;
@@ -90,5 +94,25 @@ pub(crate) fn run(args: &LockArgs, output: &Output) -> Result<(), Failure> {
         0 => Ok(()),
         // It has spoken for itself.
         code => Err(Failure::Command { code, message: None }),
+    }
+}
+
+/// Why the lock was not got: which one, and who has it.
+fn not_got(mutex: &Mutex<u64>, name: &SegmentName, timeout: Option<Duration>, error: LockError) -> Failure {
+    let (LockError::TimedOut { by: Some(by) }, Some(timeout)) = (&error, timeout) else { return error.into() };
+    let holder = who(mutex.participant(), *by);
+    let text = format!(
+        "lock '{name}' was not free within {timeout:?}: {holder} holds it; 'crosstie locks {name}' shows who else waits"
+    );
+    // Whoever did not get the lock has done nothing with it.
+    Failure::new(Code::Refused, "locked", text)
+}
+
+/// A participant as people know it: its name and its process, as far as its slot still tells.
+fn who(participant: &Participant, id: ParticipantId) -> String {
+    let all = Keeper::of(participant.segment()).and_then(|keeper| keeper.all_slots()).unwrap_or_default();
+    match all.into_iter().find(|info| info.id == id) {
+        Some(info) => format!("'{}' (pid {})", info.name, info.pid),
+        None => format!("participant {id}"),
     }
 }

@@ -14,14 +14,24 @@ use crosstie::shm::{
 use crosstie_core::Wall;
 use serde_json::{Value, json};
 
-use super::{Place, text};
+use super::{
+    failure::as_here,
+    place::{Found, Place},
+    table::{Column, Table},
+    text,
+    wide::{Wide, show_table},
+};
 use crate::{exit::Failure, output::Output};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
-  crosstie locks                  every lock of every segment: who holds it, who waits
-  crosstie locks ledger --watch   the same of one segment, again and again
-  crosstie locks --json | jq 'select(.waiters != [])'")]
+  crosstie locks                 every lock: who holds it, and who waits
+  crosstie locks ledger --watch  those of one segment, again and again
+  crosstie locks --json | jq 'select(.waiters != [])'
+
+FOR is - where it is not known since when a lock is held: who finds it free does
+not look at the clock, which would cost more than the lock; the first who waits
+notes the time, and 'crosstie lock' does. Readers and permits are not timed.")]
 pub(crate) struct LocksArgs {
     #[command(flatten)]
     place: Place,
@@ -31,73 +41,98 @@ pub(crate) struct LocksArgs {
     /// Show it again every half second until interrupted
     #[arg(long, short)]
     watch: bool,
+    #[command(flatten)]
+    wide: Wide,
 }
+
+const COLUMNS: [Column; 7] = [
+    Column::new("LOCK").wrapped(12),
+    Column::new("KIND").spare(1),
+    Column::new("HELD BY").wrapped(16),
+    Column::new("FOR"),
+    Column::new("WAITING").wrapped(16),
+    Column::new("TAKEN").spare(3),
+    Column::new("DEATHS").spare(2),
+];
 
 const AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &LocksArgs, output: &Output) -> Result<(), Failure> {
-    let directory = args.place.open()?;
     let name: Option<SegmentName> = args.segment.as_deref().map(str::parse).transpose().map_err(shm::Error::from)?;
     loop {
-        let found = look(&directory, name.as_ref())?;
+        let place = args.place.find()?;
+        let found = look(&place, name.as_ref(), is_wide(args, output))?;
         if !args.watch {
-            return found.tell(&directory, name.as_ref(), output);
+            return found.tell(name.as_ref(), args, output);
         }
-        found.tell_again(&directory, output)?;
+        found.tell_again(args, output)?;
         thread::sleep(AGAIN);
     }
 }
 
+/// True if there is room for everything.
+fn is_wide(args: &LocksArgs, output: &Output) -> bool {
+    args.wide.limit(output).is_none()
+}
+
 /// The locks of a moment.
-struct Found {
-    rows: Vec<Vec<String>>,
+struct Locks {
+    place: String,
+    table: Table,
     values: Vec<Value>,
     /// Segments of the wanted name, whether they have locks or not.
     segments: usize,
     /// The first segment whose locks cannot be read.
     unreadable: Option<shm::Error>,
+    is_wide: bool,
 }
 
-fn look(directory: &Directory, name: Option<&SegmentName>) -> Result<Found, Failure> {
-    let heading = ["SEGMENT", "LOCK", "KIND", "HELD BY", "FOR", "WAITING", "TAKEN", "DEATHS"].map(str::to_owned);
-    let mut found = Found { rows: vec![heading.to_vec()], values: Vec::new(), segments: 0, unreadable: None };
-    for listed in directory.list()? {
+fn look(place: &Found, name: Option<&SegmentName>, is_wide: bool) -> Result<Locks, Failure> {
+    let (path, listed) = match place {
+        Found::There(directory) => (directory.path(), directory.list()?),
+        Found::NotYet(path) => (path.as_path(), Vec::new()),
+    };
+    let place_text = path.display().to_string();
+    let table = Table::new(&COLUMNS);
+    let mut locks = Locks { place: place_text, table, values: Vec::new(), segments: 0, unreadable: None, is_wide };
+    let Found::There(directory) = place else { return Ok(locks) };
+    for listed in listed {
         if name.is_none_or(|wanted| *wanted == listed.name) {
-            found.segments += 1;
+            locks.segments += 1;
             // The others are told all the same.
-            if let Err(error) = found.add(directory, &listed) {
-                found.unreadable.get_or_insert(error);
+            if let Err(error) = locks.add(directory, &listed) {
+                locks.unreadable.get_or_insert(error);
             }
         }
     }
-    Ok(found)
+    Ok(locks)
 }
 
-impl Found {
+impl Locks {
     fn add(&mut self, directory: &Directory, listed: &Listed) -> Result<(), shm::Error> {
         let expect = Expect::any().looking_only().of_any_boot();
         // Removed since it was listed.
         let Some(segment) = Segment::open_listed(directory, listed, &expect)? else { return Ok(()) };
         let participants = Keeper::of(&segment)?.participants()?;
         for lock in segment.locks()? {
-            self.rows.push(row(&segment, &lock, &participants));
+            self.table.row(row(&segment, &lock, &participants, self.is_wide));
             self.values.push(value(&segment, &lock, &participants));
         }
         Ok(())
     }
 
     /// Tells it once.
-    fn tell(self, directory: &Directory, name: Option<&SegmentName>, output: &Output) -> Result<(), Failure> {
+    fn tell(self, name: Option<&SegmentName>, args: &LocksArgs, output: &Output) -> Result<(), Failure> {
         if output.is_json() {
             self.values.iter().try_for_each(|value| output.data(value, Vec::new))?;
         } else if !self.values.is_empty() {
-            output.data(&Value::Null, || text::table(&self.rows).into_bytes())?;
+            show_table(&self.table, &args.wide, output)?;
         }
         match (self.unreadable, name) {
             (Some(error), _) => Err(error.into()),
             (None, Some(name)) if self.segments == 0 => Err(shm::Error::NotFound { segment: name.to_string() }.into()),
             _ if self.values.is_empty() => {
-                output.note(&format!("no locks in {}", directory.path().display()));
+                output.note(&format!("no locks in {}", self.place));
                 Ok(())
             }
             _ => Ok(()),
@@ -105,7 +140,7 @@ impl Found {
     }
 
     /// Tells it as one of many times: under the time, and on a terminal in the place of the last.
-    fn tell_again(mut self, directory: &Directory, output: &Output) -> Result<(), Failure> {
+    fn tell_again(mut self, args: &LocksArgs, output: &Output) -> Result<(), Failure> {
         let time = text::when(shm::wall());
         if output.is_json() {
             for value in &mut self.values {
@@ -117,10 +152,11 @@ impl Found {
         if io::stdout().is_terminal() {
             shown.push_str(CLEAR);
         }
-        shown.push_str(&format!("{time}  {}\n", directory.path().display()));
-        shown.push_str(&if self.values.is_empty() { "no locks\n".to_owned() } else { text::table(&self.rows) });
+        shown.push_str(&format!("{time}  {}\n", self.place));
+        let table = || self.table.text(args.wide.limit(output)).0;
+        shown.push_str(&if self.values.is_empty() { "no locks\n".to_owned() } else { table() });
         if let Some(error) = self.unreadable {
-            shown.push_str(&format!("{error}\n"));
+            shown.push_str(&format!("{}\n", as_here(&error.to_string())));
         }
         shown.push('\n');
         output.data(&Value::Null, || shown.into_bytes())
@@ -130,7 +166,7 @@ impl Found {
 /// Home, and everything below it gone.
 const CLEAR: &str = "\u{1b}[H\u{1b}[J";
 
-fn row(segment: &Segment, lock: &LockStatus, participants: &[ParticipantInfo]) -> Vec<String> {
+fn row(segment: &Segment, lock: &LockStatus, participants: &[ParticipantInfo], is_wide: bool) -> Vec<String> {
     let holders: Vec<_> = lock
         .holders
         .iter()
@@ -140,25 +176,37 @@ fn row(segment: &Segment, lock: &LockStatus, participants: &[ParticipantInfo]) -
                 HeldPart::Readers(count) => format!(" ({count} reading)"),
                 HeldPart::Permits(count) => format!(" ({count} of {})", lock.permits),
             };
-            format!("{}{part}", who(holder.who, participants))
+            format!("{}{part}", who(holder.who, participants, is_wide))
         })
         .collect();
     let waiters: Vec<_> = lock
         .waiters
         .iter()
-        .map(|waiter| format!("{} for {}", who(waiter.who, participants), since(waiter.since)))
+        .map(|waiter| format!("{} for {}", who(waiter.who, participants, is_wide), since(waiter.since)))
         .collect();
-    let held_for = lock.holders.iter().find_map(|holder| holder.since).map_or_else(String::new, since);
+    let held_for = match lock.holders.as_slice() {
+        [] => String::new(),
+        holders => holders.iter().find_map(|holder| holder.since).map_or_else(|| "-".to_owned(), since),
+    };
     vec![
-        segment.label().to_owned(),
-        if lock.name.is_empty() { lock.index.to_string() } else { lock.name.clone() },
+        lock_name(segment, lock),
         lock.kind.to_string(),
-        if holders.is_empty() { "nobody".to_owned() } else { holders.join(", ") },
+        if holders.is_empty() { "nobody".to_owned() } else { holders.join("\n") },
         held_for,
-        waiters.join(", "),
+        waiters.join("\n"),
         lock.acquisitions.to_string(),
         lock.recoveries.to_string(),
     ]
+}
+
+/// The segment is name enough for a lock that is alone in it.
+fn lock_name(segment: &Segment, lock: &LockStatus) -> String {
+    let segment_name = segment.label();
+    match lock.name.as_str() {
+        _ if segment.header().locks == 1 => segment_name.to_owned(),
+        "" => format!("{segment_name}/{}", lock.index),
+        name => format!("{segment_name}/{name}"),
+    }
 }
 
 fn value(segment: &Segment, lock: &LockStatus, participants: &[ParticipantInfo]) -> Value {
@@ -205,12 +253,13 @@ fn value(segment: &Segment, lock: &LockStatus, participants: &[ParticipantInfo])
     })
 }
 
-fn who(id: ParticipantId, participants: &[ParticipantInfo]) -> String {
+fn who(id: ParticipantId, participants: &[ParticipantInfo], is_wide: bool) -> String {
+    let slot = if is_wide { format!(" [{id}]") } else { String::new() };
     match participants.iter().find(|info| info.id == id) {
         Some(info) => {
             // Until somebody who wants it, or `shm gc`, recovers what it held.
-            let end = if info.life == Life::Alive { "" } else { ", dead" };
-            format!("{} pid {} [{id}{end}]", info.name, info.pid)
+            let end = if info.life == Life::Alive { "" } else { " (dead)" };
+            format!("{} pid {}{slot}{end}", info.name, info.pid)
         }
         None => format!("[{id}]"),
     }
@@ -218,5 +267,5 @@ fn who(id: ParticipantId, participants: &[ParticipantInfo]) -> String {
 
 fn since(wall: Wall) -> String {
     let passed = shm::wall().unix_nanos().saturating_sub(wall.unix_nanos());
-    text::ago(Duration::from_nanos(passed))
+    text::brief(Duration::from_nanos(passed))
 }

@@ -1,33 +1,68 @@
 //! `crosstie shm ls`.
 
+use clap::Args;
 use crosstie::shm::{Directory, Error, Expect, Keeper, Life, Listed, Segment};
 use serde_json::{Value, json};
 
-use super::text;
+use super::{
+    failure::as_here,
+    table::{Column, Table},
+    text,
+    wide::{Wide, show_table},
+};
 use crate::{exit::Failure, output::Output};
 
-pub(super) fn run(directory: &Directory, output: &Output) -> Result<(), Failure> {
-    let heading = ["NAME", "GEN", "KIND", "SIZE", "STATE", "ALIVE", "DEAD", "LOCKS", "CREATED"];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    let mut values = Vec::new();
+#[derive(Args)]
+#[command(after_help = "Examples:
+  crosstie shm ls
+  crosstie shm ls --dir /run/shop/crosstie
+  crosstie shm ls --json | jq 'select(.dead > 0).name'")]
+pub(super) struct LsArgs {
+    #[command(flatten)]
+    wide: Wide,
+}
+
+const COLUMNS: [Column; 9] = [
+    Column::new("NAME").wrapped(12),
+    Column::new("GEN"),
+    Column::new("KIND"),
+    Column::new("SIZE"),
+    Column::new("STATE").wrapped(8),
+    Column::new("ALIVE"),
+    Column::new("DEAD"),
+    Column::new("LOCKS").spare(1),
+    Column::new("CREATED").spare(2),
+];
+
+pub(super) fn run(directory: &Directory, args: &LsArgs, output: &Output) -> Result<(), Failure> {
+    let mut table = Table::new(&COLUMNS);
+    let (mut values, mut reasons) = (Vec::new(), String::new());
     for listed in directory.list()? {
-        let (row, value) = match look(directory, &listed) {
-            Ok(Some(both)) => both,
+        match look(directory, &listed) {
+            Ok(Some((row, value))) => {
+                table.row(row);
+                values.push(value);
+            }
             // Removed since it was listed.
-            Ok(None) => continue,
-            Err(error) => refused(&listed, &error),
-        };
-        rows.push(row);
-        values.push(value);
+            Ok(None) => {}
+            Err(error) => {
+                let reason = as_here(&error.to_string());
+                // A long reason is told below the table, which keeps its shape.
+                reasons.push_str(&format!("\n{}: {reason}\n", listed.file()));
+                values.push(refused(&listed, reason));
+                table.row(refused_row(&listed));
+            }
+        }
     }
     if output.is_json() {
         return values.iter().try_for_each(|value| output.data(value, Vec::new));
     }
-    if values.is_empty() {
+    if table.is_empty() {
         output.note(&format!("no segments in {}", directory.path().display()));
         return Ok(());
     }
-    output.data(&Value::Null, || text::table(&rows).into_bytes())
+    show_table(&table, &args.wide, output)?;
+    output.data(&Value::Null, || reasons.into_bytes())
 }
 
 fn look(directory: &Directory, listed: &Listed) -> Result<Option<(Vec<String>, Value)>, Error> {
@@ -47,7 +82,7 @@ fn look(directory: &Directory, listed: &Listed) -> Result<Option<(Vec<String>, V
         alive.to_string(),
         dead.to_string(),
         header.locks.to_string(),
-        text::when(header.created),
+        text::when_short(header.created),
     ];
     let value = json!({
         "name": listed.name.as_str(),
@@ -64,11 +99,13 @@ fn look(directory: &Directory, listed: &Listed) -> Result<Option<(Vec<String>, V
 }
 
 /// One that cannot be read is listed all the same: it takes room, and its name is taken.
-fn refused(listed: &Listed, error: &Error) -> (Vec<String>, Value) {
-    let (name, message) = (listed.name.to_string(), error.to_string());
-    let first = message.lines().next().unwrap_or_default().to_owned();
-    let value = json!({ "name": name, "generation": listed.generation, "state": "refused", "reason": message });
-    let blank = String::new;
-    let row = vec![name, listed.generation.to_string(), blank(), blank(), first, blank(), blank(), blank(), blank()];
-    (row, value)
+fn refused(listed: &Listed, reason: String) -> Value {
+    json!({ "name": listed.name.as_str(), "generation": listed.generation, "state": "refused", "reason": reason })
+}
+
+fn refused_row(listed: &Listed) -> Vec<String> {
+    let (name, generation) = (listed.name.to_string(), listed.generation.to_string());
+    let mut row = vec![name, generation, String::new(), String::new(), "refused".to_owned()];
+    row.resize(COLUMNS.len(), String::new());
+    row
 }

@@ -7,27 +7,31 @@ mod gc;
 pub(crate) mod lock;
 pub(crate) mod locks;
 mod ls;
+mod place;
 mod rm;
 mod show;
+mod table;
 mod target;
 mod text;
 mod trace;
-
-use std::path::PathBuf;
+mod wide;
 
 use clap::{Args, Subcommand};
-use crosstie::shm::Directory;
 
-use crate::{exit::Failure, output::Output};
+use self::place::{Found, Place};
+use crate::{
+    exit::{Code, Failure},
+    output::Output,
+};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
-  crosstie shm ls                          every segment, and how many take part
-  crosstie shm show ledger                 its header, its schema, its participants
-  crosstie shm trace ledger                what each participant did last, dead or alive
-  crosstie shm dump ledger --length 256    the bytes of its data
-  crosstie shm gc                          remove what nobody uses any more
-  crosstie shm rm ledger                   remove one, whatever is in it")]
+  crosstie shm ls                        every segment, and how many take part
+  crosstie shm show ledger               its value, its parts, its participants
+  crosstie shm trace ledger              what each participant did last
+  crosstie shm dump ledger --length 256  the bytes of its data
+  crosstie shm gc                        remove what nobody uses any more
+  crosstie shm rm ledger                 remove one that nobody uses")]
 pub(crate) struct ShmArgs {
     #[command(flatten)]
     place: Place,
@@ -35,45 +39,41 @@ pub(crate) struct ShmArgs {
     command: ShmCommand,
 }
 
-/// Where the segments are.
-#[derive(Args)]
-pub(crate) struct Place {
-    /// The directory of segments [default: $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/crosstie, /dev/shm/crosstie-UID]
-    #[arg(long, env = "CROSSTIE_DIR", global = true)]
-    dir: Option<PathBuf>,
-}
-
-impl Place {
-    fn open(&self) -> Result<Directory, Failure> {
-        Ok(match &self.dir {
-            // The variable of the same name may go with one that names a group.
-            Some(dir) if std::env::var_os("CROSSTIE_DIR").as_deref() != Some(dir.as_os_str()) => Directory::at(dir)?,
-            _ => Directory::of_user()?,
-        })
-    }
-}
-
 #[derive(Subcommand)]
 enum ShmCommand {
     /// List the segments
-    Ls,
-    /// Show one segment: header, schema, participants
-    Show(target::Target),
+    Ls(ls::LsArgs),
+    /// Show one segment: header, value, schema, participants
+    Show(show::ShowArgs),
     /// Print bytes of a segment
     Dump(dump::DumpArgs),
     /// Show the last acts of each participant, dead or alive
     Trace(trace::TraceArgs),
     /// Recover what the dead left, and remove every segment that nobody uses
+    #[command(after_help = "Examples:
+  crosstie shm gc
+  crosstie shm gc --json | jq -r 'select(.outcome == \"kept\").file'")]
     Gc,
     /// Remove segments by name
     Rm(rm::RmArgs),
 }
 
 pub(crate) fn run(args: &ShmArgs, output: &Output) -> Result<(), Failure> {
-    let directory = args.place.open()?;
+    let directory = match (args.place.find()?, &args.command) {
+        (Found::There(directory), _) => directory,
+        (Found::NotYet(path), ShmCommand::Ls(_) | ShmCommand::Gc) => {
+            output.note(&format!("no segments: there is no directory {} yet", path.display()));
+            return Ok(());
+        }
+        // Whoever names a segment wants that one.
+        (Found::NotYet(path), _) => {
+            let what = format!("expected a segment of that name, found no directory {} yet", path.display());
+            return Err(Failure::new(Code::NotFound, "not_found", what));
+        }
+    };
     match &args.command {
-        ShmCommand::Ls => ls::run(&directory, output),
-        ShmCommand::Show(target) => show::run(&directory, target, output),
+        ShmCommand::Ls(args) => ls::run(&directory, args, output),
+        ShmCommand::Show(args) => show::run(&directory, args, output),
         ShmCommand::Dump(args) => dump::run(&directory, args, output),
         ShmCommand::Trace(args) => trace::run(&directory, args, output),
         ShmCommand::Gc => gc::run(&directory, output),

@@ -9,7 +9,7 @@ use crate::{exit::Failure, output::Output};
 #[derive(Args)]
 #[command(after_help = "Examples:
   crosstie shm rm ledger
-  crosstie shm rm --force ledger      even while somebody uses it; they are told that it was removed")]
+  crosstie shm rm --force ledger  even while somebody uses it: they are told")]
 pub(super) struct RmArgs {
     /// The segments
     #[arg(value_name = "NAME", required = true)]

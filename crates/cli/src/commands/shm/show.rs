@@ -2,14 +2,44 @@
 
 use std::fmt::Write;
 
+use clap::Args;
 use crosstie::shm::{Directory, Keeper, ParticipantInfo, SectionKind, Segment};
 use serde_json::json;
 
-use super::{target::Target, text};
+use super::{
+    table::{Column, Table},
+    target::Target,
+    text,
+    wide::Wide,
+};
 use crate::{exit::Failure, output::Output};
 
-pub(super) fn run(directory: &Directory, target: &Target, output: &Output) -> Result<(), Failure> {
-    let segment = target.open(directory)?;
+#[derive(Args)]
+#[command(after_help = "Examples:
+  crosstie shm show ledger
+  crosstie shm show ledger@1           a generation that is not the newest
+  crosstie shm show ledger --json | jq .element.fields")]
+pub(super) struct ShowArgs {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    wide: Wide,
+}
+
+const PARTS: [Column; 4] = [Column::new("PART"), Column::new("OFFSET"), Column::new("BYTES"), Column::new("ROW")];
+const PARTICIPANTS: [Column; 7] = [
+    Column::new("SLOT"),
+    Column::new("LIFE"),
+    Column::new("PID"),
+    Column::new("NAME").wrapped(10),
+    Column::new("JOINED").spare(1),
+    Column::new("WAITS FOR"),
+    Column::new("ACTS").spare(2),
+];
+
+pub(super) fn run(directory: &Directory, args: &ShowArgs, output: &Output) -> Result<(), Failure> {
+    let segment = args.target.open(directory)?;
+    let width = args.wide.limit(output);
     let header = segment.header();
     let participants = Keeper::of(&segment)?.participants()?;
     let element = &header.element;
@@ -46,55 +76,55 @@ pub(super) fn run(directory: &Directory, target: &Target, output: &Output) -> Re
         "sections": sections,
         "participants": participants.iter().map(text::participant_json).collect::<Vec<_>>(),
     });
-    output.data(&value, || describe(&segment, &participants).into_bytes())
+    output.data(&value, || describe(&segment, &participants, width).into_bytes())
 }
 
 fn section_name(kind: u32) -> String {
     SectionKind::from_number(kind).map_or_else(|| format!("part {kind}"), |kind| kind.to_string())
 }
 
-fn describe(segment: &Segment, participants: &[ParticipantInfo]) -> String {
+fn describe(segment: &Segment, participants: &[ParticipantInfo], width: Option<usize>) -> String {
     let header = segment.header();
     let element = &header.element;
-    let pair = |key: &str, value: String| vec![key.to_owned(), value];
-    let mut all = text::table(&[
-        pair("segment", format!("{} generation {}", segment.label(), header.generation)),
-        pair("id", header.id.to_string()),
-        pair("kind", header.kind.to_string()),
-        pair("state", segment.state().to_string()),
-        pair("layout", format!("{}.{}", header.layout.0, header.layout.1)),
-        pair("size", text::size(header.len)),
-        pair("created", format!("{} by user {}", text::when(header.created), header.uid)),
-        pair("elements", format!("{} of {} bytes, alignment {}", header.elements, element.size, element.align)),
-        pair("hash", format!("{:032x}", element.hash)),
-    ]);
+    let mut all = text::pairs(
+        &[
+            ("segment", format!("{} generation {}", segment.label(), header.generation)),
+            ("id", header.id.to_string()),
+            ("kind", header.kind.to_string()),
+            ("state", segment.state().to_string()),
+            ("layout", format!("{}.{}", header.layout.0, header.layout.1)),
+            ("size", text::size(header.len)),
+            ("created", format!("{} by user {}", text::when(header.created), header.uid)),
+            ("elements", format!("{} of {} bytes, alignment {}", header.elements, element.size, element.align)),
+            ("hash", format!("{:032x}", element.hash)),
+        ],
+        width,
+    );
     let mut section = |heading: &str, body: &str| {
         write!(all, "\n{heading}\n{body}").expect("writing to a string succeeds");
     };
     if !element.schema.is_empty() {
         section("schema", &element.schema);
     }
-    let mut parts = vec![["PART", "OFFSET", "BYTES", "ROW"].map(str::to_owned).to_vec()];
-    parts.extend(
-        header.sections.iter().map(|row| {
-            vec![section_name(row.kind), row.offset.to_string(), row.len.to_string(), row.stride.to_string()]
-        }),
-    );
-    section("parts", &text::table(&parts));
+    let mut parts = Table::new(&PARTS);
+    header.sections.iter().for_each(|row| {
+        parts.row(vec![section_name(row.kind), row.offset.to_string(), row.len.to_string(), row.stride.to_string()]);
+    });
+    section("parts", &parts.text(width).0);
     let heading = format!("participants ({} of {} slots)", participants.len(), header.participants);
-    let mut rows = vec![["SLOT", "LIFE", "PID", "NAME", "JOINED", "WAITS FOR", "ACTS"].map(str::to_owned).to_vec()];
-    rows.extend(participants.iter().map(|info| {
+    let mut table = Table::new(&PARTICIPANTS);
+    for info in participants {
         let waits_for = info.waits_for.map_or_else(String::new, |lock| format!("lock {lock}"));
-        vec![
+        table.row(vec![
             info.id.to_string(),
             text::life(info).to_owned(),
             info.pid.to_string(),
             info.name.clone(),
-            text::when(info.joined),
+            text::when_short(info.joined),
             waits_for,
             info.acts.to_string(),
-        ]
-    }));
-    section(&heading, &text::table(&rows));
+        ]);
+    }
+    section(&heading, &table.text(width).0);
     all
 }

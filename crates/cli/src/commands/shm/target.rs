@@ -23,12 +23,12 @@ impl Target {
             }
             Some((name, generation)) => {
                 let name: SegmentName = name.parse().map_err(crosstie::shm::Error::from)?;
-                let what = || Failure::usage(format!("expected the number of a generation, came `{generation}`"));
+                let what = || Failure::usage(format!("expected the number of a generation, came '{generation}'"));
                 let generation = generation.parse().map_err(|_| what())?;
                 let listed = Listed { name, generation };
                 let found = Segment::open_listed(directory, &listed, &expect)?;
-                let what = || format!("expected a segment `{}`, found none", self.segment);
-                found.ok_or_else(|| Failure::new(Code::Failure, "not_found", what()))
+                let what = || format!("expected a segment '{}', found none", self.segment);
+                found.ok_or_else(|| Failure::new(Code::NotFound, "not_found", what()))
             }
         }
     }

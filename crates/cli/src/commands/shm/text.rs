@@ -1,4 +1,4 @@
-//! Numbers and tables as people read them.
+//! Numbers and times as people read them.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -6,16 +6,19 @@ use crosstie::shm::{Life, ParticipantInfo, ParticipantState};
 use crosstie_core::Wall;
 use serde_json::{Value, json};
 
-/// A table with its columns aligned; every row has as many cells as the first.
-pub(super) fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..columns).map(width).collect();
+use super::table::wrap;
+
+/// Keys and values, the values in one column that may be so wide.
+pub(super) fn pairs(pairs: &[(&str, String)], width: Option<usize>) -> String {
+    let key_width = pairs.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(key_width + 2).max(16));
     let mut text = String::new();
-    for row in rows {
-        let line: String = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
-        text.push_str(line.trim_end());
-        text.push('\n');
+    for (key, value) in pairs {
+        for (at, line) in wrap(value, room).iter().enumerate() {
+            let key = if at == 0 { *key } else { "" };
+            text.push_str(format!("{key:key_width$}  {line}").trim_end());
+            text.push('\n');
+        }
     }
     text
 }
@@ -42,6 +45,25 @@ pub(super) fn when(wall: Wall) -> String {
 pub(super) fn ago(duration: Duration) -> String {
     let micros = duration.as_micros();
     format!("{}.{:06} s", micros / 1_000_000, micros % 1_000_000)
+}
+
+/// A calendar time to the second, where there is little room.
+pub(super) fn when_short(wall: Wall) -> String {
+    let time = UNIX_EPOCH + Duration::from_secs(wall.unix_nanos() / 1_000_000_000);
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+/// A length of time in two units at most.
+pub(super) fn brief(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..10 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+    }
 }
 
 /// What is known of the life of a participant, in one word.
@@ -76,9 +98,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up_and_nothing_trails() {
-        let rows = [vec!["NAME".to_owned(), "SIZE".to_owned()], vec!["a-long-name".to_owned(), String::new()]];
-        assert_eq!(table(&rows), "NAME         SIZE\na-long-name\n");
+    fn times_are_short() {
+        let millis = |millis| brief(Duration::from_millis(millis));
+        assert_eq!((millis(0), millis(999), millis(1999)), ("0 ms".into(), "999 ms".into(), "1.9 s".into()));
+        assert_eq!((millis(59_999), millis(3_599_000)), ("59 s".into(), "59 min 59 s".into()));
+        assert_eq!((millis(3_600_000), millis(90_000_000)), ("1 h 0 min".into(), "1 d 1 h".into()));
     }
 
     #[test]

@@ -7,14 +7,24 @@ use crosstie::shm::{self, Act, Directory, Happened, Keeper, Life, ParticipantInf
 use crosstie_core::Wall;
 use serde_json::{Value, json};
 
-use super::{target::Target, text};
-use crate::{exit::Failure, output::Output};
+use super::{
+    table::{Column, Table},
+    target::Target,
+    text,
+    wide::{Wide, show_table},
+};
+use crate::{
+    exit::{Code, Failure},
+    output::Output,
+};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
   crosstie shm trace ledger
   crosstie shm trace ledger --slot 3 --last 20
-  crosstie shm trace ledger --json | jq 'select(.life == \"dead\")'")]
+  crosstie shm trace ledger --json | jq 'select(.life == \"dead\")'
+
+A slot that this segment does not have ends it with code 3.")]
 pub(super) struct TraceArgs {
     #[command(flatten)]
     target: Target,
@@ -24,18 +34,38 @@ pub(super) struct TraceArgs {
     /// Only so many acts of each slot, the last ones
     #[arg(long, short = 'n', value_name = "COUNT")]
     last: Option<usize>,
+    #[command(flatten)]
+    wide: Wide,
 }
+
+const COLUMNS: [Column; 9] = [
+    Column::new("AGO"),
+    Column::new("SLOT"),
+    Column::new("LIFE"),
+    Column::new("PID"),
+    Column::new("NAME").wrapped(8).spare(1),
+    Column::new("SEQ").spare(3),
+    Column::new("ACT").wrapped(16),
+    Column::new("OBJECT").spare(2),
+    Column::new("DETAIL").wrapped(12),
+];
 
 pub(super) fn run(directory: &Directory, args: &TraceArgs, output: &Output) -> Result<(), Failure> {
     let segment = args.target.open(directory)?;
     // The clocks are read together, so that an instant of the one can be told on the other.
     let clocks = (shm::now(), shm::wall());
+    let slots = Keeper::of(&segment)?.all_slots()?;
+    if let Some(slot) = args.slot.filter(|slot| *slot == 0 || *slot > segment.header().participants) {
+        let (label, last, taken) = (segment.label(), segment.header().participants, taken(&slots));
+        let what = format!("expected a slot of segment '{label}', which has 1 to {last}, came {slot}; {taken}");
+        return Err(Failure::new(Code::NotFound, "not_found", what));
+    }
     let mut all = Vec::new();
-    for info in Keeper::of(&segment)?.all_slots()? {
+    for info in &slots {
         if args.slot.is_none_or(|slot| slot == info.id.slot) {
             let events = segment.events(info.id.slot);
             let skipped = args.last.map_or(0, |last| events.len().saturating_sub(last));
-            let events = attributed(&info, &events);
+            let events = attributed(info, &events);
             all.extend(events.into_iter().skip(skipped));
         }
     }
@@ -44,13 +74,23 @@ pub(super) fn run(directory: &Directory, args: &TraceArgs, output: &Output) -> R
         return all.iter().try_for_each(|(info, event)| output.data(&json(info, event, clocks), Vec::new));
     }
     if all.is_empty() {
-        output.note("nothing was done here yet");
+        let whom = args.slot.map_or_else(String::new, |slot| format!(" by whoever was in slot {slot}"));
+        output.note(&format!("nothing was done here yet{whom}; {}", taken(&slots)));
         return Ok(());
     }
-    let heading = ["AGO", "SLOT", "LIFE", "PID", "NAME", "SEQ", "ACT", "OBJECT", "DETAIL"];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(all.iter().map(|(info, event)| row(info, event, clocks)));
-    output.data(&Value::Null, || text::table(&rows).into_bytes())
+    let mut table = Table::new(&COLUMNS);
+    all.iter().for_each(|(info, event)| table.row(row(info, event, clocks)));
+    show_table(&table, &args.wide, output)
+}
+
+/// Which slots there is something to be told of.
+fn taken(slots: &[ParticipantInfo]) -> String {
+    let numbers: Vec<_> = slots.iter().map(|info| info.id.slot.to_string()).collect();
+    match numbers.len() {
+        0 => "nobody has taken part yet".to_owned(),
+        1 => format!("so far slot {} was taken", numbers[0]),
+        _ => format!("so far slots {} were taken", numbers.join(", ")),
+    }
 }
 
 /// Each act with whoever did it: the acts of those who were in the slot before are still there, and must not be taken for those of who is
