@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie::shm::{Act, Kind, Life, Participant, Segment, SegmentName, ShmSafe, Spec};
+use crosstie::shm::{Act, Kind, Latest, Life, Participant, Region, Segment, SegmentName, ShmSafe, Spec};
 use crosstie_sys::trial::{Child, fork};
 use place::Place;
 
@@ -22,6 +22,8 @@ const TESTS: &[(&str, fn())] = &[
     ("control_gc_keeps_what_is_in_use", control_gc_keeps_what_is_in_use),
     ("rm_refuses_what_is_in_use_unless_forced", rm_refuses_what_is_in_use_unless_forced),
     ("what_is_wrong_has_its_exit_code", what_is_wrong_has_its_exit_code),
+    ("show_prints_the_fields_of_a_value_as_it_was_committed", show_prints_the_fields_of_a_value_as_it_was_committed),
+    ("dump_says_what_the_bytes_are", dump_says_what_the_bytes_are),
     ("who_looks_makes_no_directory", who_looks_makes_no_directory),
     ("tables_fit_the_terminal_unless_everything_is_asked_for", tables_fit_the_terminal_unless_everything_is_asked_for),
     ("an_output_that_nobody_reads_ends_it_without_a_word", an_output_that_nobody_reads_ends_it_without_a_word),
@@ -110,6 +112,7 @@ fn every_command_shows_what_there_is() {
     assert_eq!(shown[0]["element"]["fields"][1], "cents [i64;4] @0 +32");
 
     let dumped = place.text(&["shm", "dump", "ledger"]);
+    // A segment whose locks are not laid out says nothing of its data.
     assert!(dumped.starts_with("00000000  63 72 6f 73 73 74 69 65 00"), "{dumped}");
     assert!(dumped.contains("|crosstie........|") && dumped.contains("\n*\n"), "{dumped}");
     assert_eq!(place.run(&["shm", "dump", "ledger", "--raw", "--offset", "5", "--length", "3"]).stdout, b"tie");
@@ -225,6 +228,60 @@ fn what_is_wrong_has_its_exit_code() {
     // A directory that others may change is not used.
     std::fs::set_permissions(&place.segments, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     told(&["shm", "ls"], 4, "of mode 0700 at most, came 0755; name one in it");
+}
+
+fn show_prints_the_fields_of_a_value_as_it_was_committed() {
+    let place = Place::new();
+    let initial = Ledger { cents: [1, -2, 3, 4], moved: 5 };
+    let region = Region::create(&place.directory(), &"ledger".parse().unwrap(), initial).unwrap();
+    let mut guard = region.try_lock().unwrap().into_guard();
+    guard.moved = 6;
+    // What is not committed is nobody's business, and nobody waits for who has the lock.
+    let shown = place.text(&["shm", "show", "ledger"]);
+    assert!(shown.contains("\nvalue (committed 0 times)\ncents  [1, -2, 3, 4]\nmoved  5\n"), "{shown}");
+    guard.commit();
+    let shown = place.json(&["shm", "show", "ledger"]);
+    let value = serde_json::json!({ "version": 1, "fields": { "cents": [1, -2, 3, 4], "moved": 6 } });
+    assert_eq!(shown[0]["value"], value);
+
+    let latest = Latest::<Ledger>::create(&place.directory(), &"price".parse().unwrap(), 2).unwrap();
+    assert_eq!(place.json(&["shm", "show", "price"])[0]["value"], serde_json::Value::Null);
+    latest.writer().unwrap().write(&initial).unwrap();
+    assert!(place.text(&["shm", "show", "price"]).contains("\nvalue (written once)\ncents  [1, -2, 3, 4]\nmoved  5\n"));
+    // The control: a segment that has no value shows none.
+    segment(&place, "raw");
+    assert!(!place.text(&["shm", "show", "raw"]).contains("\nvalue"));
+}
+
+fn dump_says_what_the_bytes_are() {
+    let place = Place::new();
+    let initial = Ledger { cents: [1, 2, 3, 4], moved: 5 };
+    let region = Region::create(&place.directory(), &"ledger".parse().unwrap(), initial).unwrap();
+    let dumped = place.text(&["shm", "dump", "ledger"]);
+    let above = |place: &str| {
+        let lines: Vec<_> = dumped.lines().collect();
+        let at = lines.iter().position(|line| line.starts_with(place)).unwrap_or_else(|| panic!("{place}: {dumped}"));
+        lines[at - 1].to_owned()
+    };
+    assert_eq!(above("00000000"), "# 0 not used, so that place 0 can mean: none");
+    assert_eq!(above("00000040"), "# 64 value, copy 1: current, commit 0; 64 cents");
+    assert_eq!(above("00000060"), "# 96 moved; 104 value, copy 2: to be written next; 104 cents");
+    let cells = place.json(&["shm", "dump", "ledger", "--part", "locks", "--length", "16"]);
+    assert_eq!(cells[0]["begins"][0]["what"], "lock 0: lock word (waiters, holder)");
+    assert_eq!((&cells[0]["begins"][2]["offset"], &cells[0]["begins"][2]["what"]), (&8.into(), &"version".into()));
+    let header = place.text(&["shm", "dump", "ledger", "--part", "header"]);
+    assert!(
+        header.starts_with("# 0 magic; 8 byte order; 12 layout version\n00000000  58 54 49 45 2d 53 45 47"),
+        "{header}"
+    );
+    for part in ["header", "participants", "locks", "waiters", "events", "data"] {
+        let text = place.text(&["shm", "dump", "ledger", "--part", part]);
+        assert!(text.starts_with("# 0 ") && text.lines().all(|line| line.chars().count() <= 80), "{part}: {text}");
+    }
+    // Bytes for programs are bytes alone.
+    let raw = place.run(&["shm", "dump", "ledger", "--raw", "--offset", "64", "--length", "8"]);
+    assert_eq!(raw.stdout, 1_i64.to_le_bytes());
+    drop(region);
 }
 
 fn who_looks_makes_no_directory() {

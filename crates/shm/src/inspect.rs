@@ -1,13 +1,17 @@
-//! What a segment shows of its participants, as plain values for people and tools. None of it needs anyone's cooperation.
+//! What a segment shows of its participants and its value, as plain values for people and tools. None of it needs anyone's cooperation.
 
 use crosstie_core::Wall;
 
 use crate::{
     error::Result,
+    header::Kind,
+    latest::latest_value,
     layout::{ParticipantId, ParticipantState, load_text},
+    lock::value_behind_lock,
     participant::{Keeper, Life},
     segment::Segment,
     sync::Ordering,
+    value_seen::ValueSeen,
 };
 
 /// One row of the participant table, read at one moment. Its words are read one by one, so a participant that joins meanwhile may show
@@ -59,6 +63,26 @@ impl Keeper {
         let slots = 1..=segment.header().participants;
         let infos = slots.filter_map(|slot| info(segment, slot).map(|info| (slot, info)));
         infos.map(|(slot, info)| Ok(ParticipantInfo { life: self.life(slot)?, ..info })).collect()
+    }
+}
+
+impl Segment {
+    /// The value that it is for, whole, as anybody who may look at the segment can have it: nobody waits for it, and nobody is disturbed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`](crate::Error::Corrupt).
+    pub fn value_seen(&self) -> Result<ValueSeen> {
+        let header = self.header();
+        let mut seen = match header.kind {
+            Kind::Region | Kind::Locks | Kind::TxRegion => value_behind_lock(self)?,
+            Kind::Latest => latest_value(self)?,
+            _ => ValueSeen::Nothing,
+        };
+        if let ValueSeen::Whole { bytes, .. } = &mut seen {
+            bytes.truncate(usize::try_from(header.element.size).unwrap_or(usize::MAX));
+        }
+        Ok(seen)
     }
 }
 

@@ -29,6 +29,8 @@ pub mod sync;
 mod wait;
 
 #[cfg(not(loom))]
+mod anatomy;
+#[cfg(not(loom))]
 mod clock;
 #[cfg(not(loom))]
 mod death;
@@ -56,6 +58,8 @@ mod recoverers;
 mod schema;
 #[cfg(not(loom))]
 mod segment;
+#[cfg(not(loom))]
+mod value_seen;
 
 pub use crate::layout::{
     Event, EventRow, LockCell, ParticipantId, ParticipantSlot, ParticipantState, Standing, WaiterEntry, WaiterRow,
@@ -63,6 +67,7 @@ pub use crate::layout::{
 
 #[cfg(not(loom))]
 pub use crate::{
+    anatomy::{Span, SpanRole},
     clock::{deadline_after, now, wall},
     death::Death,
     error::{Error, Result},
@@ -86,6 +91,7 @@ pub use crate::{
     },
     schema::{Element, Reserved, ShmSafe},
     segment::{Directory, Expect, Listed, Pinned, Section, Segment, Shared, Spec},
+    value_seen::ValueSeen,
     wait::WaitPolicy,
 };
 #[doc(inline)]

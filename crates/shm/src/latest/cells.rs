@@ -153,6 +153,20 @@ impl<'m> Cells<'m> {
         }
     }
 
+    /// Copies the newest value into `words` without a reader's row; its version, 0 if there is none, `None` if a newer one came meanwhile.
+    /// `Err` with the word if it names no buffer.
+    #[cfg(not(loom))]
+    pub(crate) fn look(&self, words: &mut Vec<u64>) -> Result<Option<u64>, u64> {
+        let Some(version) = self.latest()? else { return Ok(Some(0)) };
+        let number = version.buffer(self.buffers()).expect("it was checked");
+        words.clear();
+        // The first word says when it was written.
+        words.extend(self.buffer(number)[1..].iter().map(|word| word.load(Relaxed)));
+        // pairs with the fence in help, which is between making another value the latest and writing to this buffer again.
+        fence(Acquire);
+        Ok((self.control.latest.0.load(Relaxed) == version.0).then(|| version.number()))
+    }
+
     /// Opens for the reader of row `row`: the newest version and its words, which stay as they are until [`Self::close`]. `Err` with the
     /// word if it names no buffer.
     pub(crate) fn open(&self, row: usize) -> Result<Option<(Version, &'m [AtomicU64])>, u64> {

@@ -29,13 +29,18 @@ pub(super) struct Parts {
 }
 
 /// Words of a buffer for a value of `size` bytes: no two in one pair of lines.
-pub(super) const fn stride(size: u64) -> u64 {
+pub(crate) const fn stride(size: u64) -> u64 {
     (1 + size.div_ceil(8)).next_multiple_of(16)
 }
 
 /// Bytes that a value of `size` bytes for so many readers takes.
 pub(super) const fn bytes(size: u64, readers: u32) -> u64 {
     size_of::<Control>() as u64 + readers as u64 * size_of::<Reading>() as u64 + (readers as u64 + 2) * stride(size) * 8
+}
+
+/// For how many readers a value of `size` bytes in so many bytes is; the number follows from the length.
+pub(crate) fn readers(size: u64, len: u64) -> Option<u32> {
+    (1..=MAX_READERS).find(|readers| size < 1 << 40 && bytes(size, *readers) == len)
 }
 
 /// The word that names a participant in a reader's row.
@@ -53,9 +58,7 @@ impl Parts {
     pub(super) fn of(segment: &Segment) -> Result<Self> {
         let data = segment.data();
         let size = segment.header().element.size;
-        // The number of readers follows from the length.
-        let readers = (1..=MAX_READERS).find(|readers| size < 1 << 40 && bytes(size, *readers) == data.len());
-        let readers = readers.ok_or_else(|| {
+        let readers = readers(size, data.len()).ok_or_else(|| {
             segment.corrupt(format!(
                 "the length of a value of {size} bytes with 1 to {MAX_READERS} readers, came {}",
                 data.len()

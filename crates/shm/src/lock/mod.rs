@@ -7,7 +7,7 @@
 //! plan       where a lock's parts lie            threads   numbers of threads, and what they leave behind
 //! value      a value in two copies               recover   what is done for a participant that is gone
 //! mutex · rwlock · semaphore · region · tx_region          what a user meets
-//! table      who holds and who waits, for people
+//! table      who holds and who waits, for people       outside   the value, for people
 //! ```
 
 #[cfg_attr(loom, allow(dead_code, unused_imports, reason = "what wraps the protocol is not modelled"))]
@@ -21,6 +21,8 @@ mod error;
 mod handle;
 #[cfg(not(loom))]
 mod mutex;
+#[cfg(not(loom))]
+mod outside;
 #[cfg(not(loom))]
 mod plan;
 #[cfg(not(loom))]
@@ -57,4 +59,4 @@ pub use self::{
     tx_region::{TxError, TxGuard, TxRegion},
 };
 #[cfg(not(loom))]
-pub(crate) use self::{recover::recover_locks, watch::is_watched};
+pub(crate) use self::{outside::value_behind_lock, recover::recover_locks, watch::is_watched};

@@ -277,6 +277,12 @@ impl Segment {
         Ok(Self(Arc::new(Memory { mapping, file, header, label, is_writable: access == Access::ReadWrite })))
     }
 
+    /// A copy of its header, the first page.
+    pub fn header_bytes(&self) -> Vec<u8> {
+        let words = (0..PAGE as usize / 8).map(|index| self.word(index).load(Ordering::Relaxed).to_le_bytes());
+        words.flatten().collect()
+    }
+
     fn word(&self, index: usize) -> &AtomicU64 {
         let place = self.place(index as u64 * 8, 8, 8).expect("the header's page is within the segment");
         // SAFETY: mapped, aligned and atomic.

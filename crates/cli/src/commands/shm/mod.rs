@@ -9,6 +9,7 @@ pub(crate) mod locks;
 mod ls;
 mod place;
 mod rm;
+mod schema;
 mod show;
 mod table;
 mod target;

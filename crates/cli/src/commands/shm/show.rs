@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use clap::Args;
-use crosstie::shm::{Directory, Keeper, ParticipantInfo, SectionKind, Segment};
-use serde_json::json;
+use crosstie::shm::{Directory, Keeper, Kind, ParticipantInfo, SectionKind, Segment, ValueSeen};
+use serde_json::{Value, json};
 
 use super::{
+    schema,
     table::{Column, Table},
     target::Target,
     text,
@@ -17,8 +18,10 @@ use crate::{exit::Failure, output::Output};
 #[derive(Args)]
 #[command(after_help = "Examples:
   crosstie shm show ledger
-  crosstie shm show ledger@1           a generation that is not the newest
-  crosstie shm show ledger --json | jq .element.fields")]
+  crosstie shm show ledger@1  a generation that is not the newest
+  crosstie shm show ledger --json | jq .value.fields
+
+The value is as it was at one moment, as its last commit or its writer left it.")]
 pub(super) struct ShowArgs {
     #[command(flatten)]
     target: Target,
@@ -42,7 +45,7 @@ pub(super) fn run(directory: &Directory, args: &ShowArgs, output: &Output) -> Re
     let width = args.wide.limit(output);
     let header = segment.header();
     let participants = Keeper::of(&segment)?.participants()?;
-    let element = &header.element;
+    let (element, seen) = (&header.element, segment.value_seen()?);
     let sections: Vec<_> = header
         .sections
         .iter()
@@ -68,6 +71,7 @@ pub(super) fn run(directory: &Directory, args: &ShowArgs, output: &Output) -> Re
             "hash": format!("{:032x}", element.hash),
             "fields": element.schema.lines().collect::<Vec<_>>(),
         },
+        "value": value_json(&segment, &seen),
         "elements": header.elements,
         "slots": header.participants,
         "locks": header.locks,
@@ -76,14 +80,47 @@ pub(super) fn run(directory: &Directory, args: &ShowArgs, output: &Output) -> Re
         "sections": sections,
         "participants": participants.iter().map(text::participant_json).collect::<Vec<_>>(),
     });
-    output.data(&value, || describe(&segment, &participants, width).into_bytes())
+    output.data(&value, || describe(&segment, &seen, &participants, width).into_bytes())
+}
+
+/// The value with its version; `null` if the segment has none, and no fields if it changed under every look.
+fn value_json(segment: &Segment, seen: &ValueSeen) -> Value {
+    match seen {
+        ValueSeen::Whole { bytes, version } => {
+            let fields = schema::fields(&segment.header().element.schema);
+            json!({ "version": version, "fields": schema::values(&fields, bytes) })
+        }
+        ValueSeen::Changing => json!({ "version": null, "fields": null }),
+        _ => Value::Null,
+    }
+}
+
+fn value_text(segment: &Segment, seen: &ValueSeen, width: Option<usize>) -> Option<(String, String)> {
+    match seen {
+        ValueSeen::Whole { bytes, version } => {
+            let fields = schema::fields(&segment.header().element.schema);
+            let each: Vec<_> = fields.iter().map(|field| (field.name.as_str(), field.text(bytes))).collect();
+            let what = match segment.header().kind {
+                Kind::Latest => "written",
+                Kind::TxRegion => "taken",
+                _ => "committed",
+            };
+            let times = if *version == 1 { "once".to_owned() } else { format!("{version} times") };
+            Some((format!("value ({what} {times})"), text::pairs(&each, width)))
+        }
+        ValueSeen::Changing => {
+            let body = "it is being changed in place: look again, or 'crosstie locks' tells by whom\n";
+            Some(("value".to_owned(), body.to_owned()))
+        }
+        _ => None,
+    }
 }
 
 fn section_name(kind: u32) -> String {
     SectionKind::from_number(kind).map_or_else(|| format!("part {kind}"), |kind| kind.to_string())
 }
 
-fn describe(segment: &Segment, participants: &[ParticipantInfo], width: Option<usize>) -> String {
+fn describe(segment: &Segment, seen: &ValueSeen, participants: &[ParticipantInfo], width: Option<usize>) -> String {
     let header = segment.header();
     let element = &header.element;
     let mut all = text::pairs(
@@ -105,6 +142,9 @@ fn describe(segment: &Segment, participants: &[ParticipantInfo], width: Option<u
     };
     if !element.schema.is_empty() {
         section("schema", &element.schema);
+    }
+    if let Some((heading, body)) = value_text(segment, seen, width) {
+        section(&heading, &body);
     }
     let mut parts = Table::new(&PARTS);
     header.sections.iter().for_each(|row| {
