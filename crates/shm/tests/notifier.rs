@@ -48,17 +48,15 @@ fn actor() {
             ("take", Some("mutex")) => guard = Some(mutex.lock(soon()).unwrap().into_guard()),
             ("give", Some("mutex")) => guard = None,
             ("leave", _) => (sender, receiver, writer) = (None, None, None),
-            ("die", Some(hit)) => plan(hit, trial::Act::Kill),
-            ("stop", Some(hit)) => plan(hit, trial::Act::Stop),
+            ("die", Some(hit)) => {
+                let planned = Planned::Act(trial::Act::Kill);
+                plan_crash(CrashPlan { at_hit: hit.parse().unwrap(), planned, name_goes_to: &[] });
+            }
             _ => panic!("no such order: {order}"),
         }
         println!("> done");
     }
     drop((permit, guard));
-}
-
-fn plan(hit: &str, act: trial::Act) {
-    plan_crash(CrashPlan { at_hit: hit.parse().unwrap(), planned: Planned::Act(act), name_goes_to: &[] });
 }
 
 fn at_once() -> crosstie_core::Deadline {
@@ -214,42 +212,31 @@ fn the_death_of_the_other_side_is_told() {
     });
 }
 
-/// What comes of a message whose sender stops or dies at step `hit` of sending it.
-fn interrupted(act: &str, hit: u32) -> Result<u64, ReceiveError> {
-    let (_folder, directory) = place();
-    let ring = Ring::<u64>::create(&directory, &name("ring"), 2).unwrap();
-    let mut receiver = ring.receiver().unwrap();
-    let notifier = Notifier::new().unwrap();
-    let mut other = Other::start(&directory);
-    other.ask("open sender");
-    assert!(!receiver.arm(&notifier, 1).unwrap());
-    other.ask(&format!("{act} {hit}"));
-    other.tell("send 1");
-    loop {
-        assert_eq!(notifier.wait(soon()).unwrap(), [1], "step {hit}");
-        if receiver.arm(&notifier, 1).unwrap() {
-            return receiver.receive(at_once());
-        }
-    }
-}
-
-/// At each of its steps: the message stored, the flag taken down, the bit set, and not rung.
+/// At each of its steps: written, stored, the flag taken down, the bit set, and not rung.
 #[test]
 fn a_sender_that_dies_before_it_rings_is_told() {
     for hit in 1..=6 {
-        let outcome = interrupted("die", hit);
-        assert!(matches!(outcome, Ok(1) | Err(ReceiveError::PeerDied { .. })), "step {hit}: {outcome:?}");
-    }
-}
-
-#[test]
-fn a_sender_that_is_stopped_before_it_rings_delays_the_wake_and_no_more() {
-    thread::scope(|scope| {
-        // The message is stored at the second step. Other threads of the sender take the signal, so it may come a few steps further than it is told to.
-        for hit in 2..=5 {
-            scope.spawn(move || assert_eq!(interrupted("stop", hit).unwrap(), 1, "step {hit}"));
+        let (_folder, directory) = place();
+        let ring = Ring::<u64>::create(&directory, &name("ring"), 2).unwrap();
+        let mut receiver = ring.receiver().unwrap();
+        let notifier = Notifier::new().unwrap();
+        let mut other = Other::start(&directory);
+        other.ask("open sender");
+        assert!(!receiver.arm(&notifier, 1).unwrap());
+        other.ask(&format!("die {hit}"));
+        other.tell("send 1");
+        let outcome = loop {
+            assert_eq!(notifier.wait(soon()).unwrap(), [1], "step {hit}");
+            if receiver.arm(&notifier, 1).unwrap() {
+                break receiver.receive(at_once());
+            }
+        };
+        // Stored at the second step, it is had whatever becomes of its sender.
+        match outcome {
+            Ok(message) => assert_eq!((message, hit >= 2), (1, true), "step {hit}"),
+            Err(error) => assert!(hit < 2 && matches!(error, ReceiveError::PeerDied { .. }), "step {hit}: {error}"),
         }
-    });
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{
     acquired::{LockOutcome, Recovery},
     error::LockError,
     plan::{LockKind, Parts, expect_kind},
-    protocol::{self, Holder, Told, Wait, holder_of},
+    protocol::{self, Bells, Holder, InTheWay, Told, Wait, holder_of},
     threads,
     waiting::{Waiting, object},
 };
@@ -21,11 +21,7 @@ use crate::{
     participant::Participant,
     ring::hold,
     segment::{READY, Segment},
-    sync::{
-        AtomicU32, AtomicU64,
-        Ordering::{Relaxed, SeqCst},
-        fence,
-    },
+    sync::{AtomicU32, AtomicU64, Ordering::Relaxed},
     wait::bit_of,
 };
 
@@ -106,8 +102,9 @@ impl LockHandle {
         is_taken.then(|| self.entered())
     }
 
+    /// What the thread does first that has taken the word.
     #[inline(always)]
-    fn entered(&self) -> FencingToken {
+    pub(super) fn entered(&self) -> FencingToken {
         FencingToken::new(protocol::enter(self.cell(), threads::number()))
     }
 
@@ -193,27 +190,24 @@ impl LockHandle {
         }
     }
 
-    /// From here on `alarm` rings once when it is worth another look. `ask` has whoever gives the lock back see that somebody waits.
-    pub(super) fn arm(&self, armer: &mut Armer, alarm: Alarm, ask: impl FnOnce(&LockCell)) -> Result<()> {
+    /// Runs `attempt`, which does not wait. True if it got the lock; if not, `alarm` rings once when it is worth another look.
+    ///
+    /// `for_counts` says whether more than the word may be in the way.
+    pub(super) fn poll(
+        &self,
+        armer: &mut Armer,
+        alarm: Alarm,
+        for_counts: bool,
+        attempt: impl FnMut() -> Result<(), InTheWay>,
+    ) -> Result<bool> {
+        // Before anything else: in a child of fork, what was armed is the parent's.
+        self.participant.check()?;
         armer.arm(&self.participant, bit_of(self.index), alarm)?;
-        self.cell().armed.store(1, Relaxed);
-        // Pairs with the fence in `ring`: who sees that somebody waits sees how.
-        fence(SeqCst);
-        ask(self.cell());
-        Ok(())
-    }
-
-    /// Rings for those who wait by descriptor, after the lock was given back and somebody was seen to wait.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn ring(&self) {
-        // Pairs with the fence in `arm`.
-        fence(SeqCst);
-        if self.cell().armed.load(Relaxed) != 0 {
-            // Down before anybody is told, so that who arms again puts it up again.
-            self.cell().armed.store(0, Relaxed);
-            ring_everyone(self.segment(), bit_of(self.index));
+        let is_taken = protocol::attempt_armed(self.cell(), for_counts, attempt).is_ok();
+        if is_taken {
+            armer.disarm();
         }
+        Ok(is_taken)
     }
 
     /// What the guard must tell.
@@ -254,6 +248,19 @@ impl LockHandle {
     }
 }
 
+impl LockHandle {
+    /// As [`LockHandle::poll`], for the word alone.
+    pub(super) fn poll_word(&self, armer: &mut Armer, alarm: Alarm) -> Result<bool> {
+        self.poll(armer, alarm, false, || protocol::try_take(self.cell(), self.me).map_err(|_| InTheWay::Word))
+    }
+}
+
+impl Bells for LockHandle {
+    fn ring_all(&self) {
+        ring_everyone(self.segment(), bit_of(self.index));
+    }
+}
+
 impl threads::LeftBehind for LockHandle {
     fn abandon(&self, thread: u64) {
         let cell = self.cell();
@@ -261,7 +268,7 @@ impl threads::LeftBehind for LockHandle {
         if self.is_ours() && is_mine && cell.thread.load(Relaxed) == thread {
             cell.thread.store(0, Relaxed);
             protocol::recover_ended_thread(cell, self.me, self.parts.undo());
-            self.ring();
+            protocol::ring(cell, self);
         }
     }
 }

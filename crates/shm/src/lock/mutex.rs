@@ -282,10 +282,7 @@ impl<'a, T: ShmSafe> MutexWaiter<'a, T> {
     ///
     /// [`LockError::Segment`].
     pub fn poll_lock(&mut self, cx: &Context<'_>) -> Poll<Result<Acquired<MutexGuard<'a, T>>, LockError>> {
-        match self.mutex.try_lock() {
-            Err(LockError::Held { .. }) => self.poll_with(Alarm::Task(cx.waker().clone())),
-            outcome => Poll::Ready(outcome),
-        }
+        self.poll_with(|| Alarm::Task(cx.waker().clone()))
     }
 
     /// Arms: `key` is rung in `notifier` once when it is worth another look. `Some` if the lock is taken now.
@@ -294,20 +291,22 @@ impl<'a, T: ShmSafe> MutexWaiter<'a, T> {
     ///
     /// [`LockError::Segment`].
     pub fn arm(&mut self, notifier: &Notifier, key: u64) -> Result<Option<Acquired<MutexGuard<'a, T>>>, LockError> {
-        match self.poll_with(Alarm::Key(notifier.clone(), key)) {
+        match self.poll_with(|| Alarm::Key(notifier.clone(), key)) {
             Poll::Pending => Ok(None),
             Poll::Ready(outcome) => outcome.map(Some),
         }
     }
 
-    fn poll_with(&mut self, alarm: Alarm) -> Poll<Result<Acquired<MutexGuard<'a, T>>, LockError>> {
-        self.mutex.0.handle.arm(&mut self.armer, alarm, protocol::ask_for_word)?;
+    fn poll_with(&mut self, alarm: impl FnOnce() -> Alarm) -> Poll<Result<Acquired<MutexGuard<'a, T>>, LockError>> {
         match self.mutex.try_lock() {
-            Err(LockError::Held { .. }) => Poll::Pending,
-            outcome => {
-                self.armer.disarm();
-                Poll::Ready(outcome)
-            }
+            Err(LockError::Held { .. }) => {}
+            outcome => return Poll::Ready(outcome),
+        }
+        let handle = &*self.mutex.0.handle;
+        if handle.poll_word(&mut self.armer, alarm())? {
+            Poll::Ready(Ok(self.mutex.guard(handle.entered())))
+        } else {
+            Poll::Pending
         }
     }
 }
@@ -389,9 +388,7 @@ impl<T: ShmSafe> Drop for MutexGuard<'_, T> {
             strike_out(cell);
         }
         protocol::leave(cell);
-        if protocol::release(cell) {
-            self.handle().ring();
-        }
+        protocol::release(cell, self.handle());
     }
 }
 

@@ -113,7 +113,7 @@ impl<T: ShmSafe> RwLock<T> {
     pub fn read(&self, deadline: Deadline) -> Result<Acquired<ReadGuard<'_, T>>, LockError> {
         let handle = &*self.0.handle;
         handle.participant.check()?;
-        if protocol::try_read(handle.cell(), handle.mine()).is_err() {
+        if protocol::try_read(handle.cell(), handle.mine(), handle).is_err() {
             handle.refuse_waiting_for_oneself()?;
             handle.wait(deadline, |wait| protocol::read(handle.cell(), handle.mine(), wait))?;
         }
@@ -128,7 +128,7 @@ impl<T: ShmSafe> RwLock<T> {
     #[inline]
     pub fn try_read(&self) -> Result<Acquired<ReadGuard<'_, T>>, LockError> {
         let handle = &*self.0.handle;
-        handle.attempt(|| protocol::try_read(handle.cell(), handle.mine()).is_ok())?;
+        handle.attempt(|| protocol::try_read(handle.cell(), handle.mine(), handle).is_ok())?;
         Ok(self.reading())
     }
 
@@ -145,7 +145,7 @@ impl<T: ShmSafe> RwLock<T> {
     pub fn write(&self, deadline: Deadline) -> Result<Acquired<WriteGuard<'_, T>>, LockError> {
         let handle = &*self.0.handle;
         handle.participant.check()?;
-        if !protocol::try_write(handle.cell(), handle.me, handle.counts()) {
+        if protocol::try_write(handle.cell(), handle.me, handle.counts(), handle).is_err() {
             handle.refuse_waiting_for_oneself()?;
             handle.wait(deadline, |wait| protocol::write(handle.cell(), handle.me, handle.counts(), wait))?;
         }
@@ -160,7 +160,7 @@ impl<T: ShmSafe> RwLock<T> {
     #[inline]
     pub fn try_write(&self) -> Result<Acquired<WriteGuard<'_, T>>, LockError> {
         let handle = &*self.0.handle;
-        handle.attempt(|| protocol::try_write(handle.cell(), handle.me, handle.counts()))?;
+        handle.attempt(|| protocol::try_write(handle.cell(), handle.me, handle.counts(), handle).is_ok())?;
         Ok(self.writing())
     }
 
@@ -234,7 +234,7 @@ impl<T: ShmSafe> Drop for ReadGuard<'_, T> {
         if let Some(told) = &self.told {
             protocol::acknowledge(handle.cell(), told, handle.counts());
         }
-        protocol::read_done(handle.cell(), handle.mine());
+        protocol::read_done(handle.cell(), handle.mine(), handle);
     }
 }
 
@@ -305,7 +305,7 @@ impl<T: ShmSafe> Drop for WriteGuard<'_, T> {
             protocol::acknowledge(handle.cell(), told, handle.counts());
         }
         protocol::leave(handle.cell());
-        protocol::write_done(handle.cell());
+        protocol::write_done(handle.cell(), handle);
     }
 }
 

@@ -14,12 +14,11 @@ use super::{
     handle::LockHandle,
     mutex::{enter, process_name},
     plan::{LockKind, Plan},
-    protocol::{self, COUNT, Told},
+    protocol::{self, COUNT, InTheWay, Told},
 };
 use crate::{
     error::{Error, Result},
     header::Kind,
-    layout::LockCell,
     name::SegmentName,
     notifier::{Alarm, Armer, Notifier},
     participant::Participant,
@@ -134,7 +133,7 @@ impl Semaphore {
     pub fn acquire_many(&self, permits: u32, deadline: Deadline) -> Result<Acquired<Permit<'_>>, LockError> {
         let handle = &*self.handle;
         self.check(permits)?;
-        if protocol::try_acquire(handle.cell(), handle.me, handle.counts(), permits) != Ok(true) {
+        if self.attempt(permits).is_err() {
             handle
                 .wait(deadline, |wait| protocol::acquire(handle.cell(), handle.me, handle.counts(), permits, wait))?;
         }
@@ -160,10 +159,10 @@ impl Semaphore {
         self.check(permits)?;
         handle.attempt(|| {
             for _ in 0..BUSY_TRIES {
-                match protocol::try_acquire(handle.cell(), handle.me, handle.counts(), permits) {
-                    Ok(taken) => return taken,
+                match self.attempt(permits) {
                     // Somebody is between taking the word and giving it back, which are a few instructions.
-                    Err(_) => crate::sync::yield_now(),
+                    Err(InTheWay::Word) => crate::sync::yield_now(),
+                    outcome => return outcome.is_ok(),
                 }
             }
             false
@@ -189,6 +188,11 @@ impl Semaphore {
     /// This process's place in the segment.
     pub fn participant(&self) -> &Participant {
         &self.handle.participant
+    }
+
+    fn attempt(&self, permits: u32) -> Result<(), InTheWay> {
+        let handle = &*self.handle;
+        protocol::try_acquire(handle.cell(), handle.me, handle.counts(), permits, handle)
     }
 
     fn check(&self, asked: u32) -> Result<(), LockError> {
@@ -222,10 +226,7 @@ impl<'a> PermitWaiter<'a> {
     ///
     /// [`LockError::TooMany`], [`LockError::Segment`].
     pub fn poll_acquire(&mut self, permits: u32, cx: &Context<'_>) -> Poll<Result<Acquired<Permit<'a>>, LockError>> {
-        match self.semaphore.try_acquire_many(permits) {
-            Err(LockError::Held { .. }) => self.poll_with(permits, Alarm::Task(cx.waker().clone())),
-            outcome => Poll::Ready(outcome),
-        }
+        self.poll_with(permits, || Alarm::Task(cx.waker().clone()))
     }
 
     /// Arms for any permits: `key` is rung in `notifier` once when it is worth another look. `Some` if `permits` are taken now.
@@ -239,23 +240,25 @@ impl<'a> PermitWaiter<'a> {
         notifier: &Notifier,
         key: u64,
     ) -> Result<Option<Acquired<Permit<'a>>>, LockError> {
-        match self.poll_with(permits, Alarm::Key(notifier.clone(), key)) {
+        match self.poll_with(permits, || Alarm::Key(notifier.clone(), key)) {
             Poll::Pending => Ok(None),
             Poll::Ready(outcome) => outcome.map(Some),
         }
     }
 
-    fn poll_with(&mut self, permits: u32, alarm: Alarm) -> Poll<Result<Acquired<Permit<'a>>, LockError>> {
-        let ask = |cell: &LockCell| {
-            protocol::ask_for_signal(cell);
-        };
-        self.semaphore.handle.arm(&mut self.armer, alarm, ask)?;
+    fn poll_with(
+        &mut self,
+        permits: u32,
+        alarm: impl FnOnce() -> Alarm,
+    ) -> Poll<Result<Acquired<Permit<'a>>, LockError>> {
         match self.semaphore.try_acquire_many(permits) {
-            Err(LockError::Held { .. }) => Poll::Pending,
-            outcome => {
-                self.armer.disarm();
-                Poll::Ready(outcome)
-            }
+            Err(LockError::Held { .. }) => {}
+            outcome => return Poll::Ready(outcome),
+        }
+        if self.semaphore.handle.poll(&mut self.armer, alarm(), true, || self.semaphore.attempt(permits))? {
+            Poll::Ready(Ok(self.semaphore.permit(permits)))
+        } else {
+            Poll::Pending
         }
     }
 }
@@ -291,9 +294,7 @@ impl Drop for Permit<'_> {
         if let Some(told) = &self.told {
             protocol::acknowledge(handle.cell(), told, handle.counts());
         }
-        if protocol::give_back(handle.cell(), handle.mine(), self.permits) {
-            handle.ring();
-        }
+        protocol::give_back(handle.cell(), handle.mine(), self.permits, handle);
     }
 }
 

@@ -311,7 +311,7 @@ impl<T: ShmSafe> Drop for TxGuard<'_, T> {
             protocol::acknowledge(cell, told, &[]);
         }
         protocol::leave(cell);
-        protocol::release(cell);
+        protocol::release(cell, self.handle);
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use crosstie_core::Deadline;
 
 use super::{
-    protocol::{Peers, note_since},
+    protocol::{Bells, Peers, note_since},
     threads,
     watch::{self, Watching},
 };
@@ -16,11 +16,13 @@ use crate::{
     clock,
     events::Act,
     layout::LockCell,
+    notifier::ring_everyone,
     participant::Participant,
     sync::{
         AtomicU32, AtomicU64,
         Ordering::{Acquire, Relaxed, Release},
     },
+    wait::bit_of,
 };
 
 /// The first sleep. Nearly all waits are shorter, and need to know nothing about the holder.
@@ -56,6 +58,12 @@ impl<'a> Waiting<'a> {
     /// True if it waited so long that it was listed.
     pub(super) fn was_listed(&self) -> bool {
         self.watching.get().is_some()
+    }
+}
+
+impl Bells for Waiting<'_> {
+    fn ring_all(&self) {
+        ring_everyone(self.participant.segment(), bit_of(self.index));
     }
 }
 

@@ -44,12 +44,18 @@ impl Other {
         Self { child, orders, answers }
     }
 
+    #[allow(dead_code, reason = "not every test that has processes needs it")]
     pub(crate) fn ask(&mut self, order: &str) -> String {
-        writeln!(self.orders, "{order}").unwrap();
+        self.tell(order);
+        self.hear()
+    }
+
+    /// Its next answer.
+    pub(crate) fn hear(&mut self) -> String {
         let mut line = String::new();
         loop {
             line.clear();
-            assert_ne!(self.answers.read_line(&mut line).unwrap(), 0, "the other process ended after `{order}`");
+            assert_ne!(self.answers.read_line(&mut line).unwrap(), 0, "the other process ended");
             if let Some(answer) = line.trim_end().strip_prefix("> ") {
                 return answer.to_owned();
             }
@@ -57,11 +63,29 @@ impl Other {
     }
 
     /// Tells it what to do, and does not wait for it.
-    #[allow(dead_code, reason = "not every test that has processes needs it")]
     pub(crate) fn tell(&mut self, order: &str) {
         writeln!(self.orders, "{order}").unwrap();
     }
 
+    /// True if it is stopped, as the kernel says.
+    #[allow(dead_code, reason = "not every test that has processes needs it")]
+    pub(crate) fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name before the state is in parentheses and may hold any.
+        stat.rsplit_once(") ").unwrap().1.starts_with('T')
+    }
+
+    /// Waits until it has stopped itself.
+    #[allow(dead_code, reason = "not every test that has processes needs it")]
+    pub(crate) fn wait_until_stopped(&self) {
+        let until = std::time::Instant::now() + Duration::from_secs(60);
+        while !self.is_stopped() {
+            assert!(std::time::Instant::now() < until, "the other process does not stop");
+            std::thread::yield_now();
+        }
+    }
+
+    #[allow(dead_code, reason = "not every test that has processes needs it")]
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

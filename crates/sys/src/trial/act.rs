@@ -46,7 +46,8 @@ impl Act {
         unsafe {
             match self {
                 Self::Kill => drop(libc::kill(libc::getpid(), libc::SIGKILL)),
-                Self::Stop => drop(libc::kill(libc::getpid(), libc::SIGSTOP)),
+                // To this very thread, which stops before its next instruction: sent to the process, another thread may take it first.
+                Self::Stop => drop(libc::raise(libc::SIGSTOP)),
                 Self::Exit => libc::_exit(0),
                 Self::Fork => {
                     match libc::fork() {

@@ -65,6 +65,12 @@ faults! {
     ClaimDropped = "taking back a dead participant's claim to be told",
     Acknowledged = "striking out what was told",
     AcknowledgedLate = "striking it out when the guard goes and not when it comes",
+    Armed = "saying in the cell that somebody waits by descriptor",
+    ArmedFence = "the full fence between saying so and asking for the lock",
+    ArmedAsks = "asking for the word when it was in the way of one who armed",
+    ArmedDownFirst = "taking that down before all are told, not after",
+    RingFence = "the full fence between giving the lock back and looking whether anybody armed",
+    RingAll = "telling all who armed",
 }
 
 /// The ordering that stands in the code, or none of it if it is the fault of this run.

@@ -8,12 +8,13 @@
 //!   mutex        one holder            copies    two copies of a value, one of them committed
 //!   readers      many or one           journal   before-images of what a transaction changes
 //!   permits      at most so many       recovery  what is done for a participant that died
-//!   telling      each death is told to one
+//!   telling      each death is told to one          armed    waiting by descriptor, or as a task
 //! ```
 //!
 //! Everything is reached through `crate::sync` and the [`Peers`] trait, so that the models run these very files under loom and
 //! shuttle, with death as a step: an actor stops between any two accesses, and somebody else recovers.
 
+mod armed;
 mod cell;
 mod copies;
 mod faults;
@@ -29,15 +30,14 @@ mod waiting;
 #[cfg(all(test, loom))]
 mod models;
 
-#[cfg(not(loom))]
-pub(crate) use self::mutex::ask_for_word;
 pub(crate) use self::{
+    armed::{Bells, InTheWay, attempt_armed, ring},
     cell::{Holder, holder_of, note_since},
     copies::Copies,
     journal::{JOURNAL_HEADER, Journal, JournalError},
     mutex::{enter, leave, release, take, try_take},
     permits::{acquire, free, give_back, try_acquire},
-    readers::{ask_for_signal, read, read_done, try_read, try_write, write, write_done},
+    readers::{read, read_done, try_read, try_write, write, write_done},
     recovery::{Undo, recover, recover_count, recover_ended_thread},
     telling::{COUNT, Told, acknowledge, claim, has_untold, untold},
     waiting::{Peers, TimedOut, Wait},

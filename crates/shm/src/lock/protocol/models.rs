@@ -6,6 +6,8 @@
 //! What the kernel and the watchers do is modelled here: a death releases the dead one's byte, and if anybody watches, the dead one is reaped.
 //! If nobody does, nobody is told, as it is when the death comes before the pidfd is open.
 
+mod armed;
+
 use std::sync::atomic::{AtomicBool, AtomicU32 as PlainU32, Ordering::SeqCst};
 
 use crosstie_core::Deadline;
@@ -16,8 +18,8 @@ use crate::{
     models::{Arc, Mutex, explore_within as explore, thread},
     sync::{
         AtomicU32, AtomicU64,
-        Ordering::{Relaxed, Release},
-        life, modelled_wake_all as wake_all,
+        Ordering::{Acquire, Relaxed, Release},
+        futex_wait, futex_wake, life, modelled_wake_all as wake_all,
     },
 };
 
@@ -28,6 +30,8 @@ struct World {
     words: [Vec<AtomicU64>; 2],
     journal: Vec<AtomicU64>,
     membership: AtomicU32,
+    /// What each actor waits for that armed.
+    descriptors: Vec<AtomicU32>,
     kernel: Mutex<Kernel>,
     undoes: Undoes,
 }
@@ -70,6 +74,7 @@ impl World {
             words: [words(LENGTH), words(if undoes == Undoes::Copies { LENGTH } else { 0 })],
             journal: words(if undoes == Undoes::Journal { 12 } else { 2 }),
             membership: AtomicU32::new(0),
+            descriptors: (0..actors).map(|_| AtomicU32::new(0)).collect(),
             kernel: Mutex::new(Kernel::default()),
             undoes,
         })
@@ -100,6 +105,22 @@ impl World {
     fn announce(&self) {
         self.membership.fetch_add(1, Release);
         wake_all(&self.membership);
+        // The threads that listen sleep on the membership as well, and tell all who armed.
+        for descriptor in &self.descriptors {
+            descriptor.fetch_add(1, Release);
+            wake_all(descriptor);
+        }
+    }
+
+    /// From here on each death is seen; those that came before are found.
+    fn watch(&self) {
+        let mut kernel = self.kernel.lock().unwrap();
+        kernel.is_watched = true;
+        let dead = kernel.dead.clone();
+        drop(kernel);
+        for slot in dead {
+            self.reap(slot, 0);
+        }
     }
 
     /// What happens when the process in `slot` ends: the kernel's part, and then the watchers'.
@@ -199,6 +220,15 @@ impl<'a> Actor<'a> {
     }
 }
 
+impl Bells for Actor<'_> {
+    fn ring_all(&self) {
+        for descriptor in &self.world.descriptors {
+            descriptor.fetch_add(1, Release);
+            futex_wake(descriptor, u32::MAX);
+        }
+    }
+}
+
 impl Peers for Actor<'_> {
     fn reap(&self, slot: u32) -> bool {
         self.world.reap(slot, self.slot)
@@ -292,7 +322,7 @@ fn unlock(actor: &Actor<'_>, told: Option<Told>) {
     let cell = &actor.world.cell;
     actor.finish(told);
     leave(cell);
-    release(cell);
+    release(cell, actor);
 }
 
 /// Adds one to both words of the copies.
@@ -447,19 +477,19 @@ fn a_snapshot_is_whole_and_of_its_version() {
 
 fn read_in_place(actor: &Actor<'_>) {
     let world = actor.world;
-    if try_read(&world.cell, actor.mine()).is_err() {
+    if try_read(&world.cell, actor.mine(), actor).is_err() {
         read(&world.cell, actor.mine(), &mut actor.wait()).unwrap();
     }
     let told = claim(&world.cell, actor.me(), &world.counts);
     assert_whole(world);
     actor.finish(told);
-    read_done(&world.cell, actor.mine());
+    read_done(&world.cell, actor.mine(), actor);
 }
 
 /// Enters as the writer, runs `change`, and leaves.
 fn write_with(actor: &Actor<'_>, change: impl Fn(&World)) {
     let world = actor.world;
-    if !try_write(&world.cell, actor.me(), &world.counts) {
+    if try_write(&world.cell, actor.me(), &world.counts, actor).is_err() {
         write(&world.cell, actor.me(), &world.counts, &mut actor.wait()).unwrap();
     }
     enter(&world.cell, 1);
@@ -467,7 +497,15 @@ fn write_with(actor: &Actor<'_>, change: impl Fn(&World)) {
     change(world);
     actor.finish(told);
     leave(&world.cell);
-    write_done(&world.cell);
+    write_done(&world.cell, actor);
+}
+
+fn write_under_journal(actor: &Actor<'_>) {
+    write_with(actor, |world| {
+        world.journal().keep(0, LENGTH).unwrap();
+        add_in_place(world);
+        world.journal().commit();
+    });
 }
 
 fn write_in_place(actor: &Actor<'_>) {
@@ -491,13 +529,7 @@ fn a_writer_survives_a_reader() {
 fn a_reader_survives_a_writer() {
     explore_deaths(2, |after, note| {
         let world = World::new(Undoes::Journal, 2);
-        let writer = spawn_mortal(&world, 1, after, |actor| {
-            write_with(actor, |world| {
-                world.journal().keep(0, LENGTH).unwrap();
-                add_in_place(world);
-                world.journal().commit();
-            });
-        });
+        let writer = spawn_mortal(&world, 1, after, write_under_journal);
         let reader = spawn(&world, 2, read_in_place);
         note(writer.join().unwrap());
         reader.join().unwrap();
@@ -550,13 +582,19 @@ fn one_of_two_readers_is_told() {
 /// Takes one permit, adds one where it is, gives the permit back.
 fn use_permit(actor: &Actor<'_>) {
     let world = actor.world;
-    if try_acquire(&world.cell, actor.me(), &world.counts, 1) != Ok(true) {
+    if try_acquire(&world.cell, actor.me(), &world.counts, 1, actor).is_err() {
         acquire(&world.cell, actor.me(), &world.counts, 1, &mut actor.wait()).unwrap();
     }
+    use_it(actor);
+}
+
+/// With one permit.
+fn use_it(actor: &Actor<'_>) {
+    let world = actor.world;
     let told = claim(&world.cell, actor.me(), &world.counts);
     world.words[0][0].store(world.words[0][0].load(Relaxed) + 1, Relaxed);
     actor.finish(told);
-    give_back(&world.cell, actor.mine(), 1);
+    give_back(&world.cell, actor.mine(), 1, actor);
 }
 
 #[test]
@@ -581,7 +619,7 @@ fn who_gives_up_takes_no_wake_from_the_patient() {
             actor.patience.store(1, SeqCst);
             let cell = &actor.world.cell;
             if take(cell, actor.me(), &mut actor.wait()).is_ok() {
-                release(cell);
+                release(cell, actor);
             }
         });
         let two = spawn(&world, 2, pass_through);

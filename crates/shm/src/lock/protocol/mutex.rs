@@ -9,6 +9,7 @@
 //! nobody at the end of each queue.
 
 use super::{
+    armed::{Bells, ring},
     cell::{Holder, WAITERS, holder_of},
     faults::{Fault, is_kept},
     orderings,
@@ -87,35 +88,33 @@ pub(crate) fn leave(cell: &LockCell) {
     cell.thread.store(0, Relaxed);
 }
 
-/// Gives the lock back and wakes one waiter. True if somebody waits, perhaps by descriptor.
+/// Gives the lock back, wakes one waiter and rings for those who wait by descriptor.
 #[inline]
-pub(crate) fn release(cell: &LockCell) -> bool {
+pub(crate) fn release(cell: &LockCell, bells: &impl Bells) {
+    // Pairs with `orderings::take`.
+    if cell.word.swap(0, orderings::release()) & WAITERS != 0 {
+        if is_kept(Fault::WakeOnRelease) {
+            futex_wake(&cell.word, 1);
+        }
+        ring(cell, bells);
+    }
+}
+
+/// Gives the lock back, wakes all waiters, of whom several may go on together, and rings for those who wait by descriptor.
+pub(super) fn release_to_all(cell: &LockCell, bells: &impl Bells) {
+    if free_for_all(cell, Fault::WakeAllOnRelease) {
+        ring(cell, bells);
+    }
+}
+
+/// Frees the word and wakes all who sleep on it. True if somebody had asked for it.
+pub(super) fn free_for_all(cell: &LockCell, fault: Fault) -> bool {
     // Pairs with `orderings::take`.
     let is_awaited = cell.word.swap(0, orderings::release()) & WAITERS != 0;
-    if is_awaited && is_kept(Fault::WakeOnRelease) {
-        futex_wake(&cell.word, 1);
-    }
-    is_awaited
-}
-
-/// Says that somebody waits for the word, and looks at it no more than that: who does sleeps on something else.
-#[cfg(not(loom))]
-pub(crate) fn ask_for_word(cell: &LockCell) {
-    let mut word = cell.word.load(Relaxed);
-    while holder_of(word).is_some() && word & WAITERS == 0 {
-        match cell.word.compare_exchange(word, word | WAITERS, Relaxed, Relaxed) {
-            Ok(_) => return,
-            Err(now) => word = now,
-        }
-    }
-}
-
-/// Gives the lock back and wakes all waiters: of these, several may go on together, or some may be gone.
-pub(crate) fn release_to_all(cell: &LockCell, fault: Fault) {
-    // Pairs with `orderings::take`.
-    if cell.word.swap(0, orderings::release()) & WAITERS != 0 && is_kept(fault) {
+    if is_awaited && is_kept(fault) {
         futex_wake(&cell.word, u32::MAX);
     }
+    is_awaited
 }
 
 /// Pauses of the processor before the first look.

@@ -84,6 +84,13 @@ pub(super) fn full_fence_after_rmw(fault: Fault) {
     }
 }
 
+/// The full fence between saying that one is armed and asking for the lock, and between giving it back and looking who is armed.
+pub(super) fn armed_fence(fault: Fault) {
+    if is_kept(fault) {
+        sync::fence(Ordering::SeqCst);
+    }
+}
+
 /// The fence between counting an entry of the journal and changing what it covers.
 #[inline(always)]
 pub(super) fn journal_before_data() {

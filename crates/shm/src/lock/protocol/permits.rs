@@ -4,6 +4,7 @@
 //! cannot take the last one; giving back needs none. Nobody is told of a death within that mutex: there was nothing yet to lose.
 
 use super::{
+    armed::{Bells, InTheWay, ring},
     cell::{Holder, raise_signal},
     faults::{Fault, is_kept},
     mutex::{release, take, try_take},
@@ -17,16 +18,22 @@ use crate::{
     sync::{AtomicU64, Ordering::Relaxed},
 };
 
-/// Takes `permits` if so many are free; says if they were.
+/// Takes `permits` if so many are free.
 ///
 /// # Errors
 ///
-/// The word, if somebody is just taking some. That is soon over, unless it died.
-pub(crate) fn try_acquire(cell: &LockCell, me: Holder, counts: &[AtomicU64], permits: u32) -> Result<bool, u32> {
-    try_take(cell, me)?;
+/// What is in the way. The word is if somebody is just taking some, which is soon over, unless it died.
+pub(crate) fn try_acquire(
+    cell: &LockCell,
+    me: Holder,
+    counts: &[AtomicU64],
+    permits: u32,
+    bells: &impl Bells,
+) -> Result<(), InTheWay> {
+    try_take(cell, me).map_err(|_| InTheWay::Word)?;
     let taken = take_permits(cell, me, counts, permits);
-    release(cell);
-    Ok(taken)
+    release(cell, bells);
+    if taken { Ok(()) } else { Err(InTheWay::Counts) }
 }
 
 /// Takes `permits`, waiting until so many are free. Who needs many may be overtaken by those who need few.
@@ -46,7 +53,7 @@ pub(crate) fn acquire<P: Peers>(
             take(cell, me, wait)?;
         }
         let taken = take_permits(cell, me, counts, permits);
-        release(cell);
+        release(cell, wait.peers);
         if taken {
             return Ok(());
         }
@@ -65,13 +72,15 @@ pub(crate) fn acquire<P: Peers>(
     }
 }
 
-/// Gives `permits` back and wakes those who wait for some. True if somebody waits, perhaps by descriptor.
-pub(crate) fn give_back(cell: &LockCell, mine: &AtomicU64, permits: u32) -> bool {
+/// Gives `permits` back, wakes those who wait for some and rings for those who do by descriptor.
+pub(crate) fn give_back(cell: &LockCell, mine: &AtomicU64, permits: u32, bells: &impl Bells) {
     // Pairs with `count_seen`: who takes them comes after what was done with them.
     mine.fetch_sub(u64::from(permits), orderings::count_down());
     // Pairs with the fence in `ask_for_signal`.
     full_fence_after_rmw(Fault::LeaveFence);
-    raise_signal(&cell.wake)
+    if raise_signal(&cell.wake) {
+        ring(cell, bells);
+    }
 }
 
 /// Under the word.

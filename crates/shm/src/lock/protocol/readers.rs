@@ -11,6 +11,7 @@
 //! Of a reader and a writer that come together at least one sees the other, because each writes before its fence and reads after it.
 
 use super::{
+    armed::{Bells, InTheWay, ring},
     cell::{Holder, WAITERS, holder_of, raise_signal},
     faults::{Fault, is_kept},
     mutex::{release_to_all, take, try_take},
@@ -25,7 +26,7 @@ use crate::{
 
 /// Enters as a reader if no writer is there; otherwise the word that names it. `mine` is the count of this participant.
 #[inline]
-pub(crate) fn try_read(cell: &LockCell, mine: &AtomicU64) -> Result<(), u32> {
+pub(crate) fn try_read(cell: &LockCell, mine: &AtomicU64, bells: &impl Bells) -> Result<(), u32> {
     let word = cell.word.load(Relaxed);
     if holder_of(word).is_some() {
         return Err(word);
@@ -38,7 +39,7 @@ pub(crate) fn try_read(cell: &LockCell, mine: &AtomicU64) -> Result<(), u32> {
     if holder_of(word).is_none() || !is_kept(Fault::ReaderSecondLook) {
         return Ok(());
     }
-    read_done(cell, mine);
+    read_done(cell, mine, bells);
     Err(word)
 }
 
@@ -48,7 +49,7 @@ pub(crate) fn try_read(cell: &LockCell, mine: &AtomicU64) -> Result<(), u32> {
 ///
 /// [`TimedOut`]: this is no reader.
 pub(crate) fn read<P: Peers>(cell: &LockCell, mine: &AtomicU64, wait: &mut Wait<'_, P>) -> Result<(), TimedOut> {
-    while let Err(word) = try_read(cell, mine) {
+    while let Err(word) = try_read(cell, mine, wait.peers) {
         let awaited = word | WAITERS;
         if word != awaited && cell.word.compare_exchange(word, awaited, Relaxed, Relaxed).is_err() {
             continue;
@@ -61,26 +62,30 @@ pub(crate) fn read<P: Peers>(cell: &LockCell, mine: &AtomicU64, wait: &mut Wait<
 
 /// Leaves as a reader.
 #[inline]
-pub(crate) fn read_done(cell: &LockCell, mine: &AtomicU64) {
+pub(crate) fn read_done(cell: &LockCell, mine: &AtomicU64, bells: &impl Bells) {
     // Pairs with `count_seen`: the writer comes after what was read.
     mine.fetch_sub(1, orderings::count_down());
     // Pairs with the fence before the writer looks at the counts for the last time.
     full_fence_after_rmw(Fault::LeaveFence);
-    raise_signal(&cell.wake);
+    if raise_signal(&cell.wake) {
+        ring(cell, bells);
+    }
 }
 
-/// Enters as the writer if nobody is there. False if somebody is.
-pub(crate) fn try_write(cell: &LockCell, me: Holder, counts: &[AtomicU64]) -> bool {
-    if try_take(cell, me).is_err() {
-        return false;
-    }
+/// Enters as the writer if nobody is there.
+///
+/// # Errors
+///
+/// What is in the way.
+pub(crate) fn try_write(cell: &LockCell, me: Holder, counts: &[AtomicU64], bells: &impl Bells) -> Result<(), InTheWay> {
+    try_take(cell, me).map_err(|_| InTheWay::Word)?;
     // Pairs with the fence in `try_read`.
     full_fence_after_rmw(Fault::WriterFence);
     if has_readers(counts) {
-        release_to_all(cell, Fault::WakeAllOnRelease);
-        return false;
+        release_to_all(cell, bells);
+        return Err(InTheWay::Counts);
     }
-    true
+    Ok(())
 }
 
 /// Enters as the writer, waiting for another writer and for readers to leave. `counts` are those of all participants, by slot less one.
@@ -108,7 +113,7 @@ pub(crate) fn write<P: Peers>(
         let look = |peers: &P| reap_counted(counts, me, peers) || !has_readers(counts);
         let slept = wait.sleep(&cell.wake, signal, look);
         if let Err(timed_out) = slept {
-            release_to_all(cell, Fault::WakeAllOnRelease);
+            release_to_all(cell, wait.peers);
             return Err(timed_out);
         }
     }
@@ -116,8 +121,8 @@ pub(crate) fn write<P: Peers>(
 }
 
 /// Leaves as the writer. All wake: readers go on together.
-pub(crate) fn write_done(cell: &LockCell) {
-    release_to_all(cell, Fault::WakeAllOnRelease);
+pub(crate) fn write_done(cell: &LockCell, bells: &impl Bells) {
+    release_to_all(cell, bells);
 }
 
 /// Asks for the signal when a condition may have come true; the number to sleep on. The condition must be looked at once more before that.

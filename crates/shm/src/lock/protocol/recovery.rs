@@ -9,7 +9,7 @@ use super::{
     copies::Copies,
     faults::{Fault, is_kept},
     journal::Journal,
-    mutex::release_to_all,
+    mutex::free_for_all,
     orderings::{self, full_fence_after_rmw},
     telling::{COUNT, DEAD_MAX, DEAD_SHIFT, dead_in},
 };
@@ -47,7 +47,7 @@ impl Undo<'_> {
     }
 }
 
-/// Frees the lock if `dead` holds it. `is_told` is false for a lock whose holders have nothing to lose.
+/// Frees the lock if `dead` holds it. Who waits by descriptor is told by the membership, which changes after this. `is_told` is false for a lock whose holders have nothing to lose.
 pub(crate) fn recover(cell: &LockCell, dead: Holder, undo: Undo<'_>, is_told: bool) {
     // A claim of one who is dead.
     if is_kept(Fault::ClaimDropped) {
@@ -56,7 +56,7 @@ pub(crate) fn recover(cell: &LockCell, dead: Holder, undo: Undo<'_>, is_told: bo
     recover_word(cell, dead, false, undo, is_told);
 }
 
-/// Frees the lock if `me` holds it, of which only a thread has ended. For `me` alone.
+/// Frees the lock if `me` holds it, of which only a thread has ended. For `me` alone, who then [rings](super::ring): no membership changes.
 pub(crate) fn recover_ended_thread(cell: &LockCell, me: Holder, undo: Undo<'_>) {
     recover_word(cell, me, true, undo, true);
 }
@@ -73,9 +73,9 @@ fn recover_word(cell: &LockCell, dead: Holder, was_thread: bool, undo: Undo<'_>,
         if is_kept(Fault::Undo) {
             undo.undo();
         }
-        release_to_all(cell, Fault::WakeOnRecovery);
+        free_for_all(cell, Fault::WakeOnRecovery);
     } else {
-        release_to_all(cell, Fault::WakeOnRecovery);
+        free_for_all(cell, Fault::WakeOnRecovery);
         undo.undo();
     }
 }

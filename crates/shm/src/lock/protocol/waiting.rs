@@ -11,13 +11,14 @@
 use crosstie_core::Deadline;
 
 use super::{
+    armed::Bells,
     faults::{Fault, is_kept},
     orderings,
 };
 use crate::sync::{AtomicU32, Wake, futex_wait, futex_wait_two};
 
 /// What a lock needs to know about the processes that share it.
-pub(crate) trait Peers {
+pub(crate) trait Peers: Bells {
     /// Recovers everything that the participant in `slot` held, if it is dead. True if something may have changed by it; false if it lives, or
     /// if somebody else is at it, who will wake us.
     fn reap(&self, slot: u32) -> bool;
