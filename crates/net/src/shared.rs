@@ -23,7 +23,8 @@ use std::{
 use crosstie_core::Deadline;
 use crosstie_shm::{
     Acquired, ByteReceiver, ByteSender, Error, Frame, LockError, Mutex, MutexGuard, Notifier, Permit, Pool, PoolLoan,
-    Reader, ReceiveError, Receiver, Semaphore, SendError, Sender, ShmSafe,
+    ReadGuard, Reader, ReceiveError, Receiver, Region, RegionGuard, RwLock, Semaphore, SendError, Sender, ShmSafe,
+    TxGuard, TxRegion, WriteGuard,
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -134,6 +135,52 @@ pub async fn acquire(
 pub async fn lock<T: ShmSafe>(mutex: &Mutex<T>, deadline: Deadline) -> Result<Acquired<MutexGuard<'_, T>>, LockError> {
     let mut waiting = mutex.waiting();
     until(deadline, |cx| waiting.poll_lock(cx)).await.unwrap_or(Err(LockError::TimedOut { by: None }))
+}
+
+/// The lock of `region`, waiting for it until `deadline`; as [`lock`].
+///
+/// # Errors
+///
+/// [`LockError`]: `TimedOut`, `Segment`.
+pub async fn lock_region<T: ShmSafe>(
+    region: &Region<T>,
+    deadline: Deadline,
+) -> Result<Acquired<RegionGuard<'_, T>>, LockError> {
+    let mut waiting = region.waiting();
+    until(deadline, |cx| waiting.poll_lock(cx)).await.unwrap_or(Err(LockError::TimedOut { by: None }))
+}
+
+/// The lock of the transactional `region`, waiting for it until `deadline`; as [`lock`].
+///
+/// # Errors
+///
+/// [`LockError`]: `TimedOut`, `Segment`.
+pub async fn lock_tx_region<T: ShmSafe>(
+    region: &TxRegion<T>,
+    deadline: Deadline,
+) -> Result<Acquired<TxGuard<'_, T>>, LockError> {
+    let mut waiting = region.waiting();
+    until(deadline, |cx| waiting.poll_lock(cx)).await.unwrap_or(Err(LockError::TimedOut { by: None }))
+}
+
+/// `lock` for reading, waiting until `deadline` for a writer to leave. What is said of the guard of [`lock`] holds for this one.
+///
+/// # Errors
+///
+/// [`LockError`]: `TimedOut`, `Segment`.
+pub async fn read<T: ShmSafe>(lock: &RwLock<T>, deadline: Deadline) -> Result<Acquired<ReadGuard<'_, T>>, LockError> {
+    let mut waiting = lock.waiting();
+    until(deadline, |cx| waiting.poll_read(cx)).await.unwrap_or(Err(LockError::TimedOut { by: None }))
+}
+
+/// `lock` for writing, waiting until `deadline` for everyone to leave. It keeps no readers out while it waits.
+///
+/// # Errors
+///
+/// [`LockError`]: `TimedOut`, `Segment`.
+pub async fn write<T: ShmSafe>(lock: &RwLock<T>, deadline: Deadline) -> Result<Acquired<WriteGuard<'_, T>>, LockError> {
+    let mut waiting = lock.waiting();
+    until(deadline, |cx| waiting.poll_write(cx)).await.unwrap_or(Err(LockError::TimedOut { by: None }))
 }
 
 /// A [`Notifier`] for a task that waits for several objects: each is armed under a key of its own.

@@ -1,12 +1,12 @@
 //! Shared memory on tokio: waits end with what was waited for, with a death, or with the deadline, and lose nothing when they are dropped.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::DerefMut, sync::Arc, time::Duration};
 
 use crosstie_core::Deadline;
 use crosstie_net::shared::{self, AsyncNotifier};
 use crosstie_shm::{
-    ByteRing, Directory, Latest, LockError, Mutex, Pool, ReceiveError, Ring, SegmentName, Semaphore, SendError,
-    SizeClass, deadline_after,
+    ByteRing, Directory, Latest, LockError, Mutex, MutexGuard, Pool, ReceiveError, Region, RegionGuard, Ring, RwLock,
+    SegmentName, Semaphore, SendError, SizeClass, TxGuard, TxRegion, WriteGuard, deadline_after,
 };
 
 fn soon() -> Deadline {
@@ -131,27 +131,59 @@ async fn a_deadline_ends_every_wait() {
     let _guard = mutex.try_lock().unwrap();
     assert!(matches!(shared::lock(&mutex, shortly()).await, Err(LockError::TimedOut { .. })));
 
+    let region = Region::create(&directory, &name("region"), 0_u64).unwrap();
+    let _guard = region.try_lock().unwrap();
+    assert!(matches!(shared::lock_region(&region, shortly()).await, Err(LockError::TimedOut { .. })));
+
+    let tx = TxRegion::<u64>::create(&directory, &name("tx"), 64, |_| ()).unwrap();
+    let _guard = tx.try_lock().unwrap();
+    assert!(matches!(shared::lock_tx_region(&tx, shortly()).await, Err(LockError::TimedOut { .. })));
+
+    let rw = RwLock::create(&directory, &name("rw"), 0_u64).unwrap();
+    let reader = rw.try_read().unwrap();
+    assert!(shared::read(&rw, shortly()).await.is_ok());
+    assert!(matches!(shared::write(&rw, shortly()).await, Err(LockError::TimedOut { .. })));
+    drop(reader);
+    let _writer = shared::write(&rw, shortly()).await.unwrap();
+    assert!(matches!(shared::read(&rw, shortly()).await, Err(LockError::TimedOut { .. })));
+
     let mut notifier = AsyncNotifier::new().unwrap();
     assert!(notifier.ready(shortly()).await.unwrap().is_empty());
 }
 
-/// Sixteen tasks take turns at two permits and a lock; none is forgotten.
+fn add_one<G: DerefMut<Target = u64>>(mut guard: G, commit: impl FnOnce(G) -> u64) {
+    *guard += 1;
+    commit(guard);
+}
+
+fn add_one_in_place(mut guard: TxGuard<'_, u64>) {
+    *guard.edit(|value| value).unwrap() += 1;
+    guard.commit();
+}
+
+/// Sixteen tasks take turns at every lock that there is; none is forgotten.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_who_waits_for_a_lock_is_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let directory = Directory::at(folder.path().join("segments")).unwrap();
     let permits = Arc::new(Semaphore::create(&directory, &name("permits"), 2).unwrap());
     let mutex = Arc::new(Mutex::create(&directory, &name("mutex"), 0_u64).unwrap());
+    let region = Arc::new(Region::create(&directory, &name("region"), 0_u64).unwrap());
+    let tx = Arc::new(TxRegion::<u64>::create(&directory, &name("tx"), 64, |_| ()).unwrap());
+    let rw = Arc::new(RwLock::create(&directory, &name("rw"), 0_u64).unwrap());
     let tasks: Vec<_> = (0..16)
         .map(|_| {
             let (permits, mutex) = (Arc::clone(&permits), Arc::clone(&mutex));
+            let (region, tx, rw) = (Arc::clone(&region), Arc::clone(&tx), Arc::clone(&rw));
             tokio::spawn(async move {
                 for _ in 0..20 {
                     let _permit = shared::acquire(&permits, 1, soon()).await.unwrap();
                     tokio::task::yield_now().await;
-                    let mut guard = shared::lock(&mutex, soon()).await.unwrap().into_guard();
-                    *guard += 1;
-                    guard.commit();
+                    add_one(shared::lock(&mutex, soon()).await.unwrap().into_guard(), MutexGuard::commit);
+                    add_one(shared::lock_region(&region, soon()).await.unwrap().into_guard(), RegionGuard::commit);
+                    add_one(shared::write(&rw, soon()).await.unwrap().into_guard(), WriteGuard::commit);
+                    add_one_in_place(shared::lock_tx_region(&tx, soon()).await.unwrap().into_guard());
+                    drop(shared::read(&rw, soon()).await.unwrap());
                 }
             })
         })
@@ -160,6 +192,9 @@ async fn nobody_who_waits_for_a_lock_is_forgotten() {
         task.await.unwrap();
     }
     assert_eq!(mutex.snapshot(soon()).unwrap(), 16 * 20);
+    assert_eq!(region.snapshot(soon()).unwrap(), 16 * 20);
+    assert_eq!(*tx.try_lock().unwrap().guard, 16 * 20);
+    assert_eq!(rw.snapshot(soon()).unwrap(), 16 * 20);
     assert_eq!(permits.free(), 2);
 }
 

@@ -78,8 +78,8 @@ pub use crate::{
     latest::{Latest, Reader, Snapshot, Writer},
     lock::{
         Acquired, Fenced, HeldPart, LockError, LockHolder, LockKind, LockOutcome, LockStatus, LockWaiter, Mutex,
-        MutexGuard, MutexWaiter, Permit, PermitWaiter, ReadGuard, Recovery, Region, RegionGuard, RwLock, Semaphore,
-        TxError, TxGuard, TxRegion, WriteGuard,
+        MutexGuard, MutexWaiter, Permit, PermitWaiter, ReadGuard, Recovery, Region, RegionGuard, RegionWaiter, RwLock,
+        RwLockWaiter, Semaphore, TxError, TxGuard, TxRegion, TxWaiter, WriteGuard,
     },
     name::{NameError, SegmentName},
     notifier::Notifier,

@@ -10,8 +10,8 @@ use std::{
 };
 
 use crosstie_shm::{
-    ByteRing, Error, Latest, LockOutcome, Mutex, Notifier, Pool, ReceiveError, Ring, Semaphore, SendError, SizeClass,
-    deadline_after, remove,
+    ByteRing, Error, Latest, LockOutcome, Mutex, Notifier, Pool, ReceiveError, Region, Ring, RwLock, Semaphore,
+    SendError, SizeClass, TxRegion, deadline_after, remove,
 };
 use crosstie_sys::{CrashPlan, Interest, Planned, Poller, plan_crash, trial};
 
@@ -26,7 +26,12 @@ fn actor() {
     let (mut sender, mut receiver, mut writer) = (None, None, None);
     let semaphore = Box::leak(Box::new(Semaphore::open_or_create(&directory, &name("permits"), 2).unwrap()));
     let mutex = Box::leak(Box::new(Mutex::<u64>::open_or_create(&directory, &name("mutex"), 0).unwrap()));
+    let rw = Box::leak(Box::new(RwLock::<u64>::open_or_create(&directory, &name("rw"), 0).unwrap()));
+    let fill = |value: &mut u64| *value = 0;
+    let tx = Box::leak(Box::new(TxRegion::<u64>::open_or_create(&directory, &name("tx"), 64, fill).unwrap()));
+    let region = Box::leak(Box::new(Region::<u64>::open_or_create(&directory, &name("region"), 0).unwrap()));
     let (mut permit, mut guard) = (None, None);
+    let (mut reading, mut writing, mut in_tx, mut in_region) = (None, None, None, None);
     for order in std::io::stdin().lines() {
         let order = order.unwrap();
         let mut words = order.split(' ');
@@ -47,6 +52,14 @@ fn actor() {
             ("give", Some("permits")) => permit = None,
             ("take", Some("mutex")) => guard = Some(mutex.lock(soon()).unwrap().into_guard()),
             ("give", Some("mutex")) => guard = None,
+            ("take", Some("reading")) => reading = Some(rw.read(soon()).unwrap().into_guard()),
+            ("give", Some("reading")) => reading = None,
+            ("take", Some("writing")) => writing = Some(rw.write(soon()).unwrap().into_guard()),
+            ("give", Some("writing")) => writing = None,
+            ("take", Some("tx")) => in_tx = Some(tx.lock(soon()).unwrap().into_guard()),
+            ("give", Some("tx")) => in_tx = None,
+            ("take", Some("region")) => in_region = Some(region.lock(soon()).unwrap().into_guard()),
+            ("give", Some("region")) => in_region = None,
             ("leave", _) => (sender, receiver, writer) = (None, None, None),
             ("die", Some(hit)) => {
                 let planned = Planned::Act(trial::Act::Kill);
@@ -56,7 +69,7 @@ fn actor() {
         }
         println!("> done");
     }
-    drop((permit, guard));
+    drop((permit, guard, reading, writing, in_tx, in_region));
 }
 
 fn at_once() -> crosstie_core::Deadline {
@@ -186,6 +199,48 @@ fn a_task_is_woken_by_another_process() {
     sender.try_send(3).unwrap();
 }
 
+/// What else can be locked: the same face, by descriptor and as a task, and all within the second after which everything is told in any case.
+#[test]
+fn every_lock_tells_who_waits_for_it() {
+    let (_folder, directory) = place();
+    let rw = RwLock::create(&directory, &name("rw"), 0_u64).unwrap();
+    let tx = TxRegion::<u64>::create(&directory, &name("tx"), 64, |_| ()).unwrap();
+    let region = Region::create(&directory, &name("region"), 0_u64).unwrap();
+    let mut other = Other::start(&directory);
+    let notifier = Notifier::new().unwrap();
+    // So many times that the clock of the thread that listens cannot have helped each of them.
+    let started = std::time::Instant::now();
+    for _ in 0..10 {
+        let (mut to_read, mut to_write, mut in_tx, mut in_region) =
+            (rw.waiting(), rw.waiting(), tx.waiting(), region.waiting());
+        for order in ["take writing", "take tx", "take region"] {
+            other.ask(order);
+        }
+        assert!(to_read.arm_read(&notifier, 1).unwrap().is_none());
+        assert!(in_tx.arm(&notifier, 2).unwrap().is_none());
+        assert!(in_region.arm(&notifier, 3).unwrap().is_none());
+        other.ask("give writing");
+        drop(block_on(|cx| to_read.poll_read(cx)).unwrap());
+        other.ask("give tx");
+        drop(block_on(|cx| in_tx.poll_lock(cx)).unwrap());
+        other.ask("give region");
+        drop(block_on(|cx| in_region.poll_lock(cx)).unwrap());
+        other.ask("take reading");
+        assert!(to_write.arm_write(&notifier, 4).unwrap().is_none());
+        let told = thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                while to_write.arm_write(&notifier, 4).unwrap().is_none() {
+                    assert!(!notifier.wait(soon()).unwrap().is_empty(), "not told");
+                }
+            });
+            other.ask("give reading");
+            waiting.join()
+        });
+        told.unwrap();
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "only the clock told: {:?}", started.elapsed());
+}
+
 #[test]
 fn the_death_of_the_other_side_is_told() {
     let (_folder, directory) = place();
@@ -196,7 +251,9 @@ fn the_death_of_the_other_side_is_told() {
     let (mut receiver, mut reader) = (ring.receiver().unwrap(), value.reader().unwrap());
     let (mut for_permits, mut for_mutex) = (permits.waiting(), mutex.waiting());
     let mut other = Other::start(&directory);
-    for order in ["open sender", "open writer", "write 1", "take permits", "take mutex"] {
+    let rw = RwLock::<u64>::open_or_create(&directory, &name("rw"), 0).unwrap();
+    let (mut to_read, mut to_write) = (rw.waiting(), rw.waiting());
+    for order in ["open sender", "open writer", "write 1", "take permits", "take mutex", "take writing"] {
         other.ask(order);
     }
     thread::scope(|scope| {
@@ -204,11 +261,15 @@ fn the_death_of_the_other_side_is_told() {
         let version = scope.spawn(|| block_on(|cx| reader.poll_newer(1, cx)));
         let permit = scope.spawn(|| block_on(|cx| for_permits.poll_acquire(2, cx)).unwrap().outcome);
         let lock = scope.spawn(|| block_on(|cx| for_mutex.poll_lock(cx)).unwrap().outcome);
+        let reading = scope.spawn(|| drop(block_on(|cx| to_read.poll_read(cx)).unwrap()));
+        let writing = scope.spawn(|| drop(block_on(|cx| to_write.poll_write(cx)).unwrap()));
         other.kill();
         assert!(matches!(message.join().unwrap(), Err(ReceiveError::PeerDied { .. })));
         assert!(matches!(version.join().unwrap(), Err(ReceiveError::PeerDied { .. })));
         assert!(matches!(permit.join().unwrap(), LockOutcome::Recovered(_)));
         assert!(matches!(lock.join().unwrap(), LockOutcome::Recovered(_)));
+        reading.join().unwrap();
+        writing.join().unwrap();
     });
 }
 

@@ -52,11 +52,11 @@ pub use self::{
     error::LockError,
     mutex::{Mutex, MutexGuard, MutexWaiter},
     plan::LockKind,
-    region::{Fenced, Region, RegionGuard},
-    rwlock::{ReadGuard, RwLock, WriteGuard},
+    region::{Fenced, Region, RegionGuard, RegionWaiter},
+    rwlock::{ReadGuard, RwLock, RwLockWaiter, WriteGuard},
     semaphore::{Permit, PermitWaiter, Semaphore},
     table::{HeldPart, LockHolder, LockStatus, LockWaiter},
-    tx_region::{TxError, TxGuard, TxRegion},
+    tx_region::{TxError, TxGuard, TxRegion, TxWaiter},
 };
 #[cfg(not(loom))]
 pub(crate) use self::{outside::value_behind_lock, recover::recover_locks, watch::is_watched};

@@ -291,10 +291,7 @@ impl<'a, T: ShmSafe> MutexWaiter<'a, T> {
     ///
     /// [`LockError::Segment`].
     pub fn arm(&mut self, notifier: &Notifier, key: u64) -> Result<Option<Acquired<MutexGuard<'a, T>>>, LockError> {
-        match self.poll_with(|| Alarm::Key(notifier.clone(), key)) {
-            Poll::Pending => Ok(None),
-            Poll::Ready(outcome) => outcome.map(Some),
-        }
+        taken(self.poll_with(|| Alarm::Key(notifier.clone(), key)))
     }
 
     fn poll_with(&mut self, alarm: impl FnOnce() -> Alarm) -> Poll<Result<Acquired<MutexGuard<'a, T>>, LockError>> {
@@ -395,6 +392,14 @@ impl<T: ShmSafe> Drop for MutexGuard<'_, T> {
 impl<T: ShmSafe + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MutexGuard").field("token", &self.token()).field("value", &**self).finish()
+    }
+}
+
+/// What a poll with a key comes to: nothing if it armed.
+pub(super) fn taken<G>(polled: Poll<Result<G, LockError>>) -> Result<Option<G>, LockError> {
+    match polled {
+        Poll::Pending => Ok(None),
+        Poll::Ready(outcome) => outcome.map(Some),
     }
 }
 

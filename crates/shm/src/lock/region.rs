@@ -1,18 +1,22 @@
 //! A named value that processes share: changed by one at a time, read by anybody at any time, fenced against late writers.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    task::{Context, Poll},
+};
 
 use crosstie_core::{Deadline, FencingToken};
 
 use super::{
     acquired::Acquired,
     error::LockError,
-    mutex::{Mutex, MutexGuard, enter},
+    mutex::{Mutex, MutexGuard, MutexWaiter, enter},
 };
 use crate::{
     error::Result,
     header::Kind,
     name::SegmentName,
+    notifier::Notifier,
     participant::Participant,
     schema::ShmSafe,
     segment::{Directory, Segment},
@@ -98,6 +102,11 @@ impl<T: ShmSafe> Region<T> {
         Ok(wrapped(self.mutex.try_lock()?))
     }
 
+    /// Somebody who waits for the lock without blocking.
+    pub const fn waiting(&self) -> RegionWaiter<'_, T> {
+        RegionWaiter(self.mutex.waiting())
+    }
+
     /// Runs `change` on the value and commits what it did, if it says `Ok`.
     ///
     /// # Errors
@@ -132,6 +141,30 @@ impl<T: ShmSafe> Region<T> {
     /// This process's place in the segment.
     pub fn participant(&self) -> &Participant {
         self.mutex.participant()
+    }
+}
+
+/// Somebody who waits for a [`Region`] without blocking; each task or key has one of its own. As [`MutexWaiter`].
+#[derive(Debug)]
+pub struct RegionWaiter<'a, T>(MutexWaiter<'a, T>);
+
+impl<'a, T: ShmSafe> RegionWaiter<'a, T> {
+    /// The lock, or the task of `cx` is woken when it is worth another look; as [`MutexWaiter::poll_lock`].
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Segment`].
+    pub fn poll_lock(&mut self, cx: &Context<'_>) -> Poll<Result<Acquired<RegionGuard<'a, T>>, LockError>> {
+        self.0.poll_lock(cx).map_ok(wrapped)
+    }
+
+    /// Arms: `key` is rung in `notifier` once when it is worth another look. `Some` if the lock is taken now.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Segment`].
+    pub fn arm(&mut self, notifier: &Notifier, key: u64) -> Result<Option<Acquired<RegionGuard<'a, T>>>, LockError> {
+        Ok(self.0.arm(notifier, key)?.map(wrapped))
     }
 }
 

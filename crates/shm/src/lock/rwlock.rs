@@ -5,6 +5,7 @@ use std::{
     marker::PhantomData,
     ops::{Deref, DerefMut},
     ptr::NonNull,
+    task::{Context, Poll},
 };
 
 use crosstie_core::{Deadline, FencingToken};
@@ -13,9 +14,9 @@ use super::{
     acquired::Acquired,
     error::LockError,
     handle::LockHandle,
-    mutex::{enter, process_name},
+    mutex::{enter, process_name, taken},
     plan::{LockKind, Parts, Plan},
-    protocol::{self, Told},
+    protocol::{self, InTheWay, Told},
     threads,
     value::{Guarded, Value, Writing},
 };
@@ -23,6 +24,7 @@ use crate::{
     error::Result,
     header::Kind,
     name::SegmentName,
+    notifier::{Alarm, Armer, Notifier},
     participant::Participant,
     schema::ShmSafe,
     segment::{Directory, Segment, Spec},
@@ -180,6 +182,11 @@ impl<T: ShmSafe> RwLock<T> {
         Ok(*self.read(deadline)?.guard)
     }
 
+    /// Somebody who waits for the lock without blocking, to read or to write.
+    pub const fn waiting(&self) -> RwLockWaiter<'_, T> {
+        RwLockWaiter { lock: self, armer: Armer::new() }
+    }
+
     /// This process's place in the segment.
     pub fn participant(&self) -> &Participant {
         &self.0.handle.participant
@@ -201,6 +208,90 @@ impl<T: ShmSafe> RwLock<T> {
         let told = protocol::claim(handle.cell(), handle.me, handle.counts());
         let outcome = handle.outcome(told.as_ref());
         Acquired { guard: WriteGuard { writing: self.0.writing(token), told, _in_this_thread: PhantomData }, outcome }
+    }
+}
+
+/// Somebody who waits for a [`RwLock`] without blocking; each task or key has one of its own.
+///
+/// It waits for one thing at a time, for what it was last asked. What is said of the guard of a [`MutexWaiter`](super::MutexWaiter) holds here as
+/// well. A writer that waits like this keeps no readers out: while there are always some, it waits until its deadline. Use [`RwLock::write`] in a
+/// thread of its own where that matters.
+#[derive(Debug)]
+pub struct RwLockWaiter<'a, T> {
+    lock: &'a RwLock<T>,
+    armer: Armer,
+}
+
+impl<'a, T: ShmSafe> RwLockWaiter<'a, T> {
+    /// The lock for reading, or the task of `cx` is woken when it is worth another look: a writer left or died, or for no reason.
+    /// See [`Receiver::poll_receive`](crate::Receiver::poll_receive).
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Segment`].
+    pub fn poll_read(&mut self, cx: &Context<'_>) -> Poll<Result<Acquired<ReadGuard<'a, T>>, LockError>> {
+        self.read_with(|| Alarm::Task(cx.waker().clone()))
+    }
+
+    /// The lock for writing, or the task of `cx` is woken when it is worth another look: somebody left or died, or for no reason.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Segment`].
+    pub fn poll_write(&mut self, cx: &Context<'_>) -> Poll<Result<Acquired<WriteGuard<'a, T>>, LockError>> {
+        self.write_with(|| Alarm::Task(cx.waker().clone()))
+    }
+
+    /// Arms for reading: `key` is rung in `notifier` once when it is worth another look. `Some` if the lock is taken now.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Segment`].
+    pub fn arm_read(&mut self, notifier: &Notifier, key: u64) -> Result<Option<Acquired<ReadGuard<'a, T>>>, LockError> {
+        taken(self.read_with(|| Alarm::Key(notifier.clone(), key)))
+    }
+
+    /// Arms for writing: `key` is rung in `notifier` once when it is worth another look. `Some` if the lock is taken now.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Segment`].
+    pub fn arm_write(
+        &mut self,
+        notifier: &Notifier,
+        key: u64,
+    ) -> Result<Option<Acquired<WriteGuard<'a, T>>>, LockError> {
+        taken(self.write_with(|| Alarm::Key(notifier.clone(), key)))
+    }
+
+    fn read_with(&mut self, alarm: impl FnOnce() -> Alarm) -> Poll<Result<Acquired<ReadGuard<'a, T>>, LockError>> {
+        let lock = self.lock;
+        let handle = &*lock.0.handle;
+        match lock.try_read() {
+            Err(LockError::Held { .. }) => {}
+            outcome => return Poll::Ready(outcome),
+        }
+        let attempt = || protocol::try_read(handle.cell(), handle.mine(), handle).map_err(|_| InTheWay::Word);
+        if handle.poll(&mut self.armer, alarm(), false, attempt)? {
+            Poll::Ready(Ok(lock.reading()))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn write_with(&mut self, alarm: impl FnOnce() -> Alarm) -> Poll<Result<Acquired<WriteGuard<'a, T>>, LockError>> {
+        let lock = self.lock;
+        let handle = &*lock.0.handle;
+        match lock.try_write() {
+            Err(LockError::Held { .. }) => {}
+            outcome => return Poll::Ready(outcome),
+        }
+        let attempt = || protocol::try_write(handle.cell(), handle.me, handle.counts(), handle);
+        if handle.poll(&mut self.armer, alarm(), true, attempt)? {
+            Poll::Ready(Ok(lock.writing()))
+        } else {
+            Poll::Pending
+        }
     }
 }
 

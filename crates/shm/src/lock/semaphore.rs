@@ -12,7 +12,7 @@ use super::{
     acquired::Acquired,
     error::LockError,
     handle::LockHandle,
-    mutex::{enter, process_name},
+    mutex::{enter, process_name, taken},
     plan::{LockKind, Plan},
     protocol::{self, COUNT, InTheWay, Told},
 };
@@ -240,10 +240,7 @@ impl<'a> PermitWaiter<'a> {
         notifier: &Notifier,
         key: u64,
     ) -> Result<Option<Acquired<Permit<'a>>>, LockError> {
-        match self.poll_with(permits, || Alarm::Key(notifier.clone(), key)) {
-            Poll::Pending => Ok(None),
-            Poll::Ready(outcome) => outcome.map(Some),
-        }
+        taken(self.poll_with(permits, || Alarm::Key(notifier.clone(), key)))
     }
 
     fn poll_with(

@@ -1,6 +1,13 @@
 //! A large value that is changed in place and put back as it was if the change does not end well.
 
-use std::{fmt, marker::PhantomData, ops::Deref, ptr::NonNull, sync::Arc};
+use std::{
+    fmt,
+    marker::PhantomData,
+    ops::Deref,
+    ptr::NonNull,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use crosstie_core::{Deadline, FencingToken};
 
@@ -8,7 +15,7 @@ use super::{
     acquired::Acquired,
     error::LockError,
     handle::LockHandle,
-    mutex::{enter, process_name},
+    mutex::{enter, process_name, taken},
     plan::{Data, LockKind, Parts, Plan},
     protocol::{self, Journal, JournalError, Told},
 };
@@ -16,6 +23,7 @@ use crate::{
     error::Result,
     header::Kind,
     name::SegmentName,
+    notifier::{Alarm, Armer, Notifier},
     participant::Participant,
     schema::ShmSafe,
     segment::{Directory, Segment, Spec},
@@ -166,6 +174,11 @@ impl<T: ShmSafe> TxRegion<T> {
         Ok(self.guard(token))
     }
 
+    /// Somebody who waits for the lock without blocking.
+    pub const fn waiting(&self) -> TxWaiter<'_, T> {
+        TxWaiter { region: self, armer: Armer::new() }
+    }
+
     /// This process's place in the segment.
     pub fn participant(&self) -> &Participant {
         &self.handle.participant
@@ -190,6 +203,45 @@ impl<T: ShmSafe> TxRegion<T> {
             _in_this_thread: PhantomData,
         };
         Acquired { guard, outcome }
+    }
+}
+
+/// Somebody who waits for a [`TxRegion`] without blocking; each task or key has one of its own. As [`MutexWaiter`](super::MutexWaiter).
+#[derive(Debug)]
+pub struct TxWaiter<'a, T> {
+    region: &'a TxRegion<T>,
+    armer: Armer,
+}
+
+impl<'a, T: ShmSafe> TxWaiter<'a, T> {
+    /// The lock, or the task of `cx` is woken when it is worth another look; as [`MutexWaiter::poll_lock`](super::MutexWaiter::poll_lock).
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Segment`].
+    pub fn poll_lock(&mut self, cx: &Context<'_>) -> Poll<Result<Acquired<TxGuard<'a, T>>, LockError>> {
+        self.poll_with(|| Alarm::Task(cx.waker().clone()))
+    }
+
+    /// Arms: `key` is rung in `notifier` once when it is worth another look. `Some` if the lock is taken now.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Segment`].
+    pub fn arm(&mut self, notifier: &Notifier, key: u64) -> Result<Option<Acquired<TxGuard<'a, T>>>, LockError> {
+        taken(self.poll_with(|| Alarm::Key(notifier.clone(), key)))
+    }
+
+    fn poll_with(&mut self, alarm: impl FnOnce() -> Alarm) -> Poll<Result<Acquired<TxGuard<'a, T>>, LockError>> {
+        match self.region.try_lock() {
+            Err(LockError::Held { .. }) => {}
+            outcome => return Poll::Ready(outcome),
+        }
+        if self.region.handle.poll_word(&mut self.armer, alarm())? {
+            Poll::Ready(Ok(self.region.guard(self.region.handle.entered())))
+        } else {
+            Poll::Pending
+        }
     }
 }
 

@@ -10,10 +10,9 @@
 //! all begins anew.
 
 use super::{
-    cell::{WAITERS, holder_of},
+    cell::{WAITERS, ask_for_signal, holder_of},
     faults::{Fault, is_kept},
     orderings::armed_fence,
-    readers::ask_for_signal,
 };
 use crate::{layout::LockCell, sync::Ordering::Relaxed};
 
@@ -47,7 +46,7 @@ pub(crate) fn attempt_armed(
         // Pairs with the fence in `ring`: who sees that it was asked for sees by whom.
         armed_fence(Fault::ArmedFence);
         if for_counts {
-            ask_for_signal(cell);
+            ask_for_signal(&cell.wake);
         }
         match attempt() {
             Err(InTheWay::Word) if is_kept(Fault::ArmedAsks) => {

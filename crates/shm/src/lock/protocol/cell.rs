@@ -84,6 +84,18 @@ pub(super) fn raise_signal(signal: &AtomicU32) -> bool {
     false
 }
 
+/// Asks for the signal when a condition may have come true; the number to sleep on. The condition must be looked at once more before that.
+pub(super) fn ask_for_signal(signal: &AtomicU32) -> u32 {
+    if !is_kept(Fault::SignalBit) {
+        return signal.load(orderings::signal_seen());
+    }
+    // Pairs with `signal`: whoever raised it before has counted itself down, which the next look sees.
+    let asked = signal.fetch_or(WAITERS, orderings::signal_seen()) | WAITERS;
+    // Pairs with the fence in `read_done`.
+    orderings::full_fence_after_rmw(Fault::SignalFence);
+    asked
+}
+
 /// Notes since when the lock is held, if nobody has for this acquisition. `wall` is the time, asked only then.
 ///
 /// The holder of a free lock does not look at the clock, which would cost it more than the lock. So what stands here is when somebody first

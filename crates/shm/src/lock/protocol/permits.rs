@@ -5,11 +5,11 @@
 
 use super::{
     armed::{Bells, InTheWay, ring},
-    cell::{Holder, raise_signal},
+    cell::{Holder, ask_for_signal, raise_signal},
     faults::{Fault, is_kept},
     mutex::{release, take, try_take},
     orderings::{self, full_fence_after_rmw},
-    readers::{ask_for_signal, reap_counted},
+    readers::reap_counted,
     telling::COUNT,
     waiting::{Peers, TimedOut, Wait},
 };
@@ -61,7 +61,7 @@ pub(crate) fn acquire<P: Peers>(
         if wait.peers.is_time_to_look() && reap_counted(counts, me, wait.peers) {
             continue;
         }
-        let signal = ask_for_signal(cell);
+        let signal = ask_for_signal(&cell.wake);
         if is_kept(Fault::SecondLook) && free(cell, counts) >= u64::from(permits) {
             continue;
         }

@@ -12,7 +12,7 @@
 
 use super::{
     armed::{Bells, InTheWay, ring},
-    cell::{Holder, WAITERS, holder_of, raise_signal},
+    cell::{Holder, WAITERS, ask_for_signal, holder_of, raise_signal},
     faults::{Fault, is_kept},
     mutex::{release_to_all, take, try_take},
     orderings::{self, full_fence_after_rmw},
@@ -105,7 +105,7 @@ pub(crate) fn write<P: Peers>(
     // Pairs with the fence in `try_read`: whoever counted itself before and did not see us, we see.
     full_fence_after_rmw(Fault::WriterFence);
     while has_readers(counts) {
-        let signal = ask_for_signal(cell);
+        let signal = ask_for_signal(&cell.wake);
         if is_kept(Fault::SecondLook) && !has_readers(counts) {
             break;
         }
@@ -123,18 +123,6 @@ pub(crate) fn write<P: Peers>(
 /// Leaves as the writer. All wake: readers go on together.
 pub(crate) fn write_done(cell: &LockCell, bells: &impl Bells) {
     release_to_all(cell, bells);
-}
-
-/// Asks for the signal when a condition may have come true; the number to sleep on. The condition must be looked at once more before that.
-pub(crate) fn ask_for_signal(cell: &LockCell) -> u32 {
-    if !is_kept(Fault::SignalBit) {
-        return cell.wake.load(orderings::signal_seen());
-    }
-    // Pairs with `signal`: whoever raised it before has counted itself down, which the next look sees.
-    let signal = cell.wake.fetch_or(WAITERS, orderings::signal_seen()) | WAITERS;
-    // Pairs with the fence in `read_done`.
-    full_fence_after_rmw(Fault::SignalFence);
-    signal
 }
 
 fn has_readers(counts: &[AtomicU64]) -> bool {
