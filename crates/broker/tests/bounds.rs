@@ -2,32 +2,14 @@
 
 mod recorded;
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use crosstie_broker::{
     Limits, Options,
-    core::{Connection, Core, Next, Worker},
+    core::{Core, Next, Worker},
 };
-use crosstie_core::{ByteTransport, Mono, Seeded, Wall};
-use recorded::Wire;
-
-struct Client {
-    connection: Connection,
-    wire: Arc<Wire>,
-}
-
-impl Client {
-    fn seen(&self) -> String {
-        self.wire.seen()
-    }
-
-    fn is_cut_off(&self) -> bool {
-        self.wire.is_shut() || self.connection.is_closing()
-    }
-}
+use crosstie_core::{Mono, Seeded, Wall};
+use recorded::Client;
 
 struct Served {
     core: Core,
@@ -50,17 +32,11 @@ impl Served {
 
     /// A connection that has said nothing.
     fn open(&mut self) -> Client {
-        let wire = Arc::new(Wire::default());
-        let link = Arc::clone(&wire);
-        let connection = self.core.open(link, None, &mut self.worker, self.now, Wall::from_unix_nanos(0));
-        self.core.flush(&mut self.worker, self.now);
-        Client { connection, wire }
+        Client::open(&self.core, &mut self.worker, self.now)
     }
 
     fn enter(&mut self) -> Client {
-        let mut client = self.open();
-        assert!(self.say(&mut client, "CONNECT {\"verbose\":false}\r\nPING\r\n").ends_with("PONG\r\n"));
-        client
+        Client::enter(&self.core, &mut self.worker, self.now, "")
     }
 
     /// What comes in answer.
@@ -70,9 +46,7 @@ impl Served {
     }
 
     fn input(&mut self, client: &mut Client, text: &str) -> Next {
-        let next = self.core.input(&mut client.connection, &mut self.worker, text.as_bytes(), self.now);
-        self.core.flush(&mut self.worker, self.now);
-        next
+        client.input(&self.core, &mut self.worker, self.now, text)
     }
 
     /// What a reactor does with those whose transport has ended, until nothing is left to be cleared away.
@@ -233,7 +207,7 @@ fn what_a_client_that_left_had_subscribed_to_is_cleared_away() {
     let subs: String = (0..3000).map(|sid| format!("SUB a.{sid}.b {sid}\r\n")).collect();
     served.say(&mut clients[0], &subs);
     assert_eq!(served.core.snapshot(served.now).subscriptions, 3000);
-    clients[0].wire.shutdown();
+    clients[0].leave();
     served.bury(&mut clients);
     let snapshot = served.core.snapshot(served.now);
     assert_eq!((snapshot.subscriptions, snapshot.remembered_bytes), (0, 0));

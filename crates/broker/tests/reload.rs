@@ -2,29 +2,12 @@
 
 mod recorded;
 
-use std::sync::Arc;
-
 use crosstie_broker::{
     Options, Permissions, Reloaded, Rule, Rules, Secret, User,
-    core::{Connection, Core, Next, Worker},
+    core::{Core, Next, Worker},
 };
 use crosstie_core::{Kind, Mono, Seeded, Wall};
-use recorded::Wire;
-
-struct Client {
-    connection: Connection,
-    wire: Arc<Wire>,
-}
-
-impl Client {
-    fn seen(&self) -> String {
-        self.wire.seen()
-    }
-
-    fn is_cut_off(&self) -> bool {
-        self.wire.is_shut()
-    }
-}
+use recorded::Client;
 
 struct Served {
     core: Core,
@@ -41,20 +24,13 @@ impl Served {
     }
 
     fn open(&mut self) -> Client {
-        let wire = Arc::new(Wire::default());
-        let link = Arc::clone(&wire);
-        let connection = self.core.open(link, None, &mut self.worker, Mono::ZERO, Wall::from_unix_nanos(0));
-        self.core.flush(&mut self.worker, Mono::ZERO);
-        Client { connection, wire }
+        Client::open(&self.core, &mut self.worker, Mono::ZERO)
     }
 
     /// A client that has introduced itself, with `credentials` as part of the JSON.
     fn enter(&mut self, credentials: &str) -> Client {
-        let mut client = self.open();
-        let connect =
-            format!("CONNECT {{\"verbose\":false,\"pedantic\":false,\"protocol\":1{credentials}}}\r\nPING\r\n");
-        assert!(self.say(&mut client, &connect).ends_with("PONG\r\n"));
-        client
+        let more = format!(",\"pedantic\":false,\"protocol\":1{credentials}");
+        Client::enter(&self.core, &mut self.worker, Mono::ZERO, &more)
     }
 
     /// What comes in answer.
@@ -64,9 +40,7 @@ impl Served {
     }
 
     fn input(&mut self, client: &mut Client, text: &str) -> Next {
-        let next = self.core.input(&mut client.connection, &mut self.worker, text.as_bytes(), Mono::ZERO);
-        self.core.flush(&mut self.worker, Mono::ZERO);
-        next
+        client.input(&self.core, &mut self.worker, Mono::ZERO, text)
     }
 
     fn reload(&mut self, options: Options) -> Reloaded {
