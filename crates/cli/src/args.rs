@@ -46,7 +46,7 @@ pub(crate) struct Cli {
     // It may stand before the command as well, but the help shows it with those that connect.
     #[command(flatten)]
     pub(crate) server: AnyServerArgs,
-    /// Print data as JSON Lines on standard output, errors as JSON on standard error
+    /// Print data as JSON Lines on standard output, errors and events as JSON on standard error
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
     /// When to use colours; auto is on a terminal, unless NO_COLOR is set

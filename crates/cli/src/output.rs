@@ -107,6 +107,17 @@ impl Output {
         }
     }
 
+    /// Something that happens while a command goes on, in the shape of an error, without a code: nothing has ended.
+    pub(crate) fn event(&self, kind: &str, message: &str) {
+        if self.json {
+            let event = json!({ "schema": SCHEMA, "event": { "kind": kind, "message": message } });
+            // Nobody to tell is no failure.
+            let _ = writeln!(io::stderr(), "{event}");
+        } else {
+            self.note(message);
+        }
+    }
+
     /// The last word of a command that failed.
     pub(crate) fn fail(&self, failure: &Failure) -> ExitCode {
         let (code, kind, message) = match failure {

@@ -15,7 +15,7 @@ use rustix::{
     process::{Pid, Signal, kill_process},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
 };
-use shell::{Broker, Running, crosstie, run, text};
+use shell::{Broker, Running, crosstie, run, text, until};
 
 const CONNECTING: [&str; 5] = ["pub", "sub", "request", "reply", "bench"];
 const OTHERS: [&str; 8] = ["serve", "check-config", "demo", "lock", "locks", "shm", "completions", "man"];
@@ -161,18 +161,38 @@ fn a_lost_connection_and_its_return_are_told_once_each() {
         assert!(lines.any(|line| line.unwrap().contains("Server is ready")));
         (process, lines)
     };
-    for arguments in [&["sub", "a.>"][..], &["reply", "a.b", "--echo"]] {
+    for (arguments, in_json) in [
+        (&["sub", "a.>"][..], false),
+        (&["reply", "a.b", "--echo"], false),
+        (&["sub", "a.>", "--json"], true),
+        (&["reply", "a.b", "--echo", "--json"], true),
+    ] {
         let broker = start();
         let mut command = crosstie(arguments);
         let child = command.args(["-s", &url]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn();
         let mut listening = Running(child.unwrap());
         let mut words = BufReader::new(listening.0.stderr.take().unwrap()).lines().map(Result::unwrap);
-        words.next().unwrap();
+        if in_json {
+            // It says nothing until something happens, so the broker is asked who is there.
+            until("it listens", || {
+                run(&mut crosstie(&["-s", &url, "request", "a.b", "--timeout", "1ms"])).status.code() != Some(3)
+            });
+        } else {
+            words.next().unwrap();
+        }
         drop(broker);
-        let lost = words.next().unwrap();
+        let told = |line: String, kind: &str| {
+            if !in_json {
+                return line;
+            }
+            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert_eq!((&value["schema"], &value["event"]["kind"]), (&1.into(), &kind.into()), "{line}");
+            value["event"]["message"].as_str().unwrap().to_owned()
+        };
+        let lost = told(words.next().unwrap(), "disconnected");
         assert!(lost.starts_with(&format!("disconnected from {url}: ")) && lost.ends_with("trying again"), "{lost}");
         let _broker = start();
-        assert_eq!(words.next().unwrap(), format!("reconnected to {url}"));
+        assert_eq!(told(words.next().unwrap(), "reconnected"), format!("reconnected to {url}"));
         kill_process(Pid::from_child(&listening.0), Signal::KILL).unwrap();
         assert_eq!(words.next(), None, "nothing more");
     }

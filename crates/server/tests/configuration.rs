@@ -230,6 +230,20 @@ password = 'd'
     assert_eq!(places(text), [(1, 12), (2, 1), (4, 1), (6, 1), (7, 10), (11, 1), (13, 8)]);
     let first = check_config(&file("mistakes", text)).unwrap_err();
     assert_eq!((first.line(), first.column()), (Some(1), Some(12)));
+    let text = "[[auth.users]]
+name = ['a']
+password = '***'
+permissions = { publish = ['a..b', 'ok', 'c d'], subscribe = { alow = 'x', deny = '>.>' }, allow_responses = 'perhaps' }
+colour = 'red'
+[[auth.users]]
+name = 'b'
+password = 'x'
+[[auth.users]]
+name = 'b'
+";
+    let of_users = places(text);
+    let lines: Vec<_> = of_users.iter().map(|(line, _)| *line).collect();
+    assert_eq!(lines, [2, 3, 4, 4, 4, 4, 4, 5, 9, 10], "each mistake of each user: {of_users:?}");
     assert_eq!(places("[auth]\nno_auth_user = 'nobody'\n"), [(2, 1)]);
     assert_eq!(places("a = \nreactors = 'x'\nb = [1\n")[0], (1, 5), "what is no TOML is told alone");
     assert!(places("a = \nb == 1\n").len() >= 2);

@@ -43,7 +43,8 @@ pub(crate) fn run(args: &ReplyArgs, server: &str, output: &Output) -> Result<(),
         match respond(args, &request, count) {
             Ok(payload) => answer.payload = payload.into(),
             Err(text) => {
-                output.note(&format!("'{}' was answered with an error: {text}", request.subject));
+                let told = format!("'{}' was answered with an error: {text}", request.subject);
+                output.event("answered_with_error", &told);
                 let line = text.lines().next().unwrap_or("failed").to_owned();
                 answer.headers.append("Tie-Error", line).map_err(|error| Failure::usage(error.to_string()))?;
             }

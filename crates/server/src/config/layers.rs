@@ -205,12 +205,10 @@ impl Loaded {
             mistakes.push(ConfigError::new(&entry.place, format!("unknown key '{path}'{hint}")));
             return;
         };
-        if let (super::users::FORM, Value::List(users)) = (key.form, &entry.node.value) {
-            // Each by itself first, so that one who is wrong does not hide the next.
-            let alone = |user: &Node| Node { value: Value::List(vec![user.clone()]), place: entry.place.clone() };
-            let wrong = users.iter().filter_map(|user| (key.read)(&alone(user), &mut Settings::new()).err());
+        if key.form == super::users::FORM {
+            // All that is wrong with them, not the first of it.
             let before = mistakes.len();
-            mistakes.extend(wrong);
+            mistakes.extend(super::users::mistakes(&entry.node));
             if mistakes.len() > before {
                 return;
             }

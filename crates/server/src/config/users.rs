@@ -5,39 +5,74 @@ use crosstie_broker::{Permissions, Responses, Rule, Secret, User};
 use super::{quote::quote, secrets};
 use crate::{
     settings::Settings,
-    tree::{ConfigError, Node, duration_text, permissions, refuse_unknown},
+    tree::{ConfigError, Node, Table, duration_text, kept, permissions_and_mistakes, unknown},
 };
 
 /// The form of the key that holds them.
 pub(super) const FORM: &str = "list of tables";
 
 pub(super) fn read(node: &Node, settings: &mut Settings) -> Result<(), ConfigError> {
-    let mut users: Vec<User> = Vec::new();
-    for item in node.list()? {
-        let user = user(item)?;
-        if users.iter().any(|other| other.name == user.name) {
-            return Err(item.refuse(format!("user '{}' is there twice", user.name)));
+    let mut mistakes = Vec::new();
+    let users = users(node, &mut mistakes);
+    match mistakes.into_iter().next() {
+        Some(mistake) => Err(mistake),
+        None => {
+            settings.options.auth.users = users;
+            Ok(())
         }
-        users.push(user);
     }
-    settings.options.auth.users = users;
-    Ok(())
 }
 
-fn user(node: &Node) -> Result<User, ConfigError> {
-    let table = node.table()?;
-    refuse_unknown(table, &["name", "password", "password_file", "permissions"], "a user")?;
-    let name = table.get("name").ok_or_else(|| node.refuse("expected a 'name' for this user, found none"))?;
+/// Everything that is wrong with the users in `node`.
+pub(super) fn mistakes(node: &Node) -> Vec<ConfigError> {
+    let mut mistakes = Vec::new();
+    users(node, &mut mistakes);
+    mistakes
+}
+
+fn users(node: &Node, mistakes: &mut Vec<ConfigError>) -> Vec<User> {
+    let (mut users, mut names): (Vec<User>, Vec<String>) = (Vec::new(), Vec::new());
+    for item in kept(node.list(), mistakes).unwrap_or_default() {
+        let name = item.table().ok().and_then(|table| table.get("name")?.word().ok());
+        if let Some(name) = name {
+            if names.contains(&name) {
+                mistakes.push(item.refuse(format!("user '{name}' is there twice")));
+            }
+            names.push(name);
+        }
+        users.extend(user(item, mistakes));
+    }
+    users
+}
+
+/// One user; if there is anything wrong with it, nothing but the mistakes.
+fn user(node: &Node, mistakes: &mut Vec<ConfigError>) -> Option<User> {
+    let before = mistakes.len();
+    let table = kept(node.table(), mistakes)?;
+    mistakes.extend(unknown(table, &["name", "password", "password_file", "permissions"], "a user"));
+    // What is missing is probably what was misspelt.
+    let is_complete = mistakes.len() == before;
+    let name = match table.get("name") {
+        Some(name) => kept(name.word(), mistakes),
+        None if is_complete => kept(Err(node.refuse("expected a 'name' for this user, found none")), mistakes),
+        None => None,
+    };
+    let has_password = table.get("password").is_some() || table.get("password_file").is_some();
+    let password = (has_password || is_complete)
+        .then(|| kept(password(table, table.get("name").unwrap_or(node)), mistakes))
+        .flatten();
+    let permissions = table.get("permissions").map(|node| permissions_and_mistakes(node, mistakes)).unwrap_or_default();
+    let user = User { name: name?, password: password?, permissions };
+    (mistakes.len() == before).then_some(user)
+}
+
+fn password(table: &Table, blamed: &Node) -> Result<Secret, ConfigError> {
     let (written, password) = match (table.get("password"), table.get("password_file")) {
         (Some(password), None) => (password, password.word()?),
         (None, Some(file)) => (file, secrets::first_line(file)?),
-        _ => return Err(name.refuse("expected either 'password' or 'password_file' for this user")),
+        _ => return Err(blamed.refuse("expected either 'password' or 'password_file' for this user")),
     };
-    Ok(User {
-        name: name.word()?,
-        password: secrets::secret(written, "password", &password)?,
-        permissions: table.get("permissions").map(permissions).transpose()?.unwrap_or_default(),
-    })
+    secrets::secret(written, "password", &password)
 }
 
 /// The users as TOML, with their passwords hidden.

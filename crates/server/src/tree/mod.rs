@@ -8,8 +8,8 @@ mod read;
 use std::{fmt, sync::Arc};
 
 pub(crate) use self::{
-    permissions::permissions,
-    read::{duration_text, refuse_unknown, suggestion},
+    permissions::{permissions, permissions_and_mistakes},
+    read::{duration_text, kept, refuse_unknown, suggestion, unknown},
 };
 use crate::regular_file::read_regular_file;
 

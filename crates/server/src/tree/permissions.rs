@@ -3,43 +3,56 @@
 use crosstie_broker::{Permissions, Responses, Rule, Rules};
 use crosstie_core::SubjectPattern;
 
-use super::{ConfigError, Node, Value, refuse_unknown};
+use super::{
+    ConfigError, Node, Value,
+    read::{kept, refuse_unknown, unknown},
+};
 
 const KEYS: &[&str] = &["publish", "pub", "subscribe", "sub", "allow_responses", "allow_response", "responses"];
 
 /// The permissions in `node`: `publish` and `subscribe`, each one subject, a list of them, or `allow` and `deny`; and
 /// `allow_responses`.
 pub(crate) fn permissions(node: &Node) -> Result<Permissions, ConfigError> {
-    let table = node.table()?;
-    refuse_unknown(table, KEYS, "permissions")?;
+    let mut mistakes = Vec::new();
+    let permissions = permissions_and_mistakes(node, &mut mistakes);
+    mistakes.into_iter().next().map_or(Ok(permissions), Err)
+}
+
+/// As [`permissions`], with everything that is wrong with them.
+pub(crate) fn permissions_and_mistakes(node: &Node, mistakes: &mut Vec<ConfigError>) -> Permissions {
     let mut permissions = Permissions::default();
+    let Some(table) = kept(node.table(), mistakes) else { return permissions };
+    mistakes.extend(unknown(table, KEYS, "permissions"));
     for entry in &table.entries {
         match entry.key.as_str() {
-            "publish" | "pub" => permissions.publish = rules(&entry.node, false)?,
-            "subscribe" | "sub" => permissions.subscribe = rules(&entry.node, true)?,
-            _ => permissions.responses = responses(&entry.node)?,
+            "publish" | "pub" => permissions.publish = rules(&entry.node, false, mistakes),
+            "subscribe" | "sub" => permissions.subscribe = rules(&entry.node, true, mistakes),
+            key if KEYS.contains(&key) => {
+                permissions.responses = kept(responses(&entry.node), mistakes).flatten();
+            }
+            _ => {}
         }
     }
     // Leave to answer means: to answer only. nats-server has it so, and a wider reading would grant what nobody asked for.
     if permissions.responses.is_some() && permissions.publish.allow.is_none() {
         permissions.publish.allow = Some(Vec::new());
     }
-    Ok(permissions)
+    permissions
 }
 
-fn rules(node: &Node, queues: bool) -> Result<Rules, ConfigError> {
+fn rules(node: &Node, queues: bool, mistakes: &mut Vec<ConfigError>) -> Rules {
     let Value::Table(table) = &node.value else {
-        return Ok(Rules { allow: Some(subjects(node, queues)?), deny: Vec::new() });
+        return Rules { allow: Some(subjects(node, queues, mistakes)), deny: Vec::new() };
     };
-    refuse_unknown(table, &["allow", "deny"], "a permission")?;
-    Ok(Rules {
-        allow: table.get("allow").map(|node| subjects(node, queues)).transpose()?,
-        deny: table.get("deny").map(|node| subjects(node, queues)).transpose()?.unwrap_or_default(),
-    })
+    mistakes.extend(unknown(table, &["allow", "deny"], "a permission"));
+    Rules {
+        allow: table.get("allow").map(|node| subjects(node, queues, mistakes)),
+        deny: table.get("deny").map(|node| subjects(node, queues, mistakes)).unwrap_or_default(),
+    }
 }
 
-fn subjects(node: &Node, queues: bool) -> Result<Vec<Rule>, ConfigError> {
-    node.one_or_many().iter().map(|item| rule(item, queues)).collect()
+fn subjects(node: &Node, queues: bool, mistakes: &mut Vec<ConfigError>) -> Vec<Rule> {
+    node.one_or_many().iter().filter_map(|item| kept(rule(item, queues), mistakes)).collect()
 }
 
 /// `subject`, or `subject queue` where queue groups are meant.

@@ -128,10 +128,20 @@ pub(crate) fn duration_text(duration: Duration) -> String {
 
 /// Refuses the first key of `table` that is not among `known`.
 pub(crate) fn refuse_unknown(table: &Table, known: &[&str], inside: impl Display) -> Result<(), ConfigError> {
-    table.entries.iter().find(|entry| !known.contains(&entry.key.as_str())).map_or(Ok(()), |entry| {
+    unknown(table, known, inside).next().map_or(Ok(()), Err)
+}
+
+/// A mistake for each key of `table` that is not among `known`.
+pub(crate) fn unknown(table: &Table, known: &[&str], inside: impl Display) -> impl Iterator<Item = ConfigError> {
+    table.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())).map(move |entry| {
         let hint = suggestion(&entry.key, known.iter().copied());
-        Err(ConfigError::new(&entry.place, format!("unknown key '{}' in {inside}{hint}", entry.key)))
+        ConfigError::new(&entry.place, format!("unknown key '{}' in {inside}{hint}", entry.key))
     })
+}
+
+/// The value, or a mistake more.
+pub(crate) fn kept<T>(outcome: Result<T, ConfigError>, mistakes: &mut Vec<ConfigError>) -> Option<T> {
+    outcome.map_err(|mistake| mistakes.push(mistake)).ok()
 }
 
 /// A hint at the key that was probably meant, or at nothing.
