@@ -12,11 +12,12 @@ use std::{
 
 use crosstie_core::{Clock, Endpoint, Error, Kind, Seeded, SystemClock, Target};
 use crosstie_net::SocketListener;
+use crosstie_sys::time_slice;
 
 use crate::{
     core::{Core, Reloaded},
     options::Options,
-    reactor::{Command, Mailbox, Reactor},
+    reactor::{Clients, Command, Mailbox, Place, Reactor},
     snapshot::{ConnectionSnapshot, Snapshot},
 };
 
@@ -32,7 +33,9 @@ pub struct Broker {
 struct Shared {
     core: Arc<Core>,
     clock: Arc<SystemClock>,
-    mailboxes: Vec<Arc<Mailbox>>,
+    /// One per pair of twin reactors.
+    light: Vec<Arc<Mailbox>>,
+    busy: Vec<Arc<Mailbox>>,
     endpoints: Vec<Endpoint>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stopping: AtomicBool,
@@ -59,11 +62,13 @@ impl Broker {
             count => count,
         };
         let core = Arc::new(Core::new(options, new_server_id(), host, port, clock.mono(), clock.wall()));
-        let mailboxes = (0..reactors).map(|_| Mailbox::new().map(Arc::new)).collect::<io::Result<Vec<_>>>()?;
+        let mailboxes = || (0..reactors).map(|_| Mailbox::new().map(Arc::new)).collect::<io::Result<Vec<_>>>();
+        let (light, busy) = (mailboxes()?, mailboxes()?);
         let shared = Arc::new(Shared {
             core,
             clock,
-            mailboxes,
+            light,
+            busy,
             endpoints,
             threads: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -78,24 +83,29 @@ impl Broker {
     fn spawn(&self, listeners: Vec<SocketListener>) -> Result<(), Error> {
         let shared = &self.shared;
         let mut listeners = Some(listeners);
-        for index in 0..shared.mailboxes.len() {
-            let reactor = Reactor::new(
-                Arc::clone(&shared.core),
-                Arc::clone(&shared.clock),
-                shared.mailboxes.clone(),
-                index,
-                listeners.take().unwrap_or_default(),
-                fastrand::u64(..),
-            );
-            let run = move || {
-                if let Err(error) = reactor.run() {
-                    tracing::error!(%error, "a reactor of the broker has ended");
-                }
-            };
-            let thread = thread::Builder::new().name(format!("crosstie-io-{index}")).spawn(run)?;
-            shared.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        for clients in [Clients::Light, Clients::Busy] {
+            for index in 0..shared.light.len() {
+                let place = Place { clients, index, light: shared.light.clone(), busy: shared.busy.clone() };
+                let reactor = Reactor::new(
+                    Arc::clone(&shared.core),
+                    Arc::clone(&shared.clock),
+                    place,
+                    listeners.take().unwrap_or_default(),
+                    fastrand::u64(..),
+                );
+                let name = match clients {
+                    Clients::Light => format!("crosstie-io-{index}"),
+                    Clients::Busy => format!("crosstie-busy-{index}"),
+                };
+                let thread = thread::Builder::new().name(name).spawn(move || run(reactor, clients))?;
+                shared.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+            }
         }
         Ok(())
+    }
+
+    fn mailboxes(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
+        self.shared.light.iter().chain(&self.shared.busy)
     }
 
     /// Puts other options in force while the broker runs. When it returns, they are.
@@ -158,10 +168,10 @@ impl Broker {
         if self.shared.stopping.swap(true, Ordering::SeqCst) {
             return;
         }
-        for mailbox in &self.shared.mailboxes {
+        for mailbox in self.mailboxes() {
             mailbox.send(Command::StopListening);
         }
-        self.shared.mailboxes[0].send(Command::LameDuck);
+        self.shared.light[0].send(Command::LameDuck);
         let broker = self.clone();
         let spawned = thread::Builder::new().name("crosstie-lame-duck".into()).spawn(move || {
             broker.close_gradually();
@@ -192,7 +202,7 @@ impl Broker {
     }
 
     fn stop(&self) {
-        for mailbox in &self.shared.mailboxes {
+        for mailbox in self.mailboxes() {
             mailbox.send(Command::Stop);
         }
         let threads = std::mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -208,6 +218,19 @@ impl Broker {
     pub fn wait(&self) {
         let ended = self.shared.ended.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.shared.end.wait_while(ended, |ended| !*ended));
+    }
+}
+
+/// The life of a reactor's thread.
+fn run(reactor: Reactor<SystemClock>, clients: Clients) {
+    // Who waits for a message waits for this thread. Where the kernel gives no slices it is as any other.
+    if clients == Clients::Light
+        && let Err(error) = time_slice::ask_for(time_slice::SHORTEST)
+    {
+        tracing::debug!(%error, "a reactor runs with the scheduler's usual time slice");
+    }
+    if let Err(error) = reactor.run() {
+        tracing::error!(%error, "a reactor of the broker has ended");
     }
 }
 

@@ -4,8 +4,8 @@
 //!
 //! # The model
 //!
-//! * [`Broker::start`] serves listeners, TCP or Unix sockets, on threads of this process: one reactor per core. The [`Broker`] is a handle;
-//!   the broker runs until [`Broker::shutdown`] or the end of [`Broker::lame_duck`].
+//! * [`Broker::start`] serves listeners, TCP or Unix sockets, on threads of this process: two reactors per core, one of them for busy clients. The
+//!   [`Broker`] is a handle; the broker runs until [`Broker::shutdown`] or the end of [`Broker::lame_duck`].
 //! * A reactor reads a client's bytes, finds who wants each message, and writes to all of them at once, from the thread that read it. Only a
 //!   socket that takes no more is left to its own reactor.
 //! * [`Options`] say who may come in ([`Auth`]), what they may do ([`Permissions`], where deny beats allow), and how much of everything

@@ -26,7 +26,7 @@ pub struct Options {
     pub lame_duck_duration: Duration,
     /// How long lame duck mode waits before it closes the first one.
     pub lame_duck_grace: Duration,
-    /// How many reactor threads share the connections; one per core if zero.
+    /// How many pairs of reactor threads share the connections, one of each pair for those who keep a core busy; one pair per core if zero.
     pub reactors: usize,
     /// How long a reactor may wait awake for the next message before it sleeps; zero, as it is unless set: not at all. At most a
     /// millisecond. It spares a message the waking of a core, and costs up to one core per reactor while messages come in gaps

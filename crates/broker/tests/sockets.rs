@@ -415,3 +415,27 @@ fn busy_clients_are_not_cut_off_for_what_their_turns_leave() {
     assert_eq!(broker.snapshot().held_input_evictions, 0);
     broker.shutdown();
 }
+
+#[test]
+fn whoever_is_on_the_way_when_the_broker_ends_is_closed_like_everybody() {
+    for _ in 0..20 {
+        let (broker, port) = start(Options::default());
+        let mut publishers: Vec<_> = (0..8).map(|_| Client::open(port)).collect();
+        thread::scope(|scope| {
+            for publisher in &mut publishers {
+                scope.spawn(|| {
+                    let text = "PUB x 8\r\n12345678\r\n".repeat(3000);
+                    while publisher.stream.write_all(text.as_bytes()).is_ok() {}
+                });
+            }
+            let until = Instant::now() + Duration::from_secs(20);
+            while broker.snapshot().in_msgs < 50_000 {
+                assert!(Instant::now() < until);
+                thread::yield_now();
+            }
+            broker.shutdown();
+        });
+        assert_eq!(broker.connections(false).len(), 0);
+        assert_eq!(broker.closed_connections().len(), publishers.len());
+    }
+}

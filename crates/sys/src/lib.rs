@@ -5,7 +5,7 @@
 //! | for | there is |
 //! | --- | --- |
 //! | memory | [`Mapping`], [`sealed_memory`], [`unnamed_file`] with [`reserve`] and [`publish`] |
-//! | waiting | [`futex`], [`Poller`], [`Signal`] (an eventfd), [`ProcessHandle`] (a pidfd) |
+//! | waiting | [`futex`], [`time_slice`], [`Poller`], [`Signal`] (an eventfd), [`ProcessHandle`] (a pidfd) |
 //! | life and death | [`range_lock`], [`ForkClosed`], [`Incarnation`], [`process`] |
 //! | handing over | [`send_descriptors`], [`receive_descriptors`] |
 //!
@@ -30,6 +30,7 @@ mod publish;
 pub mod range_lock;
 mod signal;
 mod socket;
+pub mod time_slice;
 #[cfg(feature = "trial")]
 pub mod trial;
 

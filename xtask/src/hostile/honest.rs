@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crosstie_sys::time_slice;
+
 use super::connection::Connection;
 
 /// The time between two messages of a publisher.
@@ -79,9 +81,9 @@ impl Honest {
             to.say(&format!("SUB honest.{pair} 1\r\n"))?;
             to.fence()?;
             let own = Arc::clone(&stage);
-            messages.push(thread::spawn(move || publish(&own, from, pair)));
+            messages.push(spawn(move || publish(&own, from, pair)));
             let own = Arc::clone(&stage);
-            messages.push(thread::spawn(move || receive(&own, to)));
+            messages.push(spawn(move || receive(&own, to)));
         }
         let (mut responder, mut requester) =
             (Connection::open(port, with_password)?, Connection::open(port, with_password)?);
@@ -89,9 +91,9 @@ impl Honest {
         responder.fence()?;
         requester.say("SUB honest.inbox.* 1\r\n")?;
         let own = Arc::clone(&stage);
-        let requests = vec![thread::spawn(move || respond(responder)), thread::spawn(move || request(&own, requester))];
+        let requests = vec![spawn(move || respond(responder)), spawn(move || request(&own, requester))];
         let own = Arc::clone(&stage);
-        let newcomers = thread::spawn(move || come(&own, port, with_password));
+        let newcomers = spawn(move || come(&own, port, with_password));
         Ok(Self { stage, messages, requests, newcomers })
     }
 
@@ -127,6 +129,15 @@ impl Honest {
             troubles,
         }
     }
+}
+
+/// Starts a thread that gets a processor soon once it is woken: what is measured is the server, not how long the scheduler lets the
+/// attacker's process, which has no part in the connection, keep the processor that an honest client waits for.
+fn spawn(client: impl FnOnce() -> io::Result<Samples> + Send + 'static) -> JoinHandle<io::Result<Samples>> {
+    thread::spawn(|| {
+        time_slice::ask_for(time_slice::SHORTEST)?;
+        client()
+    })
 }
 
 impl Stage {

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crosstie_core::ByteTransport;
@@ -14,20 +14,20 @@ use crate::core::Link;
 /// A socket and what its reactor waits for on it.
 pub(super) struct SocketLink {
     transport: Box<dyn SocketTransport>,
-    poller: Arc<Poller>,
-    token: u64,
     /// Changed by the reactor (reading) and by whoever finds no room (writing), so the two are told to the kernel under one lock.
-    wants: Mutex<Wants>,
+    watch: Mutex<Watch>,
 }
 
-#[derive(Clone, Copy)]
-struct Wants {
+/// Who waits for a socket, and for what.
+struct Watch {
+    poller: Arc<Poller>,
+    token: u64,
     read: bool,
     write: bool,
 }
 
-impl Wants {
-    const fn interest(self) -> Interest {
+impl Watch {
+    const fn interest(&self) -> Interest {
         match (self.read, self.write) {
             (false, false) => Interest::None,
             (true, false) => Interest::Read,
@@ -39,33 +39,44 @@ impl Wants {
 
 impl SocketLink {
     pub(super) fn new(transport: Box<dyn SocketTransport>, poller: Arc<Poller>, token: u64) -> Self {
-        Self { transport, poller, token, wants: Mutex::new(Wants { read: true, write: false }) }
+        Self { transport, watch: Mutex::new(Watch { poller, token, read: true, write: false }) }
     }
 
     /// Begins to wait for it, with whatever is wanted by now.
     pub(super) fn register(&self) -> io::Result<()> {
-        let wants = self.wants.lock().unwrap_or_else(PoisonError::into_inner);
-        self.poller.add(&*self.transport, self.token, wants.interest())
+        let watch = self.lock();
+        watch.poller.add(&*self.transport, watch.token, watch.interest())
     }
 
     pub(super) fn deregister(&self) {
         // Fails only if it was never registered.
-        let _ = self.poller.remove(&*self.transport);
+        let _ = self.lock().poller.remove(&*self.transport);
+    }
+
+    /// From now on it is another poller's to wait for it, under another token. Nobody waits for it yet.
+    pub(super) fn move_to(&self, poller: Arc<Poller>, token: u64) {
+        let mut watch = self.lock();
+        let _ = watch.poller.remove(&*self.transport);
+        (watch.poller, watch.token) = (poller, token);
     }
 
     pub(super) fn watch_readable(&self, on: bool) {
-        self.change(|wants| wants.read = on);
+        self.change(|watch| watch.read = on);
     }
 
     pub(super) fn unwatch_writable(&self) {
-        self.change(|wants| wants.write = false);
+        self.change(|watch| watch.write = false);
     }
 
-    fn change(&self, change: impl FnOnce(&mut Wants)) {
-        let mut wants = self.wants.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut wants);
-        // Not registered yet, or no more: `register` takes the wants as they are then.
-        let _ = self.poller.modify(&*self.transport, self.token, wants.interest());
+    fn change(&self, change: impl FnOnce(&mut Watch)) {
+        let mut watch = self.lock();
+        change(&mut watch);
+        // Not registered yet, or no more: `register` takes what is wanted then.
+        let _ = watch.poller.modify(&*self.transport, watch.token, watch.interest());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,6 +96,6 @@ impl ByteTransport for SocketLink {
 
 impl Link for SocketLink {
     fn watch_writable(&self) {
-        self.change(|wants| wants.write = true);
+        self.change(|watch| watch.write = true);
     }
 }

@@ -5,9 +5,11 @@
 //! when it does again. Nothing slow happens here: passwords are checked on a thread of their own.
 
 mod doorbell;
+mod entry;
 mod link;
 mod mailbox;
 mod password;
+mod place;
 mod slots;
 mod spin;
 mod turns;
@@ -27,17 +29,21 @@ use crosstie_core::{ByteTransport, Clock, Mono, Seeded};
 use crosstie_net::{Peer, SocketListener, SocketTransport};
 use crosstie_sys::{Event, Interest};
 
-pub(crate) use self::mailbox::{Command, Mailbox};
 use self::{
     doorbell::Doorbell,
+    entry::Entry,
     link::SocketLink,
     mailbox::WAKE,
     password::PasswordChecker,
     slots::Slots,
     spin::Spin,
-    turns::{MAX_READ, MIN_READ, TURN, Usage},
+    turns::{MAX_READ, MIN_READ, TURN},
 };
-use crate::core::{Connection, Core, Next, PAUSE, Worker};
+pub(crate) use self::{
+    mailbox::{Command, Mailbox},
+    place::{Clients, Place},
+};
+use crate::core::{Core, Next, PAUSE, Worker};
 
 /// How many connections are accepted or taken over in a row before others get their turn.
 const MAX_ACCEPTS: usize = 16;
@@ -59,39 +65,16 @@ const FORGET: Duration = Duration::from_millis(100);
 
 const LISTENER: u64 = 1 << 62;
 
-/// A connection in its slot.
-struct Entry {
-    connection: Connection,
-    link: Arc<SocketLink>,
-    due: Mono,
-    /// When its timer rings; a timer that rings at another time is an old one.
-    timer: Mono,
-    /// Reads nothing until then.
-    paused_until: Option<Mono>,
-    /// The ticket of its password, while that is checked.
-    checking: Option<u64>,
-    usage: Usage,
-    /// Waits in the line of the busy, its socket unwatched.
-    is_queued: bool,
-    /// Not all of what it sent has been taken in.
-    has_more: bool,
-    /// Its socket has ended and is watched no more: it is read to its end in its turns.
-    has_ended: bool,
-}
-
-impl Entry {
-    const fn may_read(&self) -> bool {
-        self.paused_until.is_none() && self.checking.is_none()
-    }
-}
-
 /// One thread's share of the broker.
 pub(crate) struct Reactor<C> {
     core: Arc<Core>,
     clock: Arc<C>,
     mailbox: Arc<Mailbox>,
-    /// All reactors, this one among them, to share accepted connections with.
-    all: Vec<Arc<Mailbox>>,
+    /// The reactors that accepted connections are shared among.
+    light: Vec<Arc<Mailbox>>,
+    /// Who takes over the clients that are not for this one.
+    twin: Arc<Mailbox>,
+    clients: Clients,
     next: usize,
     listeners: Vec<SocketListener>,
     listening_again: Option<Mono>,
@@ -117,15 +100,12 @@ pub(crate) struct Reactor<C> {
 }
 
 impl<C: Clock> Reactor<C> {
-    pub(crate) fn new(
-        core: Arc<Core>,
-        clock: Arc<C>,
-        all: Vec<Arc<Mailbox>>,
-        index: usize,
-        listeners: Vec<SocketListener>,
-        seed: u64,
-    ) -> Self {
-        let mailbox = Arc::clone(&all[index]);
+    pub(crate) fn new(core: Arc<Core>, clock: Arc<C>, place: Place, listeners: Vec<SocketListener>, seed: u64) -> Self {
+        let Place { clients, index, light, busy } = place;
+        let (mailbox, twin) = match clients {
+            Clients::Light => (Arc::clone(&light[index]), Arc::clone(&busy[index])),
+            Clients::Busy => (Arc::clone(&busy[index]), Arc::clone(&light[index])),
+        };
         let passwords = PasswordChecker::new(Arc::clone(&mailbox));
         let spin = Spin::new(core.options().spin);
         let mut worker = core.worker(Box::new(Seeded::new(seed)));
@@ -135,7 +115,9 @@ impl<C: Clock> Reactor<C> {
             core,
             clock,
             mailbox,
-            all,
+            light,
+            twin,
+            clients,
             next: index,
             listeners,
             listening_again: None,
@@ -225,11 +207,11 @@ impl<C: Clock> Reactor<C> {
             };
             match listener.try_accept() {
                 Ok(Some((transport, peer))) => {
-                    self.next = (self.next + 1) % self.all.len();
-                    if Arc::ptr_eq(&self.all[self.next], &self.mailbox) {
+                    self.next = (self.next + 1) % self.light.len();
+                    if Arc::ptr_eq(&self.light[self.next], &self.mailbox) {
                         self.adopt(transport, peer, now);
                     } else {
-                        self.all[self.next].send(Command::Adopt(transport, peer));
+                        self.light[self.next].send(Command::Adopt(transport, peer));
                     }
                 }
                 Ok(None) => return,
@@ -257,19 +239,7 @@ impl<C: Clock> Reactor<C> {
             self.core.close(connection, &mut self.worker, now);
             return;
         }
-        let entry = Entry {
-            connection,
-            link,
-            due: now,
-            timer: Mono::MAX,
-            paused_until: None,
-            checking: None,
-            usage: Usage::new(now),
-            is_queued: false,
-            has_more: false,
-            has_ended: false,
-        };
-        self.slots.fill(token, entry);
+        self.slots.fill(token, Entry::new(connection, link, now));
         self.schedule(token, now);
     }
 
@@ -385,7 +355,43 @@ impl<C: Clock> Reactor<C> {
         if let Some(entry) = self.slots.get_mut(token) {
             entry.usage.note(effort, count == wanted, was_cut_short);
         }
+        if self.is_for_twin(token, now) {
+            self.hand_over(token, now);
+        }
         count == wanted
+    }
+
+    fn is_for_twin(&mut self, token: u64, now: Mono) -> bool {
+        let Some(entry) = self.slots.get_mut(token).filter(|entry| entry.may_move()) else { return false };
+        match self.clients {
+            Clients::Light => entry.usage.is_busy(now),
+            Clients::Busy => !entry.usage.is_busy(now) && entry.usage.is_light(),
+        }
+    }
+
+    /// Gives a client to the other reactor of this core. All that its last turn has earned is in the outboxes by now, so that what the next
+    /// one earns there comes after it.
+    fn hand_over(&mut self, token: u64, now: Mono) {
+        let Some(entry) = self.slots.take(token) else { return };
+        entry.link.deregister();
+        if let Err(Command::TakeOver(entry)) = self.twin.post(Command::TakeOver(Box::new(entry))) {
+            self.end(*entry, now);
+        }
+    }
+
+    fn take_over(&mut self, mut entry: Entry, now: Mono) {
+        let token = self.slots.reserve();
+        entry.link.move_to(Arc::clone(&self.mailbox.poller), token);
+        if !entry.has_ended && entry.link.register().is_err() {
+            self.slots.release(token);
+            self.end(entry, now);
+            return;
+        }
+        (entry.is_queued, entry.timer) = (false, Mono::MAX);
+        let at = entry.next_look();
+        self.slots.fill(token, entry);
+        self.schedule(token, at);
+        self.resume(token);
     }
 
     /// Writes what an act earned, and does what the core asks for next.
@@ -424,13 +430,17 @@ impl<C: Clock> Reactor<C> {
 
     fn close(&mut self, token: u64, now: Mono) {
         if let Some(entry) = self.slots.take(token) {
-            entry.link.deregister();
-            if let Some(ticket) = entry.checking {
-                self.passwords.cancel(ticket);
-            }
-            self.core.close(entry.connection, &mut self.worker, now);
-            self.core.flush_first(&mut self.worker, now);
+            self.end(entry, now);
         }
+    }
+
+    fn end(&mut self, entry: Entry, now: Mono) {
+        entry.link.deregister();
+        if let Some(ticket) = entry.checking {
+            self.passwords.cancel(ticket);
+        }
+        self.core.close(entry.connection, &mut self.worker, now);
+        self.core.flush_first(&mut self.worker, now);
     }
 
     /// Does what other threads asked for. False if that was to stop.
@@ -439,19 +449,21 @@ impl<C: Clock> Reactor<C> {
             let Some((transport, peer)) = self.newcomers.pop_front() else { break };
             self.adopt(transport, peer, now);
         }
+        let mut is_told_to_stop = false;
         for command in self.mailbox.take() {
             match command {
                 Command::Adopt(transport, peer) => self.newcomers.push_back((transport, peer)),
+                Command::TakeOver(entry) => self.take_over(*entry, now),
                 Command::Checked { token, is_right } => self.checked(token, is_right, now),
                 Command::LameDuck => {
                     self.core.lame_duck(&mut self.worker);
                     self.core.flush(&mut self.worker, now);
                 }
                 Command::StopListening => self.listeners.clear(),
-                Command::Stop => return false,
+                Command::Stop => is_told_to_stop = true,
             }
         }
-        true
+        !is_told_to_stop
     }
 
     fn checked(&mut self, token: u64, is_right: bool, now: Mono) {
@@ -507,7 +519,7 @@ impl<C: Clock> Reactor<C> {
             }
         }
         let Some(entry) = self.slots.get_mut(token) else { return };
-        let at = entry.due.min(entry.paused_until.unwrap_or(Mono::MAX));
+        let at = entry.next_look();
         self.schedule(token, at);
     }
 
@@ -515,6 +527,11 @@ impl<C: Clock> Reactor<C> {
         self.core.flush(&mut self.worker, now);
         for token in self.slots.tokens() {
             self.close(token, now);
+        }
+        for command in self.mailbox.end() {
+            if let Command::TakeOver(entry) = command {
+                self.end(*entry, now);
+            }
         }
     }
 }

@@ -162,7 +162,7 @@ pub const KEYS: &[Key] = &[
         options.reactors,
         count,
         plain,
-        "Threads that share the connections; 0 is one per core."
+        "Pairs of threads that share the connections, one of each pair for busy clients; 0 is one pair per core."
     ),
     key!(
         fixed,
