@@ -161,14 +161,20 @@ impl Output {
 
 /// What clap has to say: help and version as data, a wrong command line as an error, in JSON if the command line asks for that anywhere.
 pub(crate) fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let in_json = arguments.iter().any(|argument| argument == "--json");
     if !error.use_stderr() {
+        let what = if error.kind() == clap::error::ErrorKind::DisplayVersion { "version" } else { "help" };
+        let said = json!({ what: error.to_string().trim_end() });
         // Nobody to tell is no failure.
-        let _ = error.print();
+        match in_json {
+            true => drop(Output::new(true, Colour::Never).data(&said, Vec::new)),
+            false => drop(error.print()),
+        }
         return ExitCode::SUCCESS;
     }
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    if !arguments.iter().any(|argument| argument == "--json") {
+    if !in_json {
         // Nobody to tell is no failure.
         let _ = match error.kind() {
             // The help itself, for whoever said nothing at all.
@@ -179,7 +185,8 @@ pub(crate) fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     }
     let message = match error.kind() {
         clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "expected a command; --help lists them",
-        _ => text.split("\n\nUsage:").next().unwrap_or(text),
+        // What follows is how to use it, for people.
+        _ => text.split("\n\nUsage:").next().and_then(|text| text.split("\n\nFor more").next()).unwrap_or(text),
     };
     let words: Vec<&str> = message.split_whitespace().collect();
     Output::new(true, Colour::Never).fail(&Failure::usage(words.join(" ")))

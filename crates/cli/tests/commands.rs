@@ -86,8 +86,9 @@ fn code_2_is_wrong_usage() {
         assert_eq!(code(arguments), Some(2), "{arguments:?}");
         let mut in_json = vec!["--json"];
         in_json.extend(arguments);
-        let (_, code) = json_error(&run(&mut crosstie(&in_json)));
-        assert_eq!(code, 2, "{arguments:?}");
+        let output = run(&mut crosstie(&in_json));
+        assert_eq!(json_error(&output).1, 2, "{arguments:?}");
+        assert!(!text(&output.stderr).contains("For more information"), "{arguments:?}");
     }
 }
 
@@ -258,6 +259,21 @@ fn every_command_speaks_json() {
             assert!(!value[field].is_null(), "{arguments:?}: {value}");
         }
         assert_ne!(output.stdout.len(), 0, "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_version_speak_json_too() {
+    for (arguments, field, part) in [
+        (&["--json", "--help"][..], "help", "Usage: crosstie"),
+        (&["pub", "--help", "--json"], "help", "Examples:"),
+        (&["--json", "help", "shm"], "help", "Usage: crosstie shm"),
+        (&["--json", "--version"], "version", "crosstie "),
+    ] {
+        let output = run(&mut crosstie(arguments));
+        let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((output.status.code(), &value["schema"]), (Some(0), &1.into()), "{arguments:?}");
+        assert!(value[field].as_str().unwrap().contains(part), "{arguments:?}: {value}");
     }
 }
 

@@ -1,21 +1,18 @@
 //! What a newcomer meets: help that fits the terminal, errors that say what to do, and a connection that is told of.
 
 mod shell;
+mod terminal;
 
 use std::{
-    fs::File,
     io::{BufRead, BufReader, Read},
     net::TcpListener,
     os::fd::OwnedFd,
     process::Stdio,
 };
 
-use rustix::{
-    fs::{Mode, OFlags},
-    process::{Pid, Signal, kill_process},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-};
+use rustix::process::{Pid, Signal, kill_process};
 use shell::{Broker, Running, crosstie, run, text, until};
+use terminal::{read_all, terminal};
 
 const CONNECTING: [&str; 5] = ["pub", "sub", "request", "reply", "bench"];
 const OTHERS: [&str; 8] = ["serve", "check-config", "demo", "lock", "locks", "shm", "completions", "man"];
@@ -214,27 +211,18 @@ fn a_rate_that_is_missed_is_told() {
 fn shown(is_terminal: bool, payload: &str) -> Vec<u8> {
     let broker = Broker::open();
     let mut command = crosstie(&["sub", "a", "--count", "1", "--color", "never", "-s", &broker.url]);
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
+    let (seen, terminal) = terminal(80);
     let (mut pipe, writer) = std::io::pipe().unwrap();
-    let out: OwnedFd = if is_terminal {
-        let name = ptsname(&terminal, Vec::new()).unwrap();
-        rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap()
-    } else {
-        writer.into()
-    };
+    let out: OwnedFd = if is_terminal { terminal } else { writer.into() };
     let mut sub = Running(command.stdout(Stdio::from(out)).stderr(Stdio::piped()).spawn().unwrap());
     drop(command);
     BufReader::new(sub.0.stderr.take().unwrap()).read_line(&mut String::new()).unwrap();
     assert_eq!(broker.run(&["pub", "a", payload, "-H", "K:v\u{1b}[2J"]).status.code(), Some(0));
-    let mut bytes = Vec::new();
     if is_terminal {
-        // When the other side is closed, the terminal ends with an error.
-        let _ = File::from(terminal).read_to_end(&mut bytes);
-    } else {
-        pipe.read_to_end(&mut bytes).unwrap();
+        return read_all(seen);
     }
+    let mut bytes = Vec::new();
+    pipe.read_to_end(&mut bytes).unwrap();
     bytes
 }
 

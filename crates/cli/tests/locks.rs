@@ -1,6 +1,7 @@
 //! `crosstie lock` and `crosstie locks` as a shell meets them, and what `shm trace` and `shm gc` say of processes that are killed with a lock.
 
 mod place;
+mod terminal;
 
 use std::{
     io::{BufRead, BufReader, Lines},
@@ -236,6 +237,8 @@ fn a_command_runs_alone_and_its_end_is_told() {
     let place = Place::new();
     assert_eq!(place.text(&["lock", "backup", "--", "sh", "-c", "echo $CROSSTIE_FENCING_TOKEN"]), "1\n");
     let output = place.run(&["lock", "backup", "--json", "--", "sh", "-c", "exit 3"]);
+    let shown = place.text(&["shm", "show", "backup"]);
+    assert!(shown.contains("\nvalue (committed 2 times)\n2\n"), "a bare number has no name: {shown}");
     let line: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&line["lock"], &line["code"], output.status.code()), (&"backup".into(), &3.into(), Some(3)));
     assert!(output.stderr.is_empty(), "the command speaks for itself: {output:?}");

@@ -4,6 +4,7 @@
 //! that contain it.
 
 mod place;
+mod terminal;
 
 use std::{
     path::Path,

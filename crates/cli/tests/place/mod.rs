@@ -2,21 +2,15 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::{
-    fs::File,
-    io::Read,
-    os::fd::OwnedFd,
     path::PathBuf,
     process::{Command, Output, Stdio},
 };
 
 use crosstie::shm::Directory;
-use rustix::{
-    fs::{Mode, OFlags},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{Winsize, tcsetwinsize},
-};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::terminal::{read_all, terminal};
 
 pub(crate) struct Place {
     _root: TempDir,
@@ -55,18 +49,11 @@ impl Place {
 
     /// What it prints on a terminal of so many columns.
     pub(crate) fn shown(&self, columns: u16, words: &[&str]) -> String {
-        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&terminal).unwrap();
-        unlockpt(&terminal).unwrap();
-        tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-        let name = ptsname(&terminal, Vec::new()).unwrap();
-        let out: OwnedFd = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let (seen, out) = terminal(columns);
         let mut command = self.crosstie(words);
         let mut child = command.stdout(Stdio::from(out)).stderr(Stdio::null()).spawn().unwrap();
         drop(command);
-        let mut bytes = Vec::new();
-        // When the other side is closed, the terminal ends with an error.
-        let _ = File::from(terminal).read_to_end(&mut bytes);
+        let bytes = read_all(seen);
         assert!(child.wait().unwrap().success(), "{words:?}");
         String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
     }

@@ -128,7 +128,7 @@ impl Directory {
                     // Somebody else may have made it meanwhile; it is checked below whoever did.
                     Ok(()) | Err(Errno::EXIST) => {}
                     // That would be somebody else's to make, with a mode that is not for us to choose.
-                    Err(Errno::NOENT) => {
+                    Err(Errno::NOENT) if path.parent().is_some_and(|parent| !parent.exists()) => {
                         let parent = path.parent().unwrap_or(&path).to_path_buf();
                         return Err(Error::NoDirectory { path: parent });
                     }
@@ -418,6 +418,9 @@ mod tests {
         let parent = folder.path().join("nowhere");
         let told = Directory::at(parent.join("segments")).unwrap_err();
         assert!(matches!(&told, Error::NoDirectory { path } if *path == parent), "{told}");
+        // The control: one that is there is not said to be missing.
+        let told = Directory::at("/proc/segments").unwrap_err();
+        assert!(matches!(&told, Error::Directory { .. }), "{told}");
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Bytes {
                 fields.iter().map(move |field| Span {
                     at: value.at.saturating_add(field.at),
                     len: field.len,
-                    what: field.name.clone(),
+                    what: field.name().to_owned(),
                     role: SpanRole::Part,
                 })
             })

@@ -17,7 +17,7 @@ enum Type {
 /// One field: what it is called, and where it is in what it is part of.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Field {
-    pub(super) name: String,
+    name: String,
     pub(super) at: u64,
     pub(super) len: u64,
     of: Type,
@@ -43,6 +43,10 @@ pub(super) fn values(fields: &[Field], bytes: &[u8]) -> Value {
 }
 
 impl Field {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The field in the bytes of what it is part of, for people.
     pub(super) fn text(&self, bytes: &[u8]) -> String {
         self.part(bytes).map_or_else(|| "beyond the bytes that there are".to_owned(), |part| self.of.text(part))

@@ -99,14 +99,17 @@ fn value_text(segment: &Segment, seen: &ValueSeen, width: Option<usize>) -> Opti
     match seen {
         ValueSeen::Whole { bytes, version } => {
             let fields = schema::fields(&segment.header().element.schema);
-            let each: Vec<_> = fields.iter().map(|field| (field.name.as_str(), field.text(bytes))).collect();
+            // A bare number or list is its own only field.
+            let is_bare = matches!(fields.as_slice(), [field] if field.name() == "0");
+            let name = |field| if is_bare { "" } else { schema::Field::name(field) };
+            let each: Vec<_> = fields.iter().map(|field| (name(field), field.text(bytes))).collect();
             let what = match segment.header().kind {
                 Kind::Latest => "written",
                 Kind::TxRegion => "taken",
                 _ => "committed",
             };
             let times = if *version == 1 { "once".to_owned() } else { format!("{version} times") };
-            Some((format!("value ({what} {times})"), text::pairs(&each, width)))
+            Some((format!("value ({what} {times})"), text::pairs(&each, width).trim_start().to_owned()))
         }
         ValueSeen::Changing => {
             let body = "it is being changed in place: look again, or 'crosstie locks' tells by whom\n";

@@ -45,9 +45,9 @@ const COLUMNS: [Column; 9] = [
     Column::new("PID"),
     Column::new("NAME").wrapped(8).spare(1),
     Column::new("SEQ").spare(3),
-    Column::new("ACT").wrapped(16),
+    Column::new("ACT").wrapped(10),
     Column::new("OBJECT").spare(2),
-    Column::new("DETAIL").wrapped(12),
+    Column::new("DETAIL").wrapped(8),
 ];
 
 pub(super) fn run(directory: &Directory, args: &TraceArgs, output: &Output) -> Result<(), Failure> {
