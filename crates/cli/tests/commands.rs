@@ -108,6 +108,19 @@ permissions = { publish = ['open.>', 'up'], subscribe = ['open.>', '_INBOX.>'] }
 ";
 
 #[test]
+fn several_answer_who_are_in_groups_of_their_own_and_one_of_each_group() {
+    let broker = Broker::open();
+    let reply = |queue: &str| broker.background(&["reply", "fleet.status", "here", "--queue", queue]);
+    let _ships = [reply("one"), reply("two"), reply("three"), reply("three")];
+    let ask = |count: &str| broker.run(&["request", "fleet.status", "--replies", count, "--timeout", "2s", "--raw"]);
+    let all = ask("3");
+    assert_eq!((all.status.code(), text(&all.stdout).matches("here").count()), (Some(0), 3), "{all:?}");
+    // The control: the two in one group are one.
+    let too_many = broker.run(&["request", "fleet.status", "--replies", "4", "--timeout", "300ms"]);
+    assert_eq!(too_many.status.code(), Some(5), "{too_many:?}");
+}
+
+#[test]
 fn code_4_is_denied() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("c.toml");
@@ -203,6 +216,10 @@ fn a_server_that_is_told_to_end_ends_with_0() {
 #[test]
 fn the_help_lists_every_exit_code() {
     let output = run(&mut crosstie(&["--help"]));
+    let line = |code: &str| text(&output.stdout).split(&format!("\n  {code}    ")).nth(1).unwrap().to_owned();
+    assert!(line("3").starts_with("not found: nobody answers to this subject, no segment has this name;"));
+    let refused = line("7").split("130").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(refused.contains("or no broker to connect to; nothing was executed, try again"), "{refused}");
     for code in ["0  ", "1  ", "2  ", "3  ", "4  ", "5  ", "6  ", "7  ", "130", "143"] {
         assert!(text(&output.stdout).lines().any(|line| line.trim_start().starts_with(code)), "{code}");
     }
