@@ -73,6 +73,12 @@ fn is_in(memory: &[u8], part: &[u8]) -> bool {
     part.is_empty() || memory.windows(part.len()).any(|window| window == part)
 }
 
+/// True if the ring is of no more use; it says why.
+fn is_over(error: &ReceiveError) -> bool {
+    assert!(!error.to_string().is_empty());
+    !matches!(error, ReceiveError::Empty)
+}
+
 fn frames(input: &Input) {
     let ring = ByteRing::anonymous(BYTES).expect("there is memory");
     {
@@ -89,12 +95,8 @@ fn frames(input: &Input) {
     for _ in 0..BYTES {
         match receiver.try_receive() {
             Ok(frame) => assert!(frame.len() <= BYTES as usize && is_in(&memory(ring.segment()), &frame)),
-            Err(error) => {
-                assert!(!error.to_string().is_empty());
-                if !matches!(error, ReceiveError::Empty) {
-                    return;
-                }
-            }
+            Err(error) if is_over(&error) => return,
+            Err(_) => {}
         }
         let Some(edits) = edits.next() else { break };
         damage(ring.segment(), edits);
@@ -130,12 +132,8 @@ fn messages(input: &Input) {
                 let bytes: Vec<_> = message.iter().flat_map(|word| word.to_le_bytes()).collect();
                 assert!(is_in(&memory(ring.segment()), &bytes));
             }
-            Err(error) => {
-                assert!(!error.to_string().is_empty());
-                if !matches!(error, ReceiveError::Empty) {
-                    return;
-                }
-            }
+            Err(error) if is_over(&error) => return,
+            Err(_) => {}
         }
         let Some(edits) = edits.next() else { break };
         damage(ring.segment(), edits);

@@ -64,7 +64,6 @@
 //!
 //! #[derive(Clone, Copy, ShmSafe)]
 //! #[repr(C)]
-//! #[shm(crate = crosstie::shm)]
 //! struct Books {
 //!     ann: i64,
 //!     bob: i64,
@@ -93,6 +92,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A [`shm::Ring`] carries messages from one process to another; `examples/ring.rs` has two that know no more of each other than its name.
+//!
 //! `crosstie shm ls` and `crosstie locks` show from outside what is there and who holds it.
 #![forbid(unsafe_code)]
 
@@ -106,7 +107,12 @@ pub use crosstie_core::{
 };
 
 /// Shared memory: segments, participants, and what stands on them.
-pub use crosstie_shm as shm;
+pub mod shm {
+    // All of it, so that there is one list of what there is. The derive macro alone is another, which finds the trait through this crate: whoever
+    // depends on `crosstie` need not depend on what it is made of.
+    pub use crosstie_macros::ShmSafeThroughCrosstie as ShmSafe;
+    pub use crosstie_shm::*;
+}
 
 /// The README's code, compiled along with the examples above.
 #[cfg(doctest)]

@@ -5,16 +5,17 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Data, DeriveInput, Error, Fields, Path, parse_quote, parse2, spanned::Spanned};
+use syn::{Data, DeriveInput, Error, Fields, Path, parse2, spanned::Spanned};
 
-pub(crate) fn derive(input: TokenStream) -> TokenStream {
-    match parse2(input).and_then(|input| expand(&input)) {
+/// `home` is where the crate is, unless an attribute says otherwise.
+pub(crate) fn derive(input: TokenStream, home: Path) -> TokenStream {
+    match parse2(input).and_then(|input| expand(&input, home)) {
         Ok(tokens) => tokens,
         Err(error) => error.to_compile_error(),
     }
 }
 
-fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
+fn expand(input: &DeriveInput, home: Path) -> syn::Result<TokenStream> {
     let mut errors = Errors::default();
     let empty = Fields::Unit;
     let fields = match &input.data {
@@ -39,7 +40,7 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
         let what = "a generic type has no one layout; derive `ShmSafe` for a struct without parameters";
         errors.add(input.generics.span(), what);
     }
-    let options = Options::of(input, &mut errors);
+    let options = Options::of(input, home, &mut errors);
     if !options.is_repr_c && matches!(input.data, Data::Struct(_)) {
         let what = "the layout is not fixed; add `#[repr(C)]`, or `#[repr(transparent)]` around a single field";
         errors.add(input.ident.span(), what);
@@ -135,8 +136,8 @@ struct Options {
 }
 
 impl Options {
-    fn of(input: &DeriveInput, errors: &mut Errors) -> Self {
-        let mut options = Self { is_repr_c: false, path: parse_quote!(::crosstie_shm) };
+    fn of(input: &DeriveInput, home: Path, errors: &mut Errors) -> Self {
+        let mut options = Self { is_repr_c: false, path: home };
         for attribute in &input.attrs {
             let outcome = if attribute.path().is_ident("repr") {
                 attribute.parse_nested_meta(|meta| {
@@ -194,10 +195,12 @@ impl Errors {
 
 #[cfg(test)]
 mod tests {
+    use syn::parse_quote;
+
     use super::*;
 
     fn expanded(input: TokenStream) -> String {
-        derive(input).to_string()
+        derive(input, parse_quote!(::crosstie_shm)).to_string()
     }
 
     #[test]
@@ -285,5 +288,11 @@ mod tests {
             struct Elsewhere(u8);
         ));
         assert!(told.contains("crosstie :: shm :: ShmSafe") && !told.contains(":: crosstie_shm"), "{told}");
+        let input = quote!(
+            #[repr(C)]
+            struct Home(u8);
+        );
+        let told = derive(input, parse_quote!(::crosstie::shm)).to_string();
+        assert!(told.contains(":: crosstie :: shm :: ShmSafe") && !told.contains("crosstie_shm"), "{told}");
     }
 }

@@ -6,7 +6,7 @@ use std::{thread, time::Duration};
 
 use crosstie_core::FencingToken;
 use crosstie_shm::{
-    Directory, Error, Expect, LockError, LockOutcome, Mutex, Participant, Region, Segment, deadline_after,
+    Act, Directory, Error, Expect, LockError, LockOutcome, Mutex, Participant, Region, RwLock, Segment, deadline_after,
 };
 
 use processes::{Other, name, place, soon};
@@ -240,4 +240,34 @@ fn who_is_told_and_dies_before_it_gave_the_lock_back_was_not_told() {
     two.kill();
     let recovery = mutex.lock(soon()).unwrap().recovery().expect("both died");
     assert_eq!((recovery.deaths, recovery.rolled_back), (2, true));
+}
+
+/// The number in the acts of a process is the one that its guard has.
+#[test]
+fn who_waited_long_notes_its_own_token() {
+    let (_folder, directory) = place();
+    let mutex = Mutex::create(&directory, &name("noted"), 0_u64).unwrap();
+    let waiter = Mutex::<u64>::open(&directory, &name("noted")).unwrap();
+    let rw = RwLock::create(&directory, &name("rw"), 0_u64).unwrap();
+    let writer = RwLock::<u64>::open(&directory, &name("rw")).unwrap();
+    let (guard, reading) = (mutex.lock(soon()).unwrap(), rw.read(soon()).unwrap());
+    let (token, written) = thread::scope(|scope| {
+        let locking = scope.spawn(|| waiter.lock(soon()).unwrap().guard.token());
+        let writing = scope.spawn(|| writer.write(soon()).unwrap().guard.token());
+        for segment in [mutex.participant().segment(), rw.participant().segment()] {
+            while segment.locks().unwrap()[0].waiters.is_empty() {
+                thread::yield_now();
+            }
+        }
+        drop((guard, reading));
+        (locking.join().unwrap(), writing.join().unwrap())
+    });
+    for (participant, token) in [(waiter.participant(), token), (writer.participant(), written)] {
+        let acts = participant.segment().events(participant.id().slot);
+        let got = acts.iter().find(|act| act.act == Act::Locked).expect("it waited until it was listed");
+        assert_eq!(got.detail, [0, token.number()]);
+    }
+    // The control: whoever found it free notes nothing.
+    let free = mutex.participant();
+    assert!(free.segment().events(free.id().slot).iter().all(|act| act.act != Act::Locked));
 }

@@ -3,7 +3,10 @@
 use std::{collections::VecDeque, thread, time::Duration};
 
 use crosstie_core::Deadline;
-use crosstie_shm::{ByteRing, Error, ReceiveError, Ring, SendError, WaitPolicy, deadline_after};
+use crosstie_shm::{
+    ByteRing, Directory, Error, Latest, Pool, ReceiveError, Ring, SegmentName, SendError, SizeClass, WaitPolicy,
+    deadline_after,
+};
 
 /// Long enough for any machine; a wait that runs into it is a failure.
 fn soon() -> Deadline {
@@ -12,6 +15,16 @@ fn soon() -> Deadline {
 
 fn at_once() -> Deadline {
     deadline_after(Duration::ZERO)
+}
+
+fn place() -> (tempfile::TempDir, Directory) {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = Directory::at(folder.path().join("segments")).unwrap();
+    (folder, directory)
+}
+
+fn name(text: &str) -> SegmentName {
+    text.parse().unwrap()
 }
 
 /// Messages of one size go through a ring of four slots, some laps long.
@@ -321,4 +334,32 @@ fn a_wait_for_several_ends_with_the_first_that_has_something() {
         assert_eq!(wait_any(&mut [one, two, three], soon()).unwrap(), Some(0), "who closed is told");
     });
     assert!(matches!(wait_any(&mut [], soon()), Err(Error::Spec { .. })));
+}
+
+/// Of several who open a name at once, one makes what is there, and all have the same.
+#[test]
+fn whoever_comes_first_makes_it() {
+    let (_folder, directory) = place();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let ring = Ring::<u64>::open_or_create(&directory, &name("ring"), 4).unwrap();
+                assert_eq!(ring.capacity(), 4);
+                let bytes = ByteRing::open_or_create(&directory, &name("bytes"), 256).unwrap();
+                assert_eq!(bytes.longest(), 112);
+                let value = Latest::<u64>::open_or_create(&directory, &name("value"), 4).unwrap();
+                let pool =
+                    Pool::open_or_create(&directory, &name("pool"), &[SizeClass { bytes: 64, buffers: 2 }]).unwrap();
+                assert_eq!(pool.free(), 2);
+                drop((ring, bytes, value, pool));
+            });
+        }
+    });
+    assert_eq!(directory.list().unwrap().len(), 4);
+    // How large it is made counts only for who makes it; what it is counts for all.
+    assert_eq!(Ring::<u64>::open_or_create(&directory, &name("ring"), 64).unwrap().capacity(), 4);
+    assert!(matches!(Ring::<i64>::open_or_create(&directory, &name("ring"), 4), Err(Error::Refused { .. })));
+    assert!(matches!(ByteRing::open_or_create(&directory, &name("ring"), 256), Err(Error::Refused { .. })));
+    assert!(matches!(Latest::<u64>::open_or_create(&directory, &name("pool"), 4), Err(Error::Refused { .. })));
+    assert!(matches!(Ring::<u64>::open_or_create(&directory, &name("new"), 3), Err(Error::Spec { .. })));
 }

@@ -1,11 +1,16 @@
 //! Segments as a user meets them: made, opened, joined, left. What the derive writes is fit for crates that forbid unsafe code.
 #![forbid(unsafe_code)]
 
-use std::{os::unix::net::UnixStream, thread, time::Duration};
+use std::{
+    os::unix::net::UnixStream,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
 
 use crosstie_shm::{
-    Act, Directory, Element, Error, Expect, Kind, Life, Mutex, Participant, Refusal, Reserved, SectionKind, Segment,
-    SegmentName, Semaphore, ShmSafe, Spec, State, deadline_after,
+    Act, Directory, Element, Error, Expect, Kind, Life, Mutex, Participant, Refusal, Region, Reserved, Ring,
+    SectionKind, Segment, SegmentName, Semaphore, ShmSafe, Spec, State, deadline_after,
 };
 
 #[derive(Clone, Copy, ShmSafe)]
@@ -41,7 +46,7 @@ fn place() -> (tempfile::TempDir, Directory) {
 fn a_segment_is_made_once_and_opened_by_name() {
     let (_folder, directory) = place();
     let made = Segment::create(&directory, &name("ledger"), &spec(), |segment| {
-        segment.data().record::<std::sync::atomic::AtomicU64>(8)?.store(7, std::sync::atomic::Ordering::Relaxed);
+        segment.data().record::<std::sync::atomic::AtomicU64>(8)?.store(7, Relaxed);
         Ok(())
     })
     .unwrap();
@@ -52,7 +57,7 @@ fn a_segment_is_made_once_and_opened_by_name() {
     assert_eq!(opened.header(), made.header());
     assert_eq!(opened.state(), State::Ready);
     let word = opened.data().record::<std::sync::atomic::AtomicU64>(8).unwrap();
-    assert_eq!(word.load(std::sync::atomic::Ordering::Relaxed), 7);
+    assert_eq!(word.load(Relaxed), 7);
     let schema = "Ledger size=2112 align=8\naccounts [Account{cents i64 @0 +8; version u64 @8 +8};128] @0 +2048\nmoved u64 @2048 +8\n";
     assert_eq!(opened.header().element.schema, schema);
     let other = Segment::open(&directory, &name("other"), &Expect::any()).unwrap_err();
@@ -148,7 +153,7 @@ fn of_several_who_enter_at_once_one_makes_the_segment_while_another_removes_it()
     let spec = spec();
     let enter = |who: &str| {
         let filled = |segment: &Segment| {
-            segment.data().record::<std::sync::atomic::AtomicU64>(0)?.store(42, std::sync::atomic::Ordering::Relaxed);
+            segment.data().record::<std::sync::atomic::AtomicU64>(0)?.store(42, Relaxed);
             Ok(())
         };
         Participant::enter(&directory, &name("ledger"), &spec.expectation(), &spec, filled, who).unwrap()
@@ -162,7 +167,7 @@ fn of_several_who_enter_at_once_one_makes_the_segment_while_another_removes_it()
                         // Whoever is in cannot be swept away.
                         member.check().unwrap();
                         let word = member.segment().data().record::<std::sync::atomic::AtomicU64>(0).unwrap();
-                        assert_eq!(word.load(std::sync::atomic::Ordering::Relaxed), 42);
+                        assert_eq!(word.load(Relaxed), 42);
                         member.check().unwrap();
                     }
                 })
@@ -199,4 +204,42 @@ fn a_lock_that_is_opened_while_the_unused_are_removed_is_there() {
             crosstie_shm::sweep(&directory).unwrap();
         }
     });
+}
+
+/// It is joined before it has a name, so there is no moment at which nobody takes part.
+#[test]
+fn what_is_made_while_the_unused_are_removed_is_there() {
+    let (_folder, directory) = place();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Relaxed) {
+                crosstie_shm::sweep(&directory).unwrap();
+            }
+        });
+        let made = std::panic::catch_unwind(|| {
+            for number in 0..300_u64 {
+                // Each time another name: nobody else has made it.
+                let called = |what: &str| name(&format!("{what}-{number}"));
+                let region = Region::create(&directory, &called("region"), number).unwrap();
+                assert_eq!(*region.try_lock().unwrap().guard, number);
+                let ring = Ring::<u64>::create(&directory, &called("ring"), 4).unwrap();
+                ring.sender().unwrap().try_send(number).unwrap();
+            }
+        });
+        is_over.store(true, Relaxed);
+        made.unwrap();
+    });
+}
+
+/// The control: made first and joined then, it is lost to who sweeps in between.
+#[test]
+fn control_what_is_made_and_joined_in_two_steps_is_swept_away() {
+    let (_folder, directory) = place();
+    let spec = Ring::<u64>::spec(4).unwrap();
+    let made = Segment::create(&directory, &name("ring"), &spec, |_| Ok(())).unwrap();
+    crosstie_shm::sweep(&directory).unwrap();
+    assert!(matches!(Ring::<u64>::of(&made), Err(Error::Removed { .. })));
+    // Whoever opens it by name hears that there is none.
+    assert!(matches!(Ring::<u64>::open(&directory, &name("ring")), Err(Error::NotFound { .. })));
 }

@@ -6,7 +6,6 @@ use super::wire::{ACCOUNTS, Move, OPENING_CENTS};
 
 /// One account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ShmSafe)]
-#[shm(crate = crosstie::shm)]
 #[repr(C)]
 pub(super) struct Row {
     pub(super) cents: i64,
@@ -28,7 +27,6 @@ impl Row {
 
 /// All accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ShmSafe)]
-#[shm(crate = crosstie::shm)]
 #[repr(C)]
 pub(super) struct Books {
     pub(super) rows: [Row; ACCOUNTS],

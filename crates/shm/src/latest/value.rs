@@ -21,8 +21,8 @@ use crate::{
     layout::ParticipantId,
     name::SegmentName,
     notifier::{Alarm, Armer, Notifier},
-    participant::{Life, Participant},
-    ring::{Corrupt, ReceiveError, Seat, Taken, address, damaged, is_ready, load, process_name, store},
+    participant::{Life, Participant, program_name},
+    ring::{Corrupt, ReceiveError, Seat, Taken, address, damaged, is_ready, load, store},
     schema::ShmSafe,
     segment::{Directory, Expect, Segment, Spec},
     sync::{AtomicU64, Ordering::*},
@@ -82,18 +82,28 @@ impl<T: ShmSafe> Latest<T> {
     ///
     /// # Errors
     ///
-    /// As [`Self::spec`] and [`Segment::create`].
+    /// As [`Self::spec`] and [`Participant::create`].
     pub fn create(directory: &Directory, name: &SegmentName, readers: u32) -> Result<Self> {
-        Self::of(&Segment::create(directory, name, &Self::spec(readers)?, |_| Ok(()))?)
+        Self::within(Participant::create(directory, name, &Self::spec(readers)?, |_| Ok(()), &program_name())?)
     }
 
     /// The value called `name` in `directory`.
     ///
     /// # Errors
     ///
-    /// As [`Segment::open`].
+    /// As [`Participant::open`].
     pub fn open(directory: &Directory, name: &SegmentName) -> Result<Self> {
-        Self::of(&Segment::open(directory, name, &Self::expect())?)
+        Self::within(Participant::open(directory, name, &Self::expect(), &program_name())?)
+    }
+
+    /// The value called `name` in `directory`, made if there is none. `readers` counts only then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::spec`] and [`Participant::enter`].
+    pub fn open_or_create(directory: &Directory, name: &SegmentName, readers: u32) -> Result<Self> {
+        let spec = Self::spec(readers)?;
+        Self::within(Participant::enter(directory, name, &Self::expect(), &spec, |_| Ok(()), &program_name())?)
     }
 
     /// A new value without a name. Its [segment](Self::segment) is handed to other processes over a Unix socket.
@@ -117,8 +127,14 @@ impl<T: ShmSafe> Latest<T> {
     /// [`Error::Refused`] if it is no such value; as [`Participant::join`].
     pub fn of(segment: &Segment) -> Result<Self> {
         segment.require(&Self::expect())?;
-        let parts = Parts::of(segment)?;
-        Ok(Self { participant: Participant::join(segment, &process_name())?, parts, of: PhantomData })
+        Self::within(Participant::join(segment, &program_name())?)
+    }
+
+    /// The value in the segment of `participant`, which is what was expected of it.
+    fn within(participant: Participant) -> Result<Self> {
+        let () = Self::IS_ALIGNED;
+        let parts = Parts::of(participant.segment())?;
+        Ok(Self { participant, parts, of: PhantomData })
     }
 
     /// The segment that it is in.

@@ -25,6 +25,13 @@ use crate::{
     wait::bit_of,
 };
 
+/// That the lock was got after a wait.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "it is to be noted"]
+pub(super) struct Waited {
+    was_listed: bool,
+}
+
 /// One lock and this process's part in it.
 #[derive(Debug)]
 pub(super) struct LockHandle {
@@ -123,7 +130,10 @@ impl LockHandle {
             None => self.take_if_dead()?,
             Some(deadline) => {
                 self.refuse_waiting_for_oneself()?;
-                self.wait(deadline, |wait| protocol::take(self.cell(), self.me, wait))?;
+                let waited = self.wait(deadline, |wait| protocol::take(self.cell(), self.me, wait))?;
+                let token = self.entered();
+                self.note(waited, token.number());
+                return Ok(token);
             }
         }
         Ok(self.entered())
@@ -164,29 +174,31 @@ impl LockHandle {
         Ok(())
     }
 
-    /// Runs a wait of the protocol, and says why it ended without the lock.
+    /// Runs a wait of the protocol, and says why it ended without the lock. Who got it [notes](Self::note) that.
     pub(super) fn wait(
         &self,
         deadline: Deadline,
         act: impl FnOnce(&mut Wait<'_, Waiting<'_>>) -> Result<(), protocol::TimedOut>,
-    ) -> Result<(), LockError> {
+    ) -> Result<Waited, LockError> {
         let waiting = Waiting::new(&self.participant, self.cell(), self.index, self.spins, &self.looked);
         let outcome = act(&mut Wait::new(&waiting, deadline));
         self.cell().waits.fetch_add(1, Relaxed);
         match outcome {
-            Ok(()) => {
-                if waiting.was_listed() {
-                    let token = self.cell().token.load(Relaxed);
-                    self.participant.record(Act::Locked, object(self.index), [u64::from(self.index), token]);
-                }
-                Ok(())
-            }
+            Ok(()) => Ok(Waited { was_listed: waiting.was_listed() }),
             Err(protocol::TimedOut) => {
                 self.participant.check()?;
                 let by = holder_of(self.cell().word.load(Relaxed)).map(|holder| self.named(holder));
                 self.participant.record(Act::TimedOut, object(self.index), [u64::from(self.index), 0]);
                 Err(LockError::TimedOut { by })
             }
+        }
+    }
+
+    /// Writes among this participant's acts that it got the lock, if that took so long that it wrote that it waited. `token` is the number of the
+    /// acquisition; 0 if that has none.
+    pub(super) fn note(&self, waited: Waited, token: u64) {
+        if waited.was_listed {
+            self.participant.record(Act::Locked, object(self.index), [u64::from(self.index), token]);
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{
     layout::LockCell,
     name::SegmentName,
     notifier::{Alarm, Armer, Notifier},
-    participant::Participant,
+    participant::{Participant, program_name},
     schema::ShmSafe,
     segment::{Directory, Segment, Spec},
 };
@@ -71,19 +71,19 @@ impl<T: ShmSafe> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// As [`Segment::create`] and [`Participant::join`].
+    /// As [`Participant::create`].
     pub fn create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
-        Self::join(&Segment::create(directory, name, &Self::spec(Kind::Locks), fill)?)
+        Self::of(&Participant::create(directory, name, &Self::spec(Kind::Locks), fill, &program_name())?)
     }
 
     /// The mutex of that name.
     ///
     /// # Errors
     ///
-    /// As [`Segment::open`] and [`Participant::join`].
+    /// As [`Participant::open`].
     pub fn open(directory: &Directory, name: &SegmentName) -> Result<Self> {
-        Self::join(&Segment::open(directory, name, &Self::spec(Kind::Locks).expectation())?)
+        Self::of(&Participant::open(directory, name, &Self::spec(Kind::Locks).expectation(), &program_name())?)
     }
 
     /// The mutex of that name, made if there is none. `initial` counts only then.
@@ -94,7 +94,7 @@ impl<T: ShmSafe> Mutex<T> {
     pub fn open_or_create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
         let spec = Self::spec(Kind::Locks);
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
-        Self::of(&enter(directory, name, &spec, fill)?)
+        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, &program_name())?)
     }
 
     /// A new mutex without a name, to be [sent](Segment::send) to others, who take part by [`Mutex::of`].
@@ -103,7 +103,8 @@ impl<T: ShmSafe> Mutex<T> {
     ///
     /// As [`Segment::anonymous`] and [`Participant::join`].
     pub fn anonymous(initial: T) -> Result<Self> {
-        Self::join(&Segment::anonymous("", &Self::spec(Kind::Locks), |segment| Self::fill(segment, "", initial))?)
+        let segment = Segment::anonymous("", &Self::spec(Kind::Locks), |segment| Self::fill(segment, "", initial))?;
+        Self::of(&Participant::join(&segment, &program_name())?)
     }
 
     /// As [`Mutex::open_or_create`], with the name under which this process takes part; else that is the program's.
@@ -138,10 +139,6 @@ impl<T: ShmSafe> Mutex<T> {
         Self::PLAN.lay_out(segment, 0, name)?;
         Value::fill(&Parts::of(segment, 0)?, initial);
         Ok(())
-    }
-
-    pub(super) fn join(segment: &Segment) -> Result<Self> {
-        Self::of(&Participant::join(segment, &process_name())?)
     }
 
     /// Takes the lock, waiting for it until `deadline`.
@@ -401,20 +398,4 @@ pub(super) fn taken<G>(polled: Poll<Result<G, LockError>>) -> Result<Option<G>, 
         Poll::Pending => Ok(None),
         Poll::Ready(outcome) => outcome.map(Some),
     }
-}
-
-/// Takes part in the segment of that name, which is made if there is none, under this program's name.
-pub(super) fn enter(
-    directory: &Directory,
-    name: &SegmentName,
-    spec: &Spec,
-    fill: impl Fn(&Segment) -> Result<()>,
-) -> Result<Participant> {
-    Participant::enter(directory, name, &spec.expectation(), spec, fill, &process_name())
-}
-
-/// What participants are called that were not named: the program.
-pub(super) fn process_name() -> String {
-    let program = std::env::args_os().next().unwrap_or_default();
-    std::path::Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

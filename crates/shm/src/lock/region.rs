@@ -10,14 +10,14 @@ use crosstie_core::{Deadline, FencingToken};
 use super::{
     acquired::Acquired,
     error::LockError,
-    mutex::{Mutex, MutexGuard, MutexWaiter, enter},
+    mutex::{Mutex, MutexGuard, MutexWaiter},
 };
 use crate::{
     error::Result,
     header::Kind,
     name::SegmentName,
     notifier::Notifier,
-    participant::Participant,
+    participant::{Participant, program_name},
     schema::ShmSafe,
     segment::{Directory, Segment},
     sync::Ordering::Relaxed,
@@ -39,19 +39,19 @@ impl<T: ShmSafe> Region<T> {
     ///
     /// # Errors
     ///
-    /// As [`Segment::create`] and [`Participant::join`].
+    /// As [`Participant::create`].
     pub fn create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
         let fill = |segment: &Segment| Mutex::fill(segment, name.as_str(), initial);
-        Self::join(&Segment::create(directory, name, &Mutex::<T>::spec(Kind::Region), fill)?)
+        Self::of(&Participant::create(directory, name, &Mutex::<T>::spec(Kind::Region), fill, &program_name())?)
     }
 
     /// The region of that name.
     ///
     /// # Errors
     ///
-    /// As [`Segment::open`] and [`Participant::join`].
+    /// As [`Participant::open`].
     pub fn open(directory: &Directory, name: &SegmentName) -> Result<Self> {
-        Self::join(&Segment::open(directory, name, &Mutex::<T>::spec(Kind::Region).expectation())?)
+        Self::of(&Participant::open(directory, name, &Mutex::<T>::spec(Kind::Region).expectation(), &program_name())?)
     }
 
     /// The region of that name, made if there is none. `initial` counts only then.
@@ -62,7 +62,7 @@ impl<T: ShmSafe> Region<T> {
     pub fn open_or_create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
         let spec = Mutex::<T>::spec(Kind::Region);
         let fill = |segment: &Segment| Mutex::fill(segment, name.as_str(), initial);
-        Self::of(&enter(directory, name, &spec, fill)?)
+        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, &program_name())?)
     }
 
     /// The region in the segment of `participant`.
@@ -72,10 +72,6 @@ impl<T: ShmSafe> Region<T> {
     /// [`Error::Spec`](crate::Error::Spec) if it has none; [`Error::Corrupt`](crate::Error::Corrupt).
     pub fn of(participant: &Participant) -> Result<Self> {
         Ok(Self { mutex: Mutex::of(participant)? })
-    }
-
-    fn join(segment: &Segment) -> Result<Self> {
-        Ok(Self { mutex: Mutex::join(segment)? })
     }
 
     /// Takes the lock, waiting for it until `deadline`; as [`Mutex::lock`].

@@ -14,7 +14,7 @@ use super::{
     acquired::Acquired,
     error::LockError,
     handle::LockHandle,
-    mutex::{enter, process_name, taken},
+    mutex::taken,
     plan::{LockKind, Parts, Plan},
     protocol::{self, InTheWay, Told},
     threads,
@@ -25,7 +25,7 @@ use crate::{
     header::Kind,
     name::SegmentName,
     notifier::{Alarm, Armer, Notifier},
-    participant::Participant,
+    participant::{Participant, program_name},
     schema::ShmSafe,
     segment::{Directory, Segment, Spec},
 };
@@ -50,19 +50,19 @@ impl<T: ShmSafe> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// As [`Segment::create`] and [`Participant::join`].
+    /// As [`Participant::create`].
     pub fn create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
-        Self::join(&Segment::create(directory, name, &Self::spec(), fill)?)
+        Self::of(&Participant::create(directory, name, &Self::spec(), fill, &program_name())?)
     }
 
     /// The lock of that name.
     ///
     /// # Errors
     ///
-    /// As [`Segment::open`] and [`Participant::join`].
+    /// As [`Participant::open`].
     pub fn open(directory: &Directory, name: &SegmentName) -> Result<Self> {
-        Self::join(&Segment::open(directory, name, &Self::spec().expectation())?)
+        Self::of(&Participant::open(directory, name, &Self::spec().expectation(), &program_name())?)
     }
 
     /// The lock of that name, made if there is none. `initial` counts only then.
@@ -72,7 +72,8 @@ impl<T: ShmSafe> RwLock<T> {
     /// As [`Participant::enter`].
     pub fn open_or_create(directory: &Directory, name: &SegmentName, initial: T) -> Result<Self> {
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), initial);
-        Self::of(&enter(directory, name, &Self::spec(), fill)?)
+        let spec = Self::spec();
+        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, &program_name())?)
     }
 
     /// The lock in the segment of `participant`.
@@ -98,10 +99,6 @@ impl<T: ShmSafe> RwLock<T> {
         Ok(())
     }
 
-    fn join(segment: &Segment) -> Result<Self> {
-        Self::of(&Participant::join(segment, &process_name())?)
-    }
-
     /// Takes the lock for reading, waiting until `deadline` for a writer to leave.
     ///
     /// # Errors
@@ -117,7 +114,8 @@ impl<T: ShmSafe> RwLock<T> {
         handle.participant.check()?;
         if protocol::try_read(handle.cell(), handle.mine(), handle).is_err() {
             handle.refuse_waiting_for_oneself()?;
-            handle.wait(deadline, |wait| protocol::read(handle.cell(), handle.mine(), wait))?;
+            let waited = handle.wait(deadline, |wait| protocol::read(handle.cell(), handle.mine(), wait))?;
+            handle.note(waited, 0);
         }
         Ok(self.reading())
     }
@@ -149,7 +147,11 @@ impl<T: ShmSafe> RwLock<T> {
         handle.participant.check()?;
         if protocol::try_write(handle.cell(), handle.me, handle.counts(), handle).is_err() {
             handle.refuse_waiting_for_oneself()?;
-            handle.wait(deadline, |wait| protocol::write(handle.cell(), handle.me, handle.counts(), wait))?;
+            let waited =
+                handle.wait(deadline, |wait| protocol::write(handle.cell(), handle.me, handle.counts(), wait))?;
+            let acquired = self.writing();
+            handle.note(waited, acquired.guard.token().number());
+            return Ok(acquired);
         }
         Ok(self.writing())
     }

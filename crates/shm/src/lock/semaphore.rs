@@ -12,7 +12,7 @@ use super::{
     acquired::Acquired,
     error::LockError,
     handle::LockHandle,
-    mutex::{enter, process_name, taken},
+    mutex::taken,
     plan::{LockKind, Plan},
     protocol::{self, COUNT, InTheWay, Told},
 };
@@ -21,7 +21,7 @@ use crate::{
     header::Kind,
     name::SegmentName,
     notifier::{Alarm, Armer, Notifier},
-    participant::Participant,
+    participant::{Participant, program_name},
     schema::Element,
     segment::{Directory, Segment, Spec},
 };
@@ -57,19 +57,19 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// As [`Segment::create`] and [`Participant::join`].
+    /// As [`Participant::create`].
     pub fn create(directory: &Directory, name: &SegmentName, permits: u32) -> Result<Self> {
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), permits);
-        Self::join(&Segment::create(directory, name, &Self::spec(), fill)?)
+        Self::of(&Participant::create(directory, name, &Self::spec(), fill, &program_name())?)
     }
 
     /// The semaphore of that name.
     ///
     /// # Errors
     ///
-    /// As [`Segment::open`] and [`Participant::join`].
+    /// As [`Participant::open`].
     pub fn open(directory: &Directory, name: &SegmentName) -> Result<Self> {
-        Self::join(&Segment::open(directory, name, &Self::spec().expectation())?)
+        Self::of(&Participant::open(directory, name, &Self::spec().expectation(), &program_name())?)
     }
 
     /// The semaphore of that name, made if there is none. `permits` counts only then.
@@ -79,7 +79,8 @@ impl Semaphore {
     /// As [`Participant::enter`].
     pub fn open_or_create(directory: &Directory, name: &SegmentName, permits: u32) -> Result<Self> {
         let fill = |segment: &Segment| Self::fill(segment, name.as_str(), permits);
-        Self::of(&enter(directory, name, &Self::spec(), fill)?)
+        let spec = Self::spec();
+        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, &program_name())?)
     }
 
     /// The semaphore in the segment of `participant`.
@@ -102,10 +103,6 @@ impl Semaphore {
             return Err(Error::Spec { what: format!("1 to {} permits, came {permits}", Self::MAX) });
         }
         plan(permits).lay_out(segment, 0, name)
-    }
-
-    fn join(segment: &Segment) -> Result<Self> {
-        Self::of(&Participant::join(segment, &process_name())?)
     }
 
     /// Takes one permit, waiting until `deadline` for one to be free.
@@ -134,8 +131,9 @@ impl Semaphore {
         let handle = &*self.handle;
         self.check(permits)?;
         if self.attempt(permits).is_err() {
-            handle
+            let waited = handle
                 .wait(deadline, |wait| protocol::acquire(handle.cell(), handle.me, handle.counts(), permits, wait))?;
+            handle.note(waited, 0);
         }
         Ok(self.permit(permits))
     }

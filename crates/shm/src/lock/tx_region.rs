@@ -15,7 +15,7 @@ use super::{
     acquired::Acquired,
     error::LockError,
     handle::LockHandle,
-    mutex::{enter, process_name, taken},
+    mutex::taken,
     plan::{Data, LockKind, Parts, Plan},
     protocol::{self, Journal, JournalError, Told},
 };
@@ -24,7 +24,7 @@ use crate::{
     header::Kind,
     name::SegmentName,
     notifier::{Alarm, Armer, Notifier},
-    participant::Participant,
+    participant::{Participant, program_name},
     schema::ShmSafe,
     segment::{Directory, Segment, Spec},
 };
@@ -73,19 +73,20 @@ impl<T: ShmSafe> TxRegion<T> {
     ///
     /// # Errors
     ///
-    /// As [`Segment::create`] and [`Participant::join`].
+    /// As [`Participant::create`].
     pub fn create(directory: &Directory, name: &SegmentName, journal: u64, fill: impl FnOnce(&mut T)) -> Result<Self> {
         let spec = Self::spec(journal);
-        Self::join(&Segment::create(directory, name, &spec, |new| Self::fill(new, name.as_str(), journal, fill))?)
+        let fill = |new: &Segment| Self::fill(new, name.as_str(), journal, fill);
+        Self::of(&Participant::create(directory, name, &spec, fill, &program_name())?)
     }
 
     /// The region of that name.
     ///
     /// # Errors
     ///
-    /// As [`Segment::open`] and [`Participant::join`].
+    /// As [`Participant::open`].
     pub fn open(directory: &Directory, name: &SegmentName) -> Result<Self> {
-        Self::join(&Segment::open(directory, name, &Self::spec(0).expectation())?)
+        Self::of(&Participant::open(directory, name, &Self::spec(0).expectation(), &program_name())?)
     }
 
     /// The region of that name, made if there is none. `journal` and `fill` count only then.
@@ -101,7 +102,7 @@ impl<T: ShmSafe> TxRegion<T> {
     ) -> Result<Self> {
         let spec = Self::spec(journal);
         let fill = |new: &Segment| Self::fill(new, name.as_str(), journal, &fill);
-        Self::of(&enter(directory, name, &spec, fill)?)
+        Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, &program_name())?)
     }
 
     /// The region in the segment of `participant`.
@@ -142,10 +143,6 @@ impl<T: ShmSafe> TxRegion<T> {
             fill(unsafe { place.as_mut() });
         }
         Ok(())
-    }
-
-    fn join(segment: &Segment) -> Result<Self> {
-        Self::of(&Participant::join(segment, &process_name())?)
     }
 
     /// Takes the lock, waiting for it until `deadline`.

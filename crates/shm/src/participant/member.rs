@@ -73,12 +73,50 @@ impl Participant {
         Ok(joined)
     }
 
-    /// Opens the segment of that name, or makes it, and joins it. A segment in which nobody takes part may be removed at any time, thus between
-    /// opening and joining, too; here it is opened or made anew then.
+    /// Makes a segment and takes part in it from its first moment on: a segment in which nobody takes part may be removed at any time, and this
+    /// one is joined before anybody else can see it.
     ///
     /// # Errors
     ///
-    /// As [`Segment::open_or_create`] and [`join`](Self::join) have them.
+    /// As [`Segment::create`] and [`join`](Self::join) have them.
+    pub fn create(
+        directory: &Directory,
+        name: &SegmentName,
+        spec: &Spec,
+        fill: impl FnOnce(&Segment) -> Result<()>,
+        participant: &str,
+    ) -> Result<Self> {
+        let mut joined = None;
+        Segment::create(directory, name, spec, |segment| {
+            fill(segment)?;
+            joined = Some(Self::join(segment, participant)?);
+            Ok(())
+        })?;
+        Ok(joined.expect("whoever makes a segment fills it"))
+    }
+
+    /// Opens the segment of that name and joins it. One that is removed between the two counts as not found.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::open`] and [`join`](Self::join) have them.
+    pub fn open(directory: &Directory, name: &SegmentName, expect: &Expect, participant: &str) -> Result<Self> {
+        for _ in 0..TRIES {
+            let segment = Segment::open(directory, name, expect)?;
+            match Self::join(&segment, participant) {
+                // The next look finds what has replaced it, or nothing.
+                Err(Error::Removed { .. } | Error::Retired { .. }) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(Error::NotFound { segment: name.to_string() })
+    }
+
+    /// Opens the segment of that name, or makes it, and joins it. Of several who try at once, one makes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create) and [`open`](Self::open) have them.
     pub fn enter(
         directory: &Directory,
         name: &SegmentName,
@@ -87,15 +125,18 @@ impl Participant {
         fill: impl Fn(&Segment) -> Result<()>,
         participant: &str,
     ) -> Result<Self> {
-        let mut tries = 100;
-        loop {
-            let segment = Segment::open_or_create(directory, name, expect, spec, &fill)?;
-            tries -= 1;
-            match Self::join(&segment, participant) {
-                Err(Error::Removed { .. } | Error::Retired { .. }) if tries > 0 => {}
+        let mut last = None;
+        for _ in 0..TRIES {
+            match Self::open(directory, name, expect, participant) {
+                Err(Error::NotFound { .. }) => {}
+                outcome => return outcome,
+            }
+            match Self::create(directory, name, spec, &fill, participant) {
+                Err(error @ Error::AlreadyExists { .. }) => last = Some(error),
                 outcome => return outcome,
             }
         }
+        Err(last.expect("every try but a successful one ended here"))
     }
 
     /// The segment.
@@ -195,6 +236,12 @@ impl Participant {
     }
 }
 
+/// What participants are called that were not named: the program.
+pub(crate) fn program_name() -> String {
+    let program = std::env::args_os().next().unwrap_or_default();
+    std::path::Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// A participant that may have left.
 #[derive(Clone)]
 pub(crate) struct WeakParticipant(Weak<Inner>);
@@ -235,6 +282,9 @@ impl Drop for Inner {
         // The lock goes with the description.
     }
 }
+
+/// How often a name is looked up again when it changes under our eyes. Each time means that somebody else got further.
+const TRIES: u32 = 100;
 
 /// How long who joins waits for somebody who has slots for a moment only.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -5,5 +5,5 @@ mod reap;
 mod witness;
 
 pub use member::Participant;
-pub(crate) use member::WeakParticipant;
+pub(crate) use member::{WeakParticipant, program_name};
 pub use reap::{Keeper, Life};

@@ -24,8 +24,7 @@ use crate::{
     layout::{ParticipantId, ParticipantState},
     name::SegmentName,
     notifier::{Alarm, Armer, Notifier, ring_everyone},
-    participant::Participant,
-    ring::process_name,
+    participant::{Participant, program_name},
     schema::{Element, ShmSafe},
     segment::{Directory, Expect, Segment, Spec},
     sync::Ordering::*,
@@ -123,18 +122,41 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// As [`Self::spec`] and [`Segment::create`].
+    /// As [`Self::spec`] and [`Participant::create`].
     pub fn create(directory: &Directory, name: &SegmentName, classes: &[SizeClass]) -> Result<Self> {
-        Self::of(&Segment::create(directory, name, &Self::spec(classes)?, |segment| fill(segment, classes))?)
+        Self::within(Participant::create(
+            directory,
+            name,
+            &Self::spec(classes)?,
+            |segment| fill(segment, classes),
+            &program_name(),
+        )?)
     }
 
     /// The pool called `name` in `directory`.
     ///
     /// # Errors
     ///
-    /// As [`Segment::open`].
+    /// As [`Participant::open`].
     pub fn open(directory: &Directory, name: &SegmentName) -> Result<Self> {
-        Self::of(&Segment::open(directory, name, &Self::expect())?)
+        Self::within(Participant::open(directory, name, &Self::expect(), &program_name())?)
+    }
+
+    /// The pool called `name` in `directory`, made if there is none. `classes` count only then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::spec`] and [`Participant::enter`].
+    pub fn open_or_create(directory: &Directory, name: &SegmentName, classes: &[SizeClass]) -> Result<Self> {
+        let spec = Self::spec(classes)?;
+        Self::within(Participant::enter(
+            directory,
+            name,
+            &Self::expect(),
+            &spec,
+            |segment| fill(segment, classes),
+            &program_name(),
+        )?)
     }
 
     /// A new pool without a name. Its [segment](Self::segment) is handed to other processes over a Unix socket.
@@ -158,8 +180,13 @@ impl Pool {
     /// [`Error::Refused`] if it is none; [`Error::Corrupt`]; as [`Participant::join`].
     pub fn of(segment: &Segment) -> Result<Self> {
         segment.require(&Self::expect())?;
+        Self::within(Participant::join(segment, &program_name())?)
+    }
+
+    /// The pool in the segment of `participant`, which is what was expected of it.
+    fn within(participant: Participant) -> Result<Self> {
+        let segment = participant.segment();
         let parts = Parts::of(segment)?;
-        let participant = Participant::join(segment, &process_name())?;
         let slot = participant.id().slot;
         if slot > MAX_SLOT {
             return Err(Error::Full { segment: segment.label().to_owned(), slots: MAX_SLOT });

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     clock,
     error::{Error, Result},
+    events::Act,
     layout::ParticipantId,
     notifier::{Alarm, Armer},
     participant::{Life, Participant},
@@ -25,12 +26,6 @@ use crate::{
 
 /// Participants of a ring: the two ends, their successors while the dead are reaped, and some to look.
 pub(super) const PARTICIPANTS: u32 = 8;
-
-/// What this process is called in the table of participants.
-pub(crate) fn process_name() -> String {
-    let program = std::env::args_os().next().map(std::path::PathBuf::from).unwrap_or_default();
-    program.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
 
 /// Which end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -364,6 +359,7 @@ impl Drop for End {
 pub(crate) fn damaged(participant: &Participant, what: Corrupt) -> Error {
     let segment = participant.segment();
     segment.poison();
+    participant.record(Act::Poisoned, 0, [0, 0]);
     segment.corrupt(what.to_string())
 }
 

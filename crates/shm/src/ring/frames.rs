@@ -11,7 +11,7 @@ use super::{
     bytes,
     bytes::{Consumer, Frames, Place, Producer},
     control::Control,
-    end::{End, PARTICIPANTS, Role, damaged, process_name},
+    end::{End, PARTICIPANTS, Role, damaged},
     error::{ReceiveError, SendError, is_ready},
     held::hold,
     words,
@@ -22,7 +22,7 @@ use crate::{
     layout::ParticipantId,
     name::SegmentName,
     notifier::{Alarm, Notifier},
-    participant::Participant,
+    participant::{Participant, program_name},
     schema::Element,
     segment::{Directory, Expect, Pinned, Segment, Spec},
     sync::AtomicU64,
@@ -74,18 +74,28 @@ impl ByteRing {
     ///
     /// # Errors
     ///
-    /// As [`Self::spec`] and [`Segment::create`].
+    /// As [`Self::spec`] and [`Participant::create`].
     pub fn create(directory: &Directory, name: &SegmentName, bytes: u32) -> Result<Self> {
-        Self::of(&Segment::create(directory, name, &Self::spec(bytes)?, |_| Ok(()))?)
+        Self::within(Participant::create(directory, name, &Self::spec(bytes)?, |_| Ok(()), &program_name())?)
     }
 
     /// The ring called `name` in `directory`.
     ///
     /// # Errors
     ///
-    /// As [`Segment::open`].
+    /// As [`Participant::open`].
     pub fn open(directory: &Directory, name: &SegmentName) -> Result<Self> {
-        Self::of(&Segment::open(directory, name, &Self::expect())?)
+        Self::within(Participant::open(directory, name, &Self::expect(), &program_name())?)
+    }
+
+    /// The ring called `name` in `directory`, made if there is none. `bytes` counts only then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::spec`] and [`Participant::enter`].
+    pub fn open_or_create(directory: &Directory, name: &SegmentName, bytes: u32) -> Result<Self> {
+        let spec = Self::spec(bytes)?;
+        Self::within(Participant::enter(directory, name, &Self::expect(), &spec, |_| Ok(()), &program_name())?)
     }
 
     /// A new ring without a name. Its [segment](Self::segment) is handed to the other process over a Unix socket.
@@ -109,13 +119,19 @@ impl ByteRing {
     /// [`Error::Refused`] if it is no such ring; as [`Participant::join`].
     pub fn of(segment: &Segment) -> Result<Self> {
         segment.require(&Self::expect())?;
+        Self::within(Participant::join(segment, &program_name())?)
+    }
+
+    /// The ring in the segment of `participant`, which is what was expected of it.
+    fn within(participant: Participant) -> Result<Self> {
+        let segment = participant.segment();
         let bytes = segment.header().elements;
         if !bytes.is_power_of_two() || bytes < SMALLEST {
             return Err(segment.corrupt(format!("a power of two of at least {SMALLEST} bytes, came {bytes}")));
         }
         let data = segment.data();
         Ok(Self {
-            participant: Participant::join(segment, &process_name())?,
+            participant,
             control: data.record(0)?,
             words: data.records(size_of::<Control>() as u64, bytes as usize / 8)?,
         })

@@ -35,7 +35,7 @@ pub(crate) use self::{
 };
 #[cfg(not(loom))]
 pub(crate) use self::{
-    end::{damaged, process_name},
+    end::damaged,
     error::is_ready,
     held::hold,
     words::{address, load, store},

@@ -78,6 +78,23 @@ fn try_receive(consumer: &mut slots::Consumer<'_>) -> Option<u64> {
     Some(message)
 }
 
+/// Sends `message` as soon as there is room.
+fn send(producer: &mut slots::Producer<'_>, message: u64) {
+    while !try_send(producer, message) {
+        yield_now();
+    }
+}
+
+/// The next message, as soon as it is there.
+fn receive(consumer: &mut slots::Consumer<'_>) -> u64 {
+    loop {
+        match try_receive(consumer) {
+            Some(message) => return message,
+            None => yield_now(),
+        }
+    }
+}
+
 fn try_send_frame(producer: &mut bytes::Producer<'_>, message: u64, length: u64) -> bool {
     let Some(place) = producer.place(length).expect("nobody damages it") else { return false };
     write(place.words, message);
@@ -117,19 +134,12 @@ fn messages_arrive_whole_once_and_in_order() {
         let sender = thread::spawn(move || {
             let mut producer = theirs.producer();
             for message in 1..=3 {
-                while !try_send(&mut producer, message) {
-                    yield_now();
-                }
+                send(&mut producer, message);
             }
         });
         let mut consumer = memory.consumer();
         for expected in 1..=3 {
-            let message = loop {
-                match try_receive(&mut consumer) {
-                    Some(message) => break message,
-                    None => yield_now(),
-                }
-            };
+            let message = receive(&mut consumer);
             assert_eq!(message, expected);
         }
         sender.join().unwrap();
@@ -226,9 +236,7 @@ fn a_sender_that_dies_has_sent_a_message_or_not() {
             let finished = steps::die_at(points, || {
                 let mut producer = theirs.producer();
                 for message in 1..=2 {
-                    while !try_send(&mut producer, message) {
-                        yield_now();
-                    }
+                    send(&mut producer, message);
                 }
             });
             let mut successor = theirs.producer();
@@ -237,19 +245,12 @@ fn a_sender_that_dies_has_sent_a_message_or_not() {
             assert!(finished.is_none() || begun_at == 3, "a sender that lived has sent all");
             for message in begun_at..=3 {
                 // Other bytes for the same number: whatever is written over what was sent shows.
-                while !try_send(&mut successor, message + 100) {
-                    yield_now();
-                }
+                send(&mut successor, message + 100);
             }
         });
         let mut consumer = memory.consumer();
         for expected in 1..=3 {
-            let message = loop {
-                match try_receive(&mut consumer) {
-                    Some(message) => break message,
-                    None => yield_now(),
-                }
-            };
+            let message = receive(&mut consumer);
             assert_eq!(message % 100, expected);
         }
         senders.join().unwrap();
@@ -265,9 +266,7 @@ fn a_receiver_that_dies_has_taken_a_message_or_not() {
         let sender = thread::spawn(move || {
             let mut producer = theirs.producer();
             for message in 1..=3 {
-                while !try_send(&mut producer, message) {
-                    yield_now();
-                }
+                send(&mut producer, message);
             }
         });
         let handed_out = std::cell::Cell::new(0);
@@ -285,12 +284,7 @@ fn a_receiver_that_dies_has_taken_a_message_or_not() {
         // What was taken may not have been handed out; what was handed out is taken.
         assert!(taken == handed_out.get() || taken == handed_out.get() + 1);
         for expected in taken + 1..=3 {
-            let message = loop {
-                match try_receive(&mut successor) {
-                    Some(message) => break message,
-                    None => yield_now(),
-                }
-            };
+            let message = receive(&mut successor);
             assert_eq!(message, expected);
         }
         sender.join().unwrap();

@@ -10,7 +10,7 @@ use crosstie_core::Deadline;
 
 use super::{
     control::Control,
-    end::{End, PARTICIPANTS, Role, damaged, process_name},
+    end::{End, PARTICIPANTS, Role, damaged},
     error::{ReceiveError, SendError, is_ready},
     held::hold,
     slots::{Consumer, Producer, Slots, stride},
@@ -22,7 +22,7 @@ use crate::{
     layout::ParticipantId,
     name::SegmentName,
     notifier::{Alarm, Notifier},
-    participant::Participant,
+    participant::{Participant, program_name},
     schema::ShmSafe,
     segment::{Directory, Expect, Pinned, Segment, Spec},
     sync::AtomicU64,
@@ -91,18 +91,28 @@ impl<T: ShmSafe> Ring<T> {
     ///
     /// # Errors
     ///
-    /// As [`Self::spec`] and [`Segment::create`].
+    /// As [`Self::spec`] and [`Participant::create`].
     pub fn create(directory: &Directory, name: &SegmentName, capacity: u32) -> Result<Self> {
-        Self::of(&Segment::create(directory, name, &Self::spec(capacity)?, |_| Ok(()))?)
+        Self::within(Participant::create(directory, name, &Self::spec(capacity)?, |_| Ok(()), &program_name())?)
     }
 
     /// The ring called `name` in `directory`.
     ///
     /// # Errors
     ///
-    /// As [`Segment::open`].
+    /// As [`Participant::open`].
     pub fn open(directory: &Directory, name: &SegmentName) -> Result<Self> {
-        Self::of(&Segment::open(directory, name, &Self::expect())?)
+        Self::within(Participant::open(directory, name, &Self::expect(), &program_name())?)
+    }
+
+    /// The ring called `name` in `directory`, made if there is none. `capacity` counts only then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::spec`] and [`Participant::enter`].
+    pub fn open_or_create(directory: &Directory, name: &SegmentName, capacity: u32) -> Result<Self> {
+        let spec = Self::spec(capacity)?;
+        Self::within(Participant::enter(directory, name, &Self::expect(), &spec, |_| Ok(()), &program_name())?)
     }
 
     /// A new ring without a name. Its [segment](Self::segment) is handed to the other process over a Unix socket.
@@ -126,6 +136,12 @@ impl<T: ShmSafe> Ring<T> {
     /// [`Error::Refused`] if it is no such ring; as [`Participant::join`].
     pub fn of(segment: &Segment) -> Result<Self> {
         segment.require(&Self::expect())?;
+        Self::within(Participant::join(segment, &program_name())?)
+    }
+
+    /// The ring in the segment of `participant`, which is what was expected of it.
+    fn within(participant: Participant) -> Result<Self> {
+        let segment = participant.segment();
         let capacity = u64::from(segment.header().elements);
         if !capacity.is_power_of_two() {
             return Err(segment.corrupt(format!("a power of two of slots, came {capacity}")));
@@ -134,7 +150,7 @@ impl<T: ShmSafe> Ring<T> {
         let count = usize::try_from(capacity).ok().and_then(|capacity| capacity.checked_mul(Self::STRIDE));
         let count = count.ok_or_else(|| segment.corrupt("slots that fit into memory"))?;
         Ok(Self {
-            participant: Participant::join(segment, &process_name())?,
+            participant,
             control: data.record(0)?,
             words: data.records(size_of::<Control>() as u64, count)?,
             capacity,

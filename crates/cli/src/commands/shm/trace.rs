@@ -24,6 +24,10 @@ use crate::{
   crosstie shm trace ledger --slot 3 --last 20
   crosstie shm trace ledger --json | jq 'select(.life == \"dead\")'
 
+Kept are the last 256 acts of each: joining, leaving, waits for a lock that
+took more than a millisecond and how they ended, deaths that it was told of,
+and whom it reaped. A lock that was free, and messages, leave nothing here.
+
 A slot that this segment does not have ends it with code 3.")]
 pub(super) struct TraceArgs {
     #[command(flatten)]
@@ -142,7 +146,7 @@ fn detail(event: &Happened) -> String {
         Act::ReapBegan | Act::Reaped => format!("slot {first}.{second}"),
         Act::Waited | Act::Locked | Act::TimedOut => format!("lock {first}"),
         Act::Recovered => format!("lock {first}, slot {}.{}", second >> 32, second & u64::from(u32::MAX)),
-        Act::Left => String::new(),
+        Act::Left | Act::Poisoned => String::new(),
         _ => format!("{first} {second}"),
     }
 }
