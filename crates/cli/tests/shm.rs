@@ -311,6 +311,12 @@ fn who_looks_makes_no_directory() {
         3,
         &format!("expected a directory at {path}, found none"),
     );
+    place.told(&["lock", "a", "--dir", "/proc/segments", "--", "true"], 1, "/proc/segments: it cannot be made: ");
+    let output = place.crosstie(&["shm", "ls"]).env("CROSSTIE_DIR_GROUP", "staff").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("the number of a group in CROSSTIE_DIR_GROUP, came 'staff'")
+    );
     assert_eq!(place.text(&["lock", "a", "--", "echo", "made"]), "made\n");
     assert!(place.segments.exists());
 }

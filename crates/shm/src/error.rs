@@ -20,7 +20,13 @@ pub enum Error {
         /// Where it should be.
         path: PathBuf,
     },
-    /// The directory for segments cannot be made or is not safe to use.
+    /// An environment variable says what cannot be.
+    #[error("{what}")]
+    Variable {
+        /// Which one, what was expected, what came.
+        what: String,
+    },
+    /// The directory for segments is not safe to use.
     #[error("the directory of segments {path}: {what}", path = path.display())]
     Directory {
         /// Which directory.

@@ -70,7 +70,8 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`Error::Directory`] if it is not this user's alone (or the group's), or is a symbolic link.
+    /// [`Error::Directory`] if it is not this user's alone (or the group's), or is a symbolic link; [`Error::NoDirectory`] if that which it
+    /// should be made in is not there; [`Error::Variable`]; the operating system's.
     pub fn of_user() -> Result<Self> {
         let (path, group) = chosen_by(variable)?;
         Self::open(path, group, Missing::IsMade)
@@ -90,7 +91,7 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`Error::Directory`].
+    /// [`Error::Directory`], [`Error::NoDirectory`]; the operating system's.
     pub fn at(path: impl Into<PathBuf>) -> Result<Self> {
         Self::open(path.into(), None, Missing::IsMade)
     }
@@ -109,14 +110,17 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`Error::Directory`].
+    /// [`Error::Directory`], [`Error::NoDirectory`]; the operating system's.
     pub fn of_group(path: impl Into<PathBuf>, group: u32) -> Result<Self> {
         Self::open(path.into(), Some(group), Missing::IsMade)
     }
 
     fn open(path: PathBuf, group: Option<u32>, missing: Missing) -> Result<Self> {
         let refuse = |what: String| Error::Directory { path: path.clone(), what };
-        let system = |what: &str, error: Errno| refuse(format!("{what}: {}", io::Error::from(error)));
+        let system = |what: &str, error: Errno| {
+            let doing = format!("the directory of segments {}: {what}", path.display());
+            Error::System { doing, source: error.into() }
+        };
         let most = if group.is_some() { 0o770 } else { 0o700 };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = || openat(CWD, &path, flags, Mode::empty());
@@ -344,7 +348,7 @@ fn chosen_by(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<(PathBuf, Opt
         let Some(group) = variable(GROUP) else { return Ok((path, None)) };
         let number = group.to_str().and_then(|text| text.parse().ok());
         let what = || format!("expected the number of a group in {GROUP}, came `{}`", group.display());
-        let group = number.ok_or_else(|| Error::Directory { path: path.clone(), what: what() })?;
+        let group = number.ok_or_else(|| Error::Variable { what: what() })?;
         return Ok((path, Some(group)));
     }
     if let Some(list) = variable(OF_SERVICE) {
@@ -420,7 +424,7 @@ mod tests {
         assert!(matches!(&told, Error::NoDirectory { path } if *path == parent), "{told}");
         // The control: one that is there is not said to be missing.
         let told = Directory::at("/proc/segments").unwrap_err();
-        assert!(matches!(&told, Error::Directory { .. }), "{told}");
+        assert!(matches!(&told, Error::System { .. }), "{told}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::exit::{Code, Failure};
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (code, kind) = match &error {
-            Error::Name(_) => (Code::Usage, "invalid_input"),
+            Error::Name(_) | Error::Variable { .. } => (Code::Usage, "invalid_input"),
             Error::Spec { .. } => (Code::Usage, "unsupported"),
             Error::Directory { .. } => (Code::Denied, "directory"),
             Error::NotFound { .. } | Error::NoDirectory { .. } => (Code::NotFound, "not_found"),
