@@ -322,7 +322,10 @@ impl CommandLine {
 
 /// The text of `--help`.
 pub(super) fn help(program: &str) -> String {
-    let mut text = format!("Usage: {program} [flags]\n\nThe command line of nats-server, for core NATS.\n\nFlags:\n");
+    let mut text = format!(
+        "The command line of nats-server, for core NATS\n\nExamples:\n  {program} -p 4333 -m 8222\n  {program} -c nats-server.conf\n  \
+         {program} --signal ldm=1234\n\nUsage: {program} [flags]\n\nFlags:\n"
+    );
     for flag in FLAGS {
         let names: Vec<_> =
             flag.names.iter().map(|name| format!("{}{name}", if name.len() > 2 { "--" } else { "-" })).collect();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Args;
-use crosstie::shm::{self, Keeper, LockError, Mutex, Participant, ParticipantId, SegmentName, deadline_after};
+use crosstie::shm::{self, Act, Keeper, LockError, Mutex, Participant, ParticipantId, SegmentName, deadline_after};
 use crosstie_core::Deadline;
 use serde_json::json;
 
@@ -108,11 +108,18 @@ fn not_got(mutex: &Mutex<u64>, name: &SegmentName, timeout: Option<Duration>, er
     Failure::new(Code::Refused, "locked", text)
 }
 
-/// A participant as people know it: its name and its process, as far as its slot still tells.
+/// A participant as people know it: its process and, while nobody else has its place, its name.
 fn who(participant: &Participant, id: ParticipantId) -> String {
-    let all = Keeper::of(participant.segment()).and_then(|keeper| keeper.all_slots()).unwrap_or_default();
-    match all.into_iter().find(|info| info.id == id) {
-        Some(info) => format!("'{}' (pid {})", info.name, info.pid),
-        None => format!("participant {id}"),
+    let segment = participant.segment();
+    let all = Keeper::of(segment).and_then(|keeper| keeper.all_slots()).unwrap_or_default();
+    let Some(now) = all.into_iter().find(|info| info.id.slot == id.slot) else { return format!("participant {id}") };
+    let since = now.id.generation.wrapping_sub(id.generation);
+    if since == 0 {
+        return format!("'{}' (pid {})", now.name, now.pid);
     }
+    // Whoever took the place has overwritten its name, but not what it did.
+    let events = segment.events(id.slot);
+    let mut joined = events.iter().rev().filter(|event| event.act == Act::Joined).map(|event| event.detail[0]);
+    let pid = usize::try_from(since).ok().and_then(|since| joined.nth(since));
+    pid.map_or_else(|| format!("participant {id}"), |pid| format!("participant {id} (pid {pid})"))
 }

@@ -53,16 +53,16 @@ pub(super) fn when_short(wall: Wall) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// A length of time in two units at most.
+/// A length of time in two units at most, short.
 pub(super) fn brief(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
-        0 => format!("{} ms", duration.as_millis()),
-        1..10 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
-        10..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+        0 => format!("{}ms", duration.as_millis()),
+        1..10 => format!("{}.{}s", seconds, duration.subsec_millis() / 100),
+        10..60 => format!("{seconds}s"),
+        60..3600 => format!("{}min {}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {}min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds / 3600 % 24),
     }
 }
 
@@ -100,9 +100,9 @@ mod tests {
     #[test]
     fn times_are_short() {
         let millis = |millis| brief(Duration::from_millis(millis));
-        assert_eq!((millis(0), millis(999), millis(1999)), ("0 ms".into(), "999 ms".into(), "1.9 s".into()));
-        assert_eq!((millis(59_999), millis(3_599_000)), ("59 s".into(), "59 min 59 s".into()));
-        assert_eq!((millis(3_600_000), millis(90_000_000)), ("1 h 0 min".into(), "1 d 1 h".into()));
+        assert_eq!((millis(0), millis(999), millis(1999)), ("0ms".into(), "999ms".into(), "1.9s".into()));
+        assert_eq!((millis(59_999), millis(3_599_000)), ("59s".into(), "59min 59s".into()));
+        assert_eq!((millis(3_600_000), millis(90_000_000)), ("1h 0min".into(), "1d 1h".into()));
     }
 
     #[test]
