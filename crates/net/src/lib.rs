@@ -28,20 +28,39 @@
 #![forbid(unsafe_code)]
 
 mod blocking;
+mod capabilities;
 mod connect;
+mod connection;
+mod connector;
+mod descriptor;
 mod dial;
+mod lifeline;
+mod listener;
 mod memory;
+mod open;
+mod scheme;
 pub mod shared;
 mod socket;
 mod transport;
+mod watched;
 
 pub use crosstie_sys::PeerProcess;
 
 pub use crate::{
     blocking::BlockingStream,
+    capabilities::{Capabilities, Connections, DeathProof, Flow, Identity},
     connect::{connect, connect_async},
+    connection::{AsyncConnection, Connection, PATIENCE},
+    connector::{Attempt, Connector, Progress},
     dial::Dial,
+    lifeline::Death,
+    listener::{AsyncListener, Listener},
     memory::{MemoryListener, MemoryTransport, memory_pair},
+    open::{connector, listen},
+    scheme::{
+        fd::standard_streams,
+        pipe::{PipeEnds, pipe_pair},
+    },
     socket::SocketListener,
     transport::{AsyncStream, Peer, SocketTransport, Transport},
 };

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     io::{self, IoSlice},
+    os::fd::{AsFd, BorrowedFd},
     pin::Pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use crosstie_core::ByteTransport;
-use crosstie_sys::Interest;
+use crosstie_sys::{Interest, Signal};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::transport::{AsyncStream, Transport, or_pending};
@@ -96,10 +97,9 @@ impl ByteTransport for MemoryTransport {
         if inbound.bytes.is_empty() {
             return if inbound.closed { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
         }
-        let count = buf.len().min(inbound.bytes.len());
-        for (slot, byte) in buf.iter_mut().zip(inbound.bytes.drain(..count)) {
-            *slot = byte;
-        }
+        // What is there lies in two pieces at most; each read takes from the first.
+        let mut count = io::Read::read(&mut inbound.bytes, buf)?;
+        count += io::Read::read(&mut inbound.bytes, &mut buf[count..])?;
         self.inbound.tell(inbound);
         Ok(count)
     }
@@ -114,8 +114,12 @@ impl ByteTransport for MemoryTransport {
         if room == 0 && wanted > 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let bytes = slices.iter().flat_map(|slice| slice.iter().copied());
-        outbound.bytes.extend(bytes.take(room));
+        let mut left = room;
+        for slice in slices {
+            let fits = slice.len().min(left);
+            outbound.bytes.extend(&slice[..fits]);
+            left -= fits;
+        }
         self.outbound.tell(outbound);
         Ok(wanted.min(room))
     }
@@ -148,6 +152,12 @@ impl Transport for MemoryTransport {
     fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>> {
         Ok(self)
     }
+
+    fn end_writing(&self) -> io::Result<()> {
+        // What was written before is still read; only more is not taken.
+        self.outbound.close();
+        Ok(())
+    }
 }
 
 impl AsyncRead for MemoryTransport {
@@ -178,9 +188,7 @@ impl AsyncWrite for MemoryTransport {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What was written before is still read; only more is not taken.
-        self.outbound.close();
-        Poll::Ready(Ok(()))
+        Poll::Ready(self.end_writing())
     }
 }
 
@@ -191,7 +199,7 @@ impl Drop for MemoryTransport {
 }
 
 /// How many bytes are on the way at most in each direction of a connection by name.
-const CAPACITY: usize = 64 * 1024;
+pub(crate) const CAPACITY: usize = 64 * 1024;
 /// How many connections by one name may wait to be accepted.
 const BACKLOG: usize = 128;
 
@@ -200,6 +208,8 @@ static NAMES: Mutex<Option<HashMap<String, Arc<Waiting>>>> = Mutex::new(None);
 struct Waiting {
     queue: Mutex<VecDeque<MemoryTransport>>,
     came: Condvar,
+    /// Rings while somebody waits to be accepted, for those who wait for several things.
+    bell: Signal,
 }
 
 /// A listener under a name of this process, `mem:NAME`. The name is free again when it is dropped.
@@ -215,7 +225,7 @@ impl MemoryListener {
     ///
     /// `AddrInUse` if somebody does already.
     pub fn bind(name: &str) -> io::Result<Self> {
-        let waiting = Arc::new(Waiting { queue: Mutex::default(), came: Condvar::new() });
+        let waiting = Arc::new(Waiting { queue: Mutex::default(), came: Condvar::new(), bell: Signal::new()? });
         let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
         let names = names.get_or_insert_default();
         if names.contains_key(name) {
@@ -233,7 +243,27 @@ impl MemoryListener {
     pub fn accept(&self, timeout: Duration) -> io::Result<MemoryTransport> {
         let queue = self.waiting.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.waiting.came.wait_timeout_while(queue, timeout, |queue| queue.is_empty());
-        waited.unwrap_or_else(PoisonError::into_inner).0.pop_front().ok_or_else(|| io::ErrorKind::TimedOut.into())
+        self.next(waited.unwrap_or_else(PoisonError::into_inner).0).ok_or_else(|| io::ErrorKind::TimedOut.into())
+    }
+
+    /// Accepts a connection that waits; `None` if none does. The descriptor is readable while one does.
+    pub fn try_accept(&self) -> Option<MemoryTransport> {
+        self.next(self.waiting.queue.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn next(&self, mut queue: MutexGuard<'_, VecDeque<MemoryTransport>>) -> Option<MemoryTransport> {
+        let first = queue.pop_front();
+        if queue.is_empty() {
+            // Under the lock, so that nobody who comes meanwhile is silenced.
+            self.waiting.bell.silence().expect("an eventfd can be read");
+        }
+        first
+    }
+}
+
+impl AsFd for MemoryListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.waiting.bell.as_fd()
     }
 }
 
@@ -258,6 +288,7 @@ pub(crate) fn connect(name: &str) -> io::Result<MemoryTransport> {
         return Err(io::ErrorKind::WouldBlock.into());
     }
     let (here, there) = memory_pair(CAPACITY);
+    waiting.bell.ring()?;
     queue.push_back(there);
     waiting.came.notify_one();
     Ok(here)

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     task::{Context, Poll},
     time::Duration,
 };
@@ -29,6 +29,35 @@ pub trait Transport: ByteTransport + 'static {
     ///
     /// The operating system's.
     fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>>;
+
+    /// Ends the direction towards the peer: it reads what was written, and then the end. The other direction goes on.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `Unsupported` where one direction cannot end alone.
+    fn end_writing(&self) -> io::Result<()>;
+
+    /// Writes `bytes` together with descriptors, of which the peer gets copies, as much as fits now.
+    ///
+    /// # Errors
+    ///
+    /// As [`ByteTransport::try_write`]; `Unsupported` where descriptors do not pass.
+    fn try_pass(&self, _bytes: &[u8], _descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        Err(no_descriptors())
+    }
+
+    /// Reads what is there, and the descriptors that came with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`ByteTransport::try_read`]; `Unsupported` where descriptors do not pass.
+    fn try_take(&self, _buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        Err(no_descriptors())
+    }
+}
+
+fn no_descriptors() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "descriptors pass over unix: alone")
 }
 
 /// A two-way stream of bytes for tokio.
@@ -49,8 +78,12 @@ pub enum Peer {
     Network(SocketAddr),
     /// A process of this machine, for which the kernel vouches.
     Local(PeerProcess),
+    /// A child of this process, by its number.
+    Child(u32),
     /// This process itself.
     Here,
+    /// Nothing is known.
+    Unknown,
 }
 
 impl Peer {
@@ -58,7 +91,7 @@ impl Peer {
     pub const fn address(self) -> Option<SocketAddr> {
         match self {
             Self::Network(address) => Some(address),
-            Self::Local(_) | Self::Here => None,
+            _ => None,
         }
     }
 
@@ -66,13 +99,13 @@ impl Peer {
     pub const fn process(self) -> Option<PeerProcess> {
         match self {
             Self::Local(process) => Some(process),
-            Self::Network(_) | Self::Here => None,
+            _ => None,
         }
     }
 }
 
 /// A listener of one kind.
-pub(crate) trait Listen: Send + AsFd {
+pub(crate) trait Listen: Send + Sync + AsFd {
     /// Accepts a connection that waits.
     fn accept(&self) -> io::Result<(Box<dyn SocketTransport>, Peer)>;
     /// Where it listens.

@@ -17,6 +17,7 @@ mod descriptors;
 mod fork;
 pub mod futex;
 mod incarnation;
+mod inherited;
 mod limits;
 mod mapping;
 pub mod membarrier;
@@ -41,6 +42,7 @@ pub use crate::{
     descriptors::{MAX_DESCRIPTORS, receive_descriptors, send_descriptors},
     fork::ForkClosed,
     incarnation::Incarnation,
+    inherited::{DescriptorKind, Direction, inherited, pass_on, reopened},
     limits::{raise_descriptor_limit, reserve_descriptors, widen_backlog},
     mapping::{Access, Mapping, page_size},
     memory_file::{is_sealed, sealed_memory},
@@ -49,5 +51,8 @@ pub use crate::{
     process_handle::ProcessHandle,
     publish::{publish, reserve, unnamed_file},
     signal::Signal,
-    socket::{PeerProcess, begin_tcp, connect_unix, connect_unix_abstract, connection_error, peer_process, wait_ready},
+    socket::{
+        PeerLife, PeerProcess, begin_tcp, connect_unix, connect_unix_abstract, connection_error, is_listening,
+        peer_life, peer_process, wait_ready,
+    },
 };

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
 
@@ -131,6 +131,13 @@ impl Poller {
             }
         }));
         Ok(())
+    }
+}
+
+impl AsFd for Poller {
+    /// Readable while a descriptor in the set is ready: a set can be waited for like one descriptor.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 use rustix::{
@@ -33,18 +34,35 @@ impl ProcessHandle {
         }
     }
 
+    /// The process behind a pidfd that the kernel or another process gave.
+    pub const fn from_descriptor(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
+    }
+
+    /// Waits until the process has ended, at most `limit`; true if it has. A signal ends the wait as if the time was up.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn wait(&self, limit: Duration) -> io::Result<bool> {
+        let limit = Timespec {
+            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        };
+        match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&limit)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// True if the process has ended. Does not wait.
     ///
     /// # Errors
     ///
     /// The operating system's.
     pub fn has_ended(&self) -> io::Result<bool> {
-        let mut polled = [PollFd::new(&self.0, PollFlags::IN)];
-        match poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
-            Ok(ready) => Ok(ready > 0),
-            Err(Errno::INTR) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        self.wait(Duration::ZERO)
     }
 
     /// Kills it. That it has ended already is no error.

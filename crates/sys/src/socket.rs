@@ -4,7 +4,7 @@ use std::{
     io,
     net::{SocketAddr, TcpStream},
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::Path,
@@ -17,7 +17,7 @@ use rustix::{
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt::socket_error},
 };
 
-use crate::poller::Interest;
+use crate::{poller::Interest, process_handle::ProcessHandle};
 
 fn socket(family: AddressFamily) -> io::Result<OwnedFd> {
     Ok(socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?)
@@ -112,6 +112,58 @@ pub fn peer_process(socket: impl AsFd) -> io::Result<PeerProcess> {
     Ok(PeerProcess { pid: credentials.pid.unsigned_abs(), uid: credentials.uid, gid: credentials.gid })
 }
 
+/// What the kernel says of the life of the process at the other end of a Unix socket.
+#[derive(Debug)]
+pub enum PeerLife {
+    /// It can be watched.
+    Watched(ProcessHandle),
+    /// It has ended already, and was taken away.
+    Ended,
+    /// The kernel does not say: it is older than 6.5, or the process is not seen from here.
+    Unknown,
+}
+
+/// The life of the process that made the other end of a Unix socket, without a process number in between that could be another's by now.
+///
+/// # Errors
+///
+/// The operating system's, for want of descriptors.
+pub fn peer_life(socket: impl AsFd) -> io::Result<PeerLife> {
+    let mut descriptor: libc::c_int = -1;
+    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("four bytes");
+    // SAFETY: the kernel writes at most `length` bytes, the size of the number that the pointer leads to; both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PEERPIDFD,
+            (&raw mut descriptor).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 && descriptor >= 0 {
+        // SAFETY: the kernel has just opened it for us, closed on exec, and nobody else knows of it.
+        return Ok(PeerLife::Watched(ProcessHandle::from_descriptor(unsafe { OwnedFd::from_raw_fd(descriptor) })));
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(libc::ESRCH) => Ok(PeerLife::Ended),
+        error if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => Err(error),
+        _ => Ok(PeerLife::Unknown),
+    }
+}
+
+/// Linux 6.5; the number is the same on every 64-bit little-endian machine.
+const SO_PEERPIDFD: libc::c_int = 77;
+
+/// True if a socket listens.
+///
+/// # Errors
+///
+/// The operating system's, if it is no socket.
+pub fn is_listening(socket: impl AsFd) -> io::Result<bool> {
+    Ok(rustix::net::sockopt::socket_acceptconn(socket)?)
+}
+
 /// Waits until `fd` is ready or has ended, at most `timeout`. True if it is. Blocks meanwhile.
 ///
 /// # Errors
@@ -164,6 +216,19 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert_eq!(peer_process(&stream).unwrap_err().kind(), io::ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn the_life_of_a_peer_can_be_watched_without_its_number() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        match peer_life(&one).unwrap() {
+            PeerLife::Watched(process) => assert!(!process.has_ended().unwrap(), "it is this very process"),
+            PeerLife::Unknown => {}
+            PeerLife::Ended => panic!("this process lives"),
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(is_listening(&listener).unwrap() && !is_listening(&one).unwrap());
+        assert!(matches!(peer_life(&listener).unwrap(), PeerLife::Unknown));
     }
 
     #[test]

@@ -4,4 +4,6 @@
 
 #[cfg(feature = "kill")]
 pub mod kill;
+#[cfg(feature = "streams")]
+pub mod streams;
 pub mod wire;

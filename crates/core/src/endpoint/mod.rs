@@ -36,6 +36,7 @@ pub use self::{
 pub struct Endpoint {
     target: Target,
     options: Options,
+    is_trusted: bool,
 }
 
 impl Endpoint {
@@ -44,7 +45,38 @@ impl Endpoint {
 
     /// The endpoint at `target` with default options.
     pub fn new(target: Target) -> Self {
-        Self { target, options: Options::default() }
+        Self { target, options: Options::default(), is_trusted: false }
+    }
+
+    /// The same endpoint, vouched for: it is in the caller's own code or on its command line.
+    ///
+    /// Text says nothing of where it came from, so an endpoint that was parsed is not trusted, and nothing opens an untrusted one that
+    /// acts with the caller's rights. Never call it on what another process has sent.
+    ///
+    /// ```
+    /// use crosstie_core::Endpoint;
+    ///
+    /// let parsed: Endpoint = "exec:cat".parse()?;
+    /// assert!(!parsed.may_be_opened());
+    /// assert!(parsed.trusted().may_be_opened());
+    /// # Ok::<(), crosstie_core::EndpointError>(())
+    /// ```
+    #[must_use]
+    pub fn trusted(mut self) -> Self {
+        self.is_trusted = true;
+        self
+    }
+
+    /// The same endpoint with other options. It is trusted if it was.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// True if it may be opened: somebody vouched for it, or it does nothing that it would take.
+    pub const fn may_be_opened(&self) -> bool {
+        self.is_trusted || self.may_come_from_elsewhere()
     }
 
     /// Where it is.
@@ -76,7 +108,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         let (target, options) = parse::parse(text)?;
-        Ok(Self { target, options })
+        Ok(Self { target, options, is_trusted: false })
     }
 }
 

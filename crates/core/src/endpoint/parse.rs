@@ -246,7 +246,10 @@ mod tests {
             ("tcp://h:1", true),
             ("tcp://h:1?fault=drop:1%", false),
         ] {
-            assert_eq!(text.parse::<Endpoint>().unwrap().may_come_from_elsewhere(), expected, "{text}");
+            let endpoint: Endpoint = text.parse().unwrap();
+            assert_eq!(endpoint.may_come_from_elsewhere(), expected, "{text}");
+            assert_eq!(endpoint.may_be_opened(), expected, "{text}: parsing is not vouching");
+            assert!(endpoint.trusted().may_be_opened(), "{text}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crosstie_sys::{Interest, wait_ready};
 
 use crate::transport::{AsyncStream, Listen, Peer, SocketTransport, Transport};
 
-pub(super) fn bind(host: &HostPort) -> io::Result<TcpListener> {
+pub(crate) fn bind(host: &HostPort) -> io::Result<TcpListener> {
     let listener = TcpListener::bind((host.host.as_str(), host.port))?;
     listener.set_nonblocking(true)?;
     crosstie_sys::widen_backlog(&listener)?;
@@ -70,6 +70,10 @@ impl Transport for TcpTransport {
 
     fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>> {
         Ok(Box::new(tokio::net::TcpStream::from_std(self.stream)?))
+    }
+
+    fn end_writing(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
     }
 }
 

@@ -5,42 +5,65 @@ use std::{
     io::{self, IoSlice, Read, Write},
     net::Shutdown,
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         linux::net::SocketAddrExt,
         unix::{
             fs::FileTypeExt,
             net::{SocketAddr, UnixListener, UnixStream},
         },
     },
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
 use crosstie_core::{ByteTransport, Target, UnixAddress};
-use crosstie_sys::{Interest, peer_process, wait_ready};
+use crosstie_sys::{Interest, peer_process, receive_descriptors, send_descriptors, wait_ready};
 
+use super::claim::Claim;
 use crate::transport::{AsyncStream, Listen, Peer, SocketTransport, Transport};
 
-/// A listener that removes its file in the end.
-pub(super) struct Listener {
+/// A listener. One with a path removes its file in the end, if it still is its own.
+pub(crate) struct Listener {
     listener: UnixListener,
     address: UnixAddress,
+    /// The right to the path, and which file is ours there.
+    claim: Option<Claim>,
 }
 
-pub(super) fn bind(address: &UnixAddress) -> io::Result<Listener> {
-    let listener = match address {
+pub(crate) fn bind(address: &UnixAddress) -> io::Result<Listener> {
+    let (listener, claim) = match address {
         UnixAddress::Path(path) => {
+            let mut claim = Claim::lay(path)?;
             remove_if_dead(path)?;
-            UnixListener::bind(path)?
+            let listener = UnixListener::bind(path)?;
+            claim.made(path)?;
+            (listener, Some(claim))
         }
-        UnixAddress::Abstract(name) => UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?,
+        UnixAddress::Abstract(name) => (UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?, None),
     };
+    of_std(listener, address.clone(), claim)
+}
+
+/// A listener that somebody else has bound.
+pub(crate) fn adopt(listener: UnixListener) -> io::Result<Listener> {
+    let local = listener.local_addr()?;
+    let address = match (local.as_pathname(), local.as_abstract_name()) {
+        (Some(path), _) => UnixAddress::Path(path.to_owned()),
+        (None, Some(name)) => UnixAddress::Abstract(String::from_utf8_lossy(name).into_owned()),
+        (None, None) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a socket with an address")),
+    };
+    of_std(listener, address, None)
+}
+
+fn of_std(listener: UnixListener, address: UnixAddress, claim: Option<Claim>) -> io::Result<Listener> {
     listener.set_nonblocking(true)?;
     crosstie_sys::widen_backlog(&listener)?;
-    Ok(Listener { listener, address: address.clone() })
+    Ok(Listener { listener, address, claim })
 }
 
 /// Removes the file of a socket that nobody listens on. One that is alive stays, and binding to it fails then.
+///
+/// Whoever calls it has the claim, so nobody of ours can have put a socket there meanwhile.
 fn remove_if_dead(path: &Path) -> io::Result<()> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
@@ -49,8 +72,9 @@ fn remove_if_dead(path: &Path) -> io::Result<()> {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let UnixAddress::Path(path) = &self.address {
-            let path: &PathBuf = path;
+        if let (UnixAddress::Path(path), Some(claim)) = (&self.address, &self.claim)
+            && claim.is_still_ours(path)
+        {
             // Gone already is as good.
             let _ = fs::remove_file(path);
         }
@@ -112,6 +136,18 @@ impl Transport for UnixTransport {
 
     fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>> {
         Ok(Box::new(tokio::net::UnixStream::from_std(self.stream)?))
+    }
+
+    fn end_writing(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+
+    fn try_pass(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        send_descriptors(&self.stream, bytes, descriptors)
+    }
+
+    fn try_take(&self, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        receive_descriptors(&self.stream, buf)
     }
 }
 

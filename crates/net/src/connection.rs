@@ -1,0 +1,290 @@
+//! A connection of any scheme: who is there, what it can do, how it ends, and its faces for threads and for tokio.
+
+use std::{
+    io::{self, IoSlice, Read, Write},
+    os::fd::{BorrowedFd, OwnedFd},
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use crosstie_core::{Error, Kind};
+use crosstie_sys::Interest;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{
+    capabilities::Capabilities,
+    lifeline::{Death, Lifeline},
+    transport::{AsyncStream, Peer, Transport},
+    watched::watched,
+};
+
+/// How long a proof of death is waited for after a connection was lost. The kernel closes what a dying process had open some microseconds
+/// before it calls it dead; this is for machines under load.
+pub const PATIENCE: Duration = Duration::from_millis(200);
+
+/// An ordered stream of bytes to one peer, for threads: reads and writes block until they can go on or their time is up.
+///
+/// A shared reference reads and writes too, so that one thread reads while another writes. [`Connection::into_async`] gives the face for tokio.
+/// Dropping it closes both directions.
+pub struct Connection {
+    transport: Box<dyn Transport>,
+    facts: Facts,
+    timeout: Option<Duration>,
+}
+
+/// What is known of a connection besides its bytes.
+struct Facts {
+    peer: Peer,
+    lifeline: Lifeline,
+    capabilities: &'static Capabilities,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        transport: Box<dyn Transport>,
+        peer: Peer,
+        lifeline: Lifeline,
+        capabilities: &'static Capabilities,
+    ) -> Self {
+        Self { transport, facts: Facts { peer, lifeline, capabilities }, timeout: Some(DEFAULT_TIMEOUT) }
+    }
+
+    /// Sets how long each read and write waits at most; 10 seconds unless set. `None` is without limit.
+    pub const fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.timeout = timeout;
+    }
+
+    /// Who is at the other end.
+    pub const fn peer(&self) -> Peer {
+        self.facts.peer
+    }
+
+    /// What this kind of connection can do.
+    pub const fn capabilities(&self) -> &'static Capabilities {
+        self.facts.capabilities
+    }
+
+    /// Ends the direction towards the peer, which reads what was written and then the end. The other direction goes on.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `Unsupported` where [`Capabilities::half_close`] says so.
+    pub fn end_writing(&self) -> io::Result<()> {
+        self.transport.end_writing()
+    }
+
+    /// Ends both directions.
+    pub fn shutdown(&self) {
+        self.transport.shutdown();
+    }
+
+    /// The proof that the process at the other end has died, waiting for it at most `patience` ([`PATIENCE`] is enough once the connection
+    /// has ended). `None` is no proof that it lives. Blocks meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn death(&self, patience: Duration) -> io::Result<Option<Death>> {
+        self.facts.lifeline.death(patience)
+    }
+
+    /// The error of a read or write, or of an end of stream that came too early, in the words of who must act: [`Kind::PeerDied`] if the
+    /// peer is proved to be dead, else [`Kind::Disconnected`]. Waits at most [`PATIENCE`] for the proof.
+    pub fn explain(&self, error: io::Error) -> Error {
+        let is_lost = is_lost(&error);
+        let death = if is_lost { self.death(PATIENCE).ok().flatten() } else { None };
+        self.facts.told(error, is_lost, death)
+    }
+
+    /// Writes all of `bytes` together with descriptors, of which the peer gets copies. It takes them with [`Connection::receive_passed`].
+    ///
+    /// # Errors
+    ///
+    /// As a write; `Unsupported` where [`Capabilities::descriptors`] says so.
+    pub fn pass(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let sent = self.wait(Interest::Write, |transport| transport.try_pass(bytes, descriptors))?;
+        (&mut &*self).write_all(&bytes[sent..])
+    }
+
+    /// Reads bytes, and the descriptors that came with them, which are closed on exec.
+    ///
+    /// # Errors
+    ///
+    /// As a read; `Unsupported` where [`Capabilities::descriptors`] says so.
+    pub fn receive_passed(&self, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        self.wait(Interest::Read, |transport| transport.try_take(buf))
+    }
+
+    /// The same connection for tokio. Must be called within a runtime.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn into_async(self) -> io::Result<AsyncConnection> {
+        Ok(AsyncConnection { stream: self.transport.into_async()?, facts: self.facts })
+    }
+
+    /// The bytes alone, which never block, for a reactor.
+    pub fn into_transport(self) -> Box<dyn Transport> {
+        self.transport
+    }
+
+    fn wait<T>(&self, interest: Interest, mut act: impl FnMut(&dyn Transport) -> io::Result<T>) -> io::Result<T> {
+        let mut until = None;
+        loop {
+            match act(&*self.transport) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => return result,
+            }
+            // The clock is read only by who has to wait.
+            let left = self.timeout.map(|timeout| {
+                let now = Instant::now();
+                until.get_or_insert(now + timeout).saturating_duration_since(now)
+            });
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.transport.wait_ready(interest, left)?;
+        }
+    }
+}
+
+/// Of reads and writes whose time nobody has set.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Read for &Connection {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.wait(Interest::Read, |transport| transport.try_read(buf))
+    }
+}
+
+impl Write for &Connection {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buf)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.wait(Interest::Write, |transport| transport.try_write(slices))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // Nothing is kept back.
+        Ok(())
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buf)
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        (&*self).write(buf)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An ordered stream of bytes to one peer, for tokio.
+///
+/// It has no time limits of its own: put `tokio::time::timeout` around what waits.
+pub struct AsyncConnection {
+    stream: Box<dyn AsyncStream>,
+    facts: Facts,
+}
+
+impl AsyncConnection {
+    /// Who is at the other end.
+    pub const fn peer(&self) -> Peer {
+        self.facts.peer
+    }
+
+    /// What this kind of connection can do.
+    pub const fn capabilities(&self) -> &'static Capabilities {
+        self.facts.capabilities
+    }
+
+    /// As [`Connection::death`].
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub async fn death(&self, patience: Duration) -> io::Result<Option<Death>> {
+        if let Some(death) = self.facts.lifeline.death(Duration::ZERO)? {
+            return Ok(Some(death));
+        }
+        let Some(descriptor) = self.facts.lifeline.descriptor() else { return Ok(None) };
+        let process = watched(descriptor.try_clone_to_owned()?, tokio::io::Interest::READABLE)?;
+        // Whether it came or the time was up: look.
+        let _ = tokio::time::timeout(patience, process.readable()).await;
+        self.facts.lifeline.death(Duration::ZERO)
+    }
+
+    /// As [`Connection::explain`].
+    pub async fn explain(&self, error: io::Error) -> Error {
+        let is_lost = is_lost(&error);
+        let death = if is_lost { self.death(PATIENCE).await.ok().flatten() } else { None };
+        self.facts.told(error, is_lost, death)
+    }
+}
+
+impl AsyncRead for AsyncConnection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for AsyncConnection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_shutdown(cx)
+    }
+}
+
+fn is_lost(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected
+    )
+}
+
+impl Facts {
+    fn told(&self, error: io::Error, is_lost: bool, death: Option<Death>) -> Error {
+        let scheme = self.capabilities.scheme;
+        match death {
+            Some(Death::Exited(status)) => {
+                Error::new(Kind::PeerDied, format!("the program behind {scheme}: has ended ({status})")).because(error)
+            }
+            Some(Death::Ended) => {
+                let who = self.peer.process().map_or(String::new(), |process| format!(" {}", process.pid));
+                Error::new(Kind::PeerDied, format!("the process{who} behind {scheme}: has died")).because(error)
+            }
+            None if is_lost => {
+                let text = format!("the connection over {scheme}: was lost; whether the peer lives is not known");
+                Error::new(Kind::Disconnected, text).because(error)
+            }
+            None => error.into(),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! From an endpoint to its listener or connector, and who may do that.
+
+use std::io;
+
+use crosstie_core::{Endpoint, Error, Kind, Target, UnixAddress};
+
+use crate::{
+    connector::Connector,
+    listener::Listener,
+    scheme::{
+        exec::ExecConnector,
+        fd,
+        fd::FdConnector,
+        fifo::{FifoConnector, FifoListener},
+        mem::{MemConnector, MemListener},
+        pipe::PipeListener,
+        socket::SchemeListener,
+        tcp::TcpConnector,
+        unix::UnixConnector,
+    },
+    socket::{tcp, unix},
+};
+
+/// Listens at an endpoint for streams of bytes.
+///
+/// ```
+/// use std::{io::{Read, Write}, time::Duration};
+///
+/// let listener = crosstie_net::listen(&"unix:@greeting-of-the-manual".parse()?)?;
+/// let mut near = listener.connector()?.connect(Duration::from_secs(1))?;
+/// let mut far = listener.accept(Duration::from_secs(1))?;
+/// near.write_all(b"hello")?;
+/// near.end_writing()?;
+/// let mut text = String::new();
+/// far.read_to_string(&mut text)?;
+/// assert_eq!(text, "hello");
+/// assert_eq!(far.peer().process().map(|peer| peer.pid), Some(std::process::id()));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Kind::Denied`] for `fd:` and `fifo:` unless the caller [vouches](Endpoint::trusted) for the endpoint, and for an address beyond loopback
+/// without `?insecure`; [`Kind::Unsupported`] for a scheme without listeners; [`Kind::Io`] where the operating system refuses.
+pub fn listen(endpoint: &Endpoint) -> Result<Box<dyn Listener>, Error> {
+    check(endpoint)?;
+    let listener: io::Result<Box<dyn Listener>> = match endpoint.target() {
+        Target::Mem { name } => MemListener::bind(name).map(boxed),
+        Target::Pipe => PipeListener::new().map(boxed),
+        Target::Fd { number } => fd::listen(*number).map(boxed),
+        Target::Fifo { path } => FifoListener::bind(path).map(boxed),
+        Target::Unix { address } => listen_unix(address).map(boxed),
+        Target::Tcp { host } => {
+            if !host.is_loopback() && !endpoint.options().insecure {
+                let text = format!(
+                    "'{endpoint}' can be reached from other machines, and nothing says who comes: listen on 127.0.0.1, or say '?insecure'"
+                );
+                return Err(Error::new(Kind::Denied, text));
+            }
+            tcp::bind(host).and_then(|listener| SchemeListener::new(Box::new(listener))).map(boxed)
+        }
+        _ => return Err(unsupported(endpoint, "listener")),
+    };
+    listener.map_err(|error| Error::new(Kind::Io, format!("cannot listen on '{endpoint}'")).because(error))
+}
+
+fn boxed<T: Listener + 'static>(listener: T) -> Box<dyn Listener> {
+    Box::new(listener)
+}
+
+fn listen_unix(address: &UnixAddress) -> io::Result<SchemeListener> {
+    SchemeListener::new(Box::new(unix::bind(address)?))
+}
+
+/// The way to an endpoint that carries streams of bytes. Nothing is connected yet.
+///
+/// ```
+/// use std::{io::{Read, Write}, time::Duration};
+///
+/// // What the caller's own code names it may run; text from elsewhere is not `trusted`.
+/// let endpoint = "exec:tr a-z A-Z".parse::<crosstie_core::Endpoint>()?.trusted();
+/// let mut connection = crosstie_net::connector(&endpoint)?.connect(Duration::from_secs(1))?;
+/// connection.write_all(b"hello")?;
+/// connection.end_writing()?;
+/// let mut text = String::new();
+/// connection.read_to_string(&mut text)?;
+/// assert_eq!(text, "HELLO");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Kind::Denied`] for `exec:`, `fd:` and `fifo:` unless the caller [vouches](Endpoint::trusted) for the endpoint; [`Kind::Unsupported`] for a
+/// scheme that carries no streams; [`Kind::InvalidInput`] for a command that is none.
+pub fn connector(endpoint: &Endpoint) -> Result<Box<dyn Connector>, Error> {
+    check(endpoint)?;
+    Ok(match endpoint.target() {
+        Target::Mem { name } => Box::new(MemConnector { name: name.clone() }),
+        Target::Fd { number } => Box::new(FdConnector { number: *number }),
+        Target::Exec { command } => Box::new(ExecConnector::new(command)?),
+        Target::Fifo { path } => Box::new(FifoConnector { path: path.clone() }),
+        Target::Unix { address } => Box::new(UnixConnector { address: address.clone() }),
+        Target::Tcp { host } => Box::new(TcpConnector { host: host.clone() }),
+        Target::Pipe => {
+            let text = "a pipe has no name to connect to: ask its listener for a connector, or make a pair";
+            return Err(Error::new(Kind::Unsupported, text));
+        }
+        _ => return Err(unsupported(endpoint, "connector")),
+    })
+}
+
+/// Refuses what text from elsewhere must not open, and options that would be ignored.
+fn check(endpoint: &Endpoint) -> Result<(), Error> {
+    if !endpoint.may_be_opened() {
+        let text = format!(
+            "'{endpoint}' acts with the rights of this process, so it must come from its own code or command line (`Endpoint::trusted`)"
+        );
+        return Err(Error::new(Kind::Denied, text));
+    }
+    if endpoint.options().fault.is_some() {
+        return Err(Error::new(Kind::Unsupported, format!("'{endpoint}': faults are not made on byte streams yet")));
+    }
+    Ok(())
+}
+
+fn unsupported(endpoint: &Endpoint, what: &str) -> Error {
+    let text = format!("a stream {what} needs another scheme than that of '{endpoint}'; docs/endpoints.md lists them");
+    Error::new(Kind::Unsupported, text)
+}

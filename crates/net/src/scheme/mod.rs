@@ -1,0 +1,10 @@
+//! The schemes, one file each: how it listens, how it connects.
+
+pub(crate) mod exec;
+pub(crate) mod fd;
+pub(crate) mod fifo;
+pub(crate) mod mem;
+pub(crate) mod pipe;
+pub(crate) mod socket;
+pub(crate) mod tcp;
+pub(crate) mod unix;
