@@ -1,14 +1,17 @@
-//! Transports: TCP, Unix sockets and memory behind one trait.
+//! Byte streams of every kind: one address, one contract, one set of errors.
+//!
+//! [`listen`] and [`connector`] open an [`Endpoint`](crosstie_core::Endpoint) of any scheme that carries streams; [`Capabilities`] says what each can do. What comes
+//! of it is a [`Connection`]: `Read` and `Write` for threads without any runtime behind, or tokio's traits ([`Connection::into_async`]), who is
+//! there ([`Connection::peer`]), and what is proved of its death ([`Connection::explain`]).
 //!
 //! | what | one file each | how it is used |
 //! | --- | --- | --- |
-//! | `tcp:` | `socket/tcp` | [`SocketListener`], [`connect`], [`connect_async`], [`Dial`] |
-//! | `unix:` | `socket/unix` | the same, and [`Peer::Local`] says who is there |
+//! | `mem:` `pipe:` `fd:` `exec:` `fifo:` `unix:` `tcp:` | `scheme/…` | [`listen`], [`connector`]; [`pipe_pair`], [`standard_streams`], [`activated`], [`Reconnecting`] |
 //! | shared memory | `shared` | [`shared::receive`] and its kin, for tokio alone: it needs no connection |
-//! | `mem:` | `memory` | [`MemoryListener`], [`memory_pair`], [`connect`], [`connect_async`] |
+//! | for reactors | `socket/…`, `memory` | [`SocketListener`], [`Dial`], [`connect`], [`connect_async`], [`MemoryListener`], [`memory_pair`] |
 //!
-//! Every connection is a [`Transport`]: bytes in and out that never block. From it come three faces: a descriptor for a reactor
-//! ([`SocketTransport`]), tokio's traits ([`Transport::into_async`]), and `Read` and `Write` for a thread ([`BlockingStream`]).
+//! Below is a [`Transport`]: bytes in and out that never block. From it come three faces: a descriptor for a reactor ([`SocketTransport`]),
+//! tokio's traits ([`Transport::into_async`]), and `Read` and `Write` for a thread ([`BlockingStream`]).
 //!
 //! ```
 //! use std::{io::{Read, Write}, time::Duration};
@@ -27,6 +30,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod activation;
 mod blocking;
 mod capabilities;
 mod connect;
@@ -38,6 +42,7 @@ mod lifeline;
 mod listener;
 mod memory;
 mod open;
+mod reconnecting;
 mod scheme;
 pub mod shared;
 mod socket;
@@ -47,6 +52,7 @@ mod watched;
 pub use crosstie_sys::PeerProcess;
 
 pub use crate::{
+    activation::{Activated, activated},
     blocking::BlockingStream,
     capabilities::{Capabilities, Connections, DeathProof, Flow, Identity},
     connect::{connect, connect_async},
@@ -57,6 +63,7 @@ pub use crate::{
     listener::{AsyncListener, Listener},
     memory::{MemoryListener, MemoryTransport, memory_pair},
     open::{connector, listen},
+    reconnecting::{Backoff, Reconnecting},
     scheme::{
         fd::standard_streams,
         pipe::{PipeEnds, pipe_pair},

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crosstie_net::{Connection, Flow, connector, standard_streams};
+use crosstie_net::{Connection, Flow, activated, connector, standard_streams};
 
 use super::pattern::Pattern;
 
@@ -122,11 +122,18 @@ pub(super) const AS_PEER: &str = "--as-peer";
 /// In the place of an endpoint: standard input and output.
 pub(super) const STANDARD: &str = "-";
 
+/// The argument that makes a program a server that systemd would have started; it echoes to one client.
+pub(super) const AS_ACTIVATED: &str = "--as-activated";
+
 /// Plays the peer if that is what this process was started for; then the process ends with this code.
 ///
 /// Call it first in `main`.
 pub fn play_if_asked() -> Option<ExitCode> {
     let arguments: Vec<String> = env::args().collect();
+    if arguments.get(1).is_some_and(|argument| argument == AS_ACTIVATED) {
+        serve_activated();
+        return Some(ExitCode::SUCCESS);
+    }
     let [_, flag, endpoint, role] = &arguments[..] else { return None };
     if flag != AS_PEER {
         return None;
@@ -138,6 +145,14 @@ pub fn play_if_asked() -> Option<ExitCode> {
             ExitCode::FAILURE
         }
     })
+}
+
+fn serve_activated() {
+    let mut all = activated().unwrap();
+    assert_eq!(all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["web"]);
+    assert!(activated().is_err(), "what was taken is not there any more");
+    let connection = all.remove(0).listener.accept(LONG).unwrap();
+    Role::Echo.play(&connection, &Gate::default()).unwrap().unwrap();
 }
 
 fn play_as(endpoint: &str, role: &str) -> Result<(), Box<dyn std::error::Error>> {

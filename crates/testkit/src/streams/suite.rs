@@ -6,17 +6,21 @@ use std::{
     io::{Read, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use crosstie_core::Kind;
-use crosstie_net::{AsyncListener, Capabilities, Connection, Connections, DeathProof, Flow, Identity, PATIENCE, Peer};
+use crosstie_net::{
+    AsyncListener, Backoff, Capabilities, Connection, Connections, DeathProof, Flow, Identity, PATIENCE, Peer,
+    Reconnecting,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     pattern::Pattern,
-    peer::{Gate, HALF, LONG, MESSAGE, Role, on_thread, verdict},
+    peer::{AS_ACTIVATED, Gate, HALF, LONG, MESSAGE, Role, on_thread, verdict},
     subject::{Subject, meet},
 };
 
@@ -66,6 +70,8 @@ const TESTS: &[Test] = tests! {
     descriptors_are_handed_over if |it| it.descriptors;
     control_where_descriptors_do_not_pass_it_is_told if |it| !it.descriptors;
     nobody_there_is_told_at_once if |it| it.listens && it.connections == Connections::Many && it.scheme != "pipe";
+    a_lost_listener_is_found_again if |it| it.listens && !matches!(it.scheme, "pipe" | "fd" | "tcp" | "fifo");
+    a_socket_of_the_parent_is_listened_on if |it| matches!(it.scheme, "unix" | "tcp");
     an_address_has_one_listener_and_is_free_after_it if |it| it.listens && !matches!(it.scheme, "pipe" | "fd");
 };
 
@@ -537,4 +543,43 @@ fn an_address_has_one_listener_and_is_free_after_it(subject: &Subject, _: &Sizes
     if subject.capabilities.scheme != "tcp" {
         crosstie_net::listen(&at).unwrap();
     }
+}
+
+fn a_lost_listener_is_found_again(subject: &Subject, _: &Sizes) {
+    let listener = subject.listener().unwrap();
+    let at = listener.endpoint().clone().trusted();
+    let reconnecting = |attempts| {
+        let backoff = Backoff { attempts, ..Backoff::default() };
+        Reconnecting::new(crosstie_net::connector(&at).unwrap(), backoff)
+    };
+    drop(listener);
+    // The control: tried once, it is told that nobody is there.
+    assert_eq!(reconnecting(Some(1)).connect(LONG).err().unwrap().kind(), Kind::NoResponders);
+    let patient = reconnecting(None);
+    assert_eq!(patient.connect(Duration::from_millis(50)).err().unwrap().kind(), Kind::Timeout);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| patient.connect(LONG).unwrap());
+        let listener = crosstie_net::listen(&at).unwrap();
+        let far = listener.accept(LONG).unwrap();
+        let near = waiting.join().unwrap();
+        put(&near, b"x");
+        get::<1>(&far);
+    });
+}
+
+/// As systemd does it: the socket is descriptor 3, and three variables say so.
+fn a_socket_of_the_parent_is_listened_on(subject: &Subject, _: &Sizes) {
+    let listener = subject.listener().unwrap();
+    let socket = listener.as_fd().try_clone_to_owned().unwrap();
+    let script =
+        format!(r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$0" {AS_ACTIVATED}"#);
+    let mut child =
+        Command::new("sh").args(["-c", &script]).arg(std::env::current_exe().unwrap()).stdin(socket).spawn().unwrap();
+    let near = listener.connector().unwrap().connect(LONG).unwrap();
+    put(&near, b"hello");
+    assert_eq!(&get::<5>(&near), b"hello");
+    drop(near);
+    assert!(child.wait().unwrap().success());
+    // The file is still there for the next: it belongs to whoever has bound it.
+    listener.connector().unwrap().connect(LONG).unwrap();
 }

@@ -1,0 +1,133 @@
+//! Who may open which endpoint, and whose socket is whose.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
+    time::Duration,
+};
+
+use crosstie_core::{Endpoint, Kind, Target};
+use crosstie_net::{Capabilities, connector, listen};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn parsed(text: &str) -> Endpoint {
+    text.parse().unwrap()
+}
+
+/// Text that came from another process is parsed like any other, and nobody has vouched for it.
+#[test]
+fn text_from_elsewhere_opens_nothing_that_acts_with_our_rights() {
+    let folder = tempfile::tempdir().unwrap();
+    let witness = folder.path().join("witness");
+    let fifo = folder.path().join("fifo");
+    let came = [format!("exec:touch {}", witness.display()), "fd:0".to_owned(), format!("fifo:{}", fifo.display())];
+    for text in &came {
+        let endpoint = parsed(text);
+        assert_eq!(connector(&endpoint).err().unwrap().kind(), Kind::Denied, "{text}");
+        assert_eq!(listen(&endpoint).err().unwrap().kind(), Kind::Denied, "{text}");
+        // Nor does taking it apart and putting it together help.
+        let again = Endpoint::new(endpoint.target().clone()).with_options(endpoint.options().clone());
+        assert_eq!(connector(&again).err().unwrap().kind(), Kind::Denied, "{text}");
+    }
+    let with_faults = parsed("mem:x?fault=drop:1%");
+    assert_eq!(connector(&with_faults).err().unwrap().kind(), Kind::Denied);
+    assert!(!witness.exists() && !fifo.exists(), "nothing has happened");
+    // What may not be opened from elsewhere is what the matrix says.
+    for capabilities in Capabilities::ALL {
+        let is_denied = came.iter().any(|text| parsed(text).scheme() == capabilities.scheme);
+        assert_eq!(is_denied, capabilities.callers_own, "{}", capabilities.scheme);
+    }
+}
+
+/// The control: the same text on the caller's own command line.
+#[test]
+fn control_what_the_caller_vouches_for_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let witness = folder.path().join("witness");
+    let endpoint = parsed(&format!("exec:touch {}", witness.display())).trusted();
+    let mut connection = connector(&endpoint).unwrap().connect(LONG).unwrap();
+    assert_eq!(connection.read(&mut [0]).unwrap(), 0, "it ends without a word");
+    assert!(connection.death(LONG).unwrap().is_some());
+    assert!(witness.exists());
+}
+
+#[test]
+fn beyond_loopback_nobody_listens_unless_insecure_is_spelled_out() {
+    for text in ["tcp://0.0.0.0:0", "tcp://[::]:0", "tcp://0.0.0.0:0?insecure=false"] {
+        let error = listen(&parsed(text)).err().unwrap();
+        assert_eq!(error.kind(), Kind::Denied, "{text}");
+        assert!(error.to_string().contains("?insecure"), "{error}");
+    }
+    // The control.
+    listen(&parsed("tcp://0.0.0.0:0?insecure")).unwrap();
+    listen(&parsed("tcp://127.0.0.1:0")).unwrap();
+}
+
+#[test]
+fn the_socket_of_a_dead_listener_is_replaced_and_that_of_a_living_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let at = parsed(&format!("unix:{}", path.display()));
+    // Left behind by a process that was killed: the file without the listener.
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    drop(listen(&at).unwrap());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "socket and lock are gone with the listener");
+    // Somebody who knows nothing of our lock.
+    let foreign = UnixListener::bind(&path).unwrap();
+    assert_eq!(listen(&at).err().unwrap().kind(), Kind::Io);
+    UnixStream::connect(&path).unwrap().write_all(b"x").unwrap();
+    foreign.accept().unwrap();
+    drop(foreign);
+    // No socket at all is not removed either.
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "precious").unwrap();
+    assert_eq!(listen(&at).err().unwrap().kind(), Kind::Io);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[test]
+fn a_listener_does_not_remove_the_socket_of_its_successor() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let at = parsed(&format!("unix:{}", path.display()));
+    let first = listen(&at).unwrap();
+    // Somebody takes the path away and listens there, past the lock.
+    fs::remove_file(&path).unwrap();
+    let successor = UnixListener::bind(&path).unwrap();
+    drop(first);
+    UnixStream::connect(&path).unwrap();
+    successor.accept().unwrap();
+}
+
+/// Of many who begin at once at a stale path one gets it, and it stays there.
+#[test]
+fn of_many_who_begin_at_once_one_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let at = parsed(&format!("unix:{}", path.display()));
+    for _ in 0..50 {
+        drop(UnixListener::bind(&path).unwrap());
+        let all: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| listen(&at))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let listening: Vec<_> = all.into_iter().flatten().collect();
+        assert_eq!(listening.len(), 1);
+        UnixStream::connect(&path).unwrap();
+    }
+}
+
+#[test]
+fn what_carries_no_streams_says_so() {
+    for text in ["udp://127.0.0.1:1", "nats://h", "local:x"] {
+        assert_eq!(connector(&parsed(text)).err().unwrap().kind(), Kind::Unsupported, "{text}");
+        assert_eq!(listen(&parsed(text)).err().unwrap().kind(), Kind::Unsupported, "{text}");
+    }
+    let pipe = Endpoint::new(Target::Pipe);
+    assert_eq!(connector(&pipe).err().unwrap().kind(), Kind::Unsupported);
+    let exec = parsed("exec:cat").trusted();
+    assert_eq!(listen(&exec).err().unwrap().kind(), Kind::Unsupported);
+}
