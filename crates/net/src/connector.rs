@@ -133,7 +133,7 @@ fn descriptor(attempt: &dyn Attempt) -> io::Result<BorrowedFd<'_>> {
 pub(crate) struct Instantly(Option<Connection>);
 
 impl Instantly {
-    pub(crate) fn new(connection: Connection) -> Box<dyn Attempt> {
+    pub(crate) fn boxed(connection: Connection) -> Box<dyn Attempt> {
         Box::new(Self(Some(connection)))
     }
 }

@@ -43,7 +43,7 @@ impl ExecConnector {
 impl Connector for ExecConnector {
     fn begin(&self) -> Result<Box<dyn Attempt>, Error> {
         let told = |error| unreachable(format_args!("exec:{}", self.words[0]), error);
-        self.spawn().map(Instantly::new).map_err(told)
+        self.spawn().map(Instantly::boxed).map_err(told)
     }
 
     fn capabilities(&self) -> &'static Capabilities {

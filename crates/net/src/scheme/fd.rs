@@ -27,7 +27,7 @@ pub(crate) struct FdConnector {
 impl Connector for FdConnector {
     fn begin(&self) -> Result<Box<dyn Attempt>, Error> {
         let told = |error| unreachable(format_args!("fd:{}", self.number), error);
-        inherited(self.number).and_then(connection).map(Instantly::new).map_err(told)
+        inherited(self.number).and_then(connection).map(Instantly::boxed).map_err(told)
     }
 
     fn capabilities(&self) -> &'static Capabilities {

@@ -62,7 +62,7 @@ pub(crate) struct MemConnector {
 impl Connector for MemConnector {
     fn begin(&self) -> Result<Box<dyn Attempt>, Error> {
         let transport = connect(&self.name).map_err(|error| unreachable(format_args!("mem:{}", self.name), error))?;
-        Ok(Instantly::new(connection(transport)))
+        Ok(Instantly::boxed(connection(transport)))
     }
 
     fn capabilities(&self) -> &'static Capabilities {

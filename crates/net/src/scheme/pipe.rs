@@ -124,7 +124,7 @@ impl Connector for PipeConnector {
         let (near, ends) = pipe_pair()?;
         self.waiting.bell.ring()?;
         queue.push_back(connection(ends.reader, ends.writer)?);
-        Ok(Instantly::new(near))
+        Ok(Instantly::boxed(near))
     }
 
     fn capabilities(&self) -> &'static Capabilities {
