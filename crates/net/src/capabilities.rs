@@ -135,10 +135,12 @@ pub(crate) const FIFO: Capabilities = Capabilities {
     callers_own: true,
     ..PIPE
 };
+pub(crate) const SHM: Capabilities =
+    Capabilities { scheme: "shm", descriptors: false, buffer: crate::shared_stream::CAPACITY as usize, ..SOCKET };
 
 impl Capabilities {
     /// Every scheme that carries byte streams here.
-    pub const ALL: &'static [Self] = &[MEM, PIPE, FD, EXEC, FIFO, UNIX, TCP];
+    pub const ALL: &'static [Self] = &[MEM, PIPE, FD, EXEC, FIFO, UNIX, SHM, TCP];
 
     /// Those of a scheme; `None` if it carries no byte stream here.
     pub fn of(scheme: &str) -> Option<&'static Self> {

@@ -6,7 +6,7 @@
 //!
 //! | what | one file each | how it is used |
 //! | --- | --- | --- |
-//! | `mem:` `pipe:` `fd:` `exec:` `fifo:` `unix:` `tcp:` | `scheme/…` | [`listen`], [`connector`]; [`pipe_pair`], [`standard_streams`], [`activated`], [`Reconnecting`] |
+//! | `mem:` `pipe:` `fd:` `exec:` `fifo:` `unix:` `shm:` `tcp:` | `scheme/…` | [`listen`], [`connector`]; [`pipe_pair`], [`standard_streams`], [`activated`], [`Reconnecting`] |
 //! | shared memory | `shared` | [`shared::receive`] and its kin, for tokio alone: it needs no connection |
 //! | for reactors | `socket/…`, `memory` | [`SocketListener`], [`Dial`], [`connect`], [`connect_async`], [`MemoryListener`], [`memory_pair`] |
 //!
@@ -45,6 +45,7 @@ mod open;
 mod reconnecting;
 mod scheme;
 pub mod shared;
+mod shared_stream;
 mod socket;
 mod transport;
 mod watched;

@@ -14,6 +14,7 @@ use crate::{
         fifo::{FifoConnector, FifoListener},
         mem::{MemConnector, MemListener},
         pipe::PipeListener,
+        shm::{ShmConnector, ShmListener},
         socket::SchemeListener,
         tcp::TcpConnector,
         unix::UnixConnector,
@@ -50,6 +51,7 @@ pub fn listen(endpoint: &Endpoint) -> Result<Box<dyn Listener>, Error> {
         Target::Fd { number } => fd::listen(*number).map(boxed),
         Target::Fifo { path } => FifoListener::bind(path).map(boxed),
         Target::Unix { address } => listen_unix(address).map(boxed),
+        Target::Shm { name } => ShmListener::bind(name).map(boxed),
         Target::Tcp { host } => {
             if !host.is_loopback() && !endpoint.options().insecure {
                 let text = format!(
@@ -100,6 +102,7 @@ pub fn connector(endpoint: &Endpoint) -> Result<Box<dyn Connector>, Error> {
         Target::Exec { command } => Box::new(ExecConnector::new(command)?),
         Target::Fifo { path } => Box::new(FifoConnector { path: path.clone() }),
         Target::Unix { address } => Box::new(UnixConnector { address: address.clone() }),
+        Target::Shm { name } => Box::new(ShmConnector { name: name.clone() }),
         Target::Tcp { host } => Box::new(TcpConnector { host: host.clone() }),
         Target::Pipe => {
             let text = "a pipe has no name to connect to: ask its listener for a connector, or make a pair";

@@ -59,6 +59,8 @@ mod schema;
 #[cfg(not(loom))]
 mod segment;
 #[cfg(not(loom))]
+mod stream;
+#[cfg(not(loom))]
 mod value_seen;
 
 pub use crate::layout::{
@@ -91,6 +93,7 @@ pub use crate::{
     },
     schema::{Element, Reserved, ShmSafe},
     segment::{Directory, Expect, Listed, Pinned, Section, Segment, Shared, Spec},
+    stream::{StreamMemory, StreamSide, Wakes},
     value_seen::ValueSeen,
     wait::WaitPolicy,
 };

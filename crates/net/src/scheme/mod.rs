@@ -5,6 +5,7 @@ pub(crate) mod fd;
 pub(crate) mod fifo;
 pub(crate) mod mem;
 pub(crate) mod pipe;
+pub(crate) mod shm;
 pub(crate) mod socket;
 pub(crate) mod tcp;
 pub(crate) mod unix;

@@ -81,6 +81,13 @@ impl Drop for Listener {
     }
 }
 
+impl Listener {
+    /// Accepts a connection as the standard library has it.
+    pub(crate) fn accept_stream(&self) -> io::Result<UnixStream> {
+        self.listener.accept().map(|(stream, _)| stream)
+    }
+}
+
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()

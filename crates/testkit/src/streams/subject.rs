@@ -78,6 +78,7 @@ impl Subject {
             ("fifo", "fifo", Form::Listener("fifo:{folder}/{}")),
             ("unix_path", "unix", Form::Listener("unix:{folder}/{}")),
             ("unix_abstract", "unix", Form::Listener("unix:@{}")),
+            ("shm", "shm", Form::Listener("shm:{}")),
             ("tcp", "tcp", Form::Listener("tcp://127.0.0.1:0")),
         ];
         let of = |(name, scheme, form)| Self {
