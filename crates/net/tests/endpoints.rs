@@ -4,11 +4,13 @@ use std::{
     fs,
     io::{Read, Write},
     os::unix::net::{UnixListener, UnixStream},
+    path::Path,
     time::Duration,
 };
 
 use crosstie_core::{Endpoint, Kind, Target};
 use crosstie_net::{Capabilities, connector, listen};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, socket};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -65,13 +67,20 @@ fn beyond_loopback_nobody_listens_unless_insecure_is_spelled_out() {
     listen(&parsed("tcp://127.0.0.1:0")).unwrap();
 }
 
+/// The file of a stream socket that nobody listens on. It never listened: a listener that is dropped may live on for a moment in a child that another
+/// test forks.
+fn stale(path: &Path) {
+    let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+}
+
 #[test]
 fn the_socket_of_a_dead_listener_is_replaced_and_that_of_a_living_one_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let at = parsed(&format!("unix:{}", path.display()));
     // Left behind by a process that was killed: the file without the listener.
-    drop(UnixListener::bind(&path).unwrap());
+    stale(&path);
     assert!(path.exists());
     drop(listen(&at).unwrap());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "socket and lock are gone with the listener");
@@ -109,12 +118,13 @@ fn of_many_who_begin_at_once_one_listens() {
     let path = folder.path().join("socket");
     let at = parsed(&format!("unix:{}", path.display()));
     for _ in 0..50 {
-        drop(UnixListener::bind(&path).unwrap());
+        stale(&path);
         let all: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| listen(&at))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         let listening: Vec<_> = all.into_iter().flatten().collect();
+        // One at a time; another only after it has ended.
         assert_eq!(listening.len(), 1);
         UnixStream::connect(&path).unwrap();
     }

@@ -72,12 +72,13 @@ fn remove_if_dead(path: &Path) -> io::Result<()> {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let (UnixAddress::Path(path), Some(claim)) = (&self.address, &self.claim)
-            && claim.is_still_ours(path)
-        {
+        let (UnixAddress::Path(path), Some(claim)) = (&self.address, &self.claim) else { return };
+        if claim.is_still_ours(path) {
             // Gone already is as good.
             let _ = fs::remove_file(path);
         }
+        // A child that was forked just now has the socket until it executes something; nobody shall be let in by it.
+        let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
     }
 }
 
