@@ -172,7 +172,7 @@ pub(crate) fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let text = error.to_string();
+    let text = without_environment(&error.to_string(), arguments);
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     if !in_json {
         // Nobody to tell is no failure.
@@ -190,6 +190,19 @@ pub(crate) fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     };
     let words: Vec<&str> = message.split_whitespace().collect();
     Output::new(true, Colour::Never).fail(&Failure::usage(words.join(" ")))
+}
+
+/// A usage line names the options that were given. One whose variable is set counts as given, but is no part of what the user typed.
+fn without_environment(text: &str, arguments: &[OsString]) -> String {
+    let is_typed = |names: &[&str]| {
+        let typed = arguments.iter().filter_map(|argument| argument.to_str());
+        typed.into_iter().any(|argument| names.iter().any(|name| argument.starts_with(name)))
+    };
+    let hidden = [(" --server <URL>", &["--server", "-s"][..]), (" --dir <DIR>", &["--dir"])];
+    hidden.iter().filter(|(_, names)| !is_typed(names)).fold(text.to_owned(), |text, (usage, _)| {
+        let shown = if text.contains(" [OPTIONS]") { "" } else { " [OPTIONS]" };
+        text.replace(usage, shown)
+    })
 }
 
 /// A message as JSON. A payload that is not text is given in hexadecimal under `payload_hex`.

@@ -80,6 +80,17 @@ fn every_error_begins_with_the_name_of_the_command() {
 }
 
 #[test]
+fn a_variable_that_is_set_is_not_shown_as_an_option_to_be_typed() {
+    let output = run(crosstie(&["sub"]).env("CROSSTIE_URL", "nats://127.0.0.1:1"));
+    assert!(text(&output.stderr).contains("Usage: crosstie sub [OPTIONS] <PATTERN>\n"), "{}", text(&output.stderr));
+    let output = run(crosstie(&["lock", "a"]).env("CROSSTIE_DIR", "/nowhere"));
+    assert!(text(&output.stderr).contains("Usage: crosstie lock [OPTIONS] <NAME> -- <COMMAND>...\n"));
+    // The control: what was typed is shown.
+    let output = run(&mut crosstie(&["sub", "--server", "nats://127.0.0.1:1"]));
+    assert!(text(&output.stderr).contains("Usage: crosstie sub --server <URL> <PATTERN>\n"));
+}
+
+#[test]
 fn usage_shows_as_required_what_is_required() {
     for (command, usage) in [
         ("pub", "crosstie pub [OPTIONS] <SUBJECT> [PAYLOAD]"),
