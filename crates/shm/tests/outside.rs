@@ -6,8 +6,8 @@ use std::{
 };
 
 use crosstie_shm::{
-    Directory, Expect, Latest, Mutex, Region, RwLock, SectionKind, Segment, SegmentName, Semaphore, ShmSafe, TxRegion,
-    ValueSeen,
+    ByteRing, Directory, Expect, Latest, Mutex, Pool, Region, Ring, RwLock, SectionKind, Segment, SegmentName,
+    Semaphore, ShmSafe, SizeClass, TxRegion, ValueSeen,
 };
 use tempfile::TempDir;
 
@@ -181,11 +181,33 @@ fn the_bytes_of_a_segment_say_what_they_are() {
     let header = seen.header_bytes();
     let magic = &Segment::header_spans()[0];
     assert_eq!((magic.what.as_str(), &header[..8]), ("magic", &b"XTIE-SEG"[..]));
-    // Nothing is told twice or beyond its part, wherever one looks.
+    is_told_once_and_within(&seen);
+}
+
+/// Nothing is told twice or beyond its part, wherever one looks.
+fn is_told_once_and_within(segment: &Segment) {
     for kind in SectionKind::ALL {
-        let len = seen.section(kind).len();
-        let spans = seen.spans(kind, 0, u64::MAX).unwrap();
-        assert!(spans.windows(2).all(|pair| pair[0].at + pair[0].len <= pair[1].at), "{kind}");
-        assert!(spans.iter().all(|span| span.at + span.len <= len), "{kind}");
+        let len = segment.section(kind).len();
+        let spans = segment.spans(kind, 0, u64::MAX).unwrap();
+        assert!(spans.windows(2).all(|pair| pair[0].at + pair[0].len <= pair[1].at), "{segment:?} {kind}");
+        assert!(spans.iter().all(|span| span.at + span.len <= len), "{segment:?} {kind}");
+        assert!(kind != SectionKind::Data || !spans.is_empty(), "{segment:?}");
     }
+}
+
+#[test]
+fn the_bytes_of_every_kind_are_told_once() {
+    let place = Place::new();
+    let _ring = Ring::<[u64; 3]>::create(&place.directory, &named("ring"), 8).unwrap();
+    let _bytes = ByteRing::create(&place.directory, &named("bytes"), 4096).unwrap();
+    let classes = [SizeClass { bytes: 100, buffers: 3 }, SizeClass { bytes: 5000, buffers: 2 }];
+    let _pool = Pool::create(&place.directory, &named("pool"), &classes).unwrap();
+    let _latest = Latest::<[u64; 5]>::create(&place.directory, &named("latest"), 3).unwrap();
+    let _large = TxRegion::<[u64; 4]>::create(&place.directory, &named("large"), 1024, |_| ()).unwrap();
+    let _rwlock = RwLock::create(&place.directory, &named("rwlock"), [1_u8; 3]).unwrap();
+    let _semaphore = Semaphore::create(&place.directory, &named("semaphore"), 3).unwrap();
+    for name in ["ring", "bytes", "pool", "latest", "large", "rwlock", "semaphore"] {
+        is_told_once_and_within(&place.look(name));
+    }
+    assert_eq!(place.look("ring").value_seen().unwrap(), ValueSeen::Nothing);
 }
