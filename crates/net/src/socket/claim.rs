@@ -15,7 +15,7 @@ use std::{
 use rustix::fs::{Mode, OFlags, open};
 
 /// The lock of one path. Dropped, it is free again, and its file is gone.
-pub(super) struct Claim {
+pub(crate) struct Claim {
     file: File,
     path: PathBuf,
     /// Device and number of the socket's file, once it is there.
@@ -24,7 +24,7 @@ pub(super) struct Claim {
 
 impl Claim {
     /// Takes the lock, without waiting.
-    pub(super) fn lay(socket: &Path) -> io::Result<Self> {
+    pub(crate) fn lay(socket: &Path) -> io::Result<Self> {
         let mut name = OsString::from(socket);
         name.push(".lock");
         let path = PathBuf::from(name);
@@ -50,13 +50,13 @@ impl Claim {
     }
 
     /// Remembers the socket that was bound.
-    pub(super) fn made(&mut self, socket: &Path) -> io::Result<()> {
+    pub(crate) fn made(&mut self, socket: &Path) -> io::Result<()> {
         self.ours = Some(number(&fs::symlink_metadata(socket)?));
         Ok(())
     }
 
     /// True if what is at the path is the socket that was bound, and not what somebody else has put in its place.
-    pub(super) fn is_still_ours(&self, socket: &Path) -> bool {
+    pub(crate) fn is_still_ours(&self, socket: &Path) -> bool {
         self.ours.is_some() && fs::symlink_metadata(socket).ok().map(|there| number(&there)) == self.ours
     }
 }

@@ -1,6 +1,6 @@
 //! Sockets that never block, for a reactor: listeners and connections over TCP and Unix sockets.
 
-mod claim;
+pub(crate) mod claim;
 pub(crate) mod tcp;
 pub(crate) mod unix;
 
