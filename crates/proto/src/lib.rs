@@ -4,4 +4,5 @@
 //! never copied by a parser.
 #![forbid(unsafe_code)]
 
+pub mod frame;
 pub mod nats;
