@@ -29,6 +29,14 @@ pub enum LockError {
         /// So many there are.
         permits: u32,
     },
+    /// This process has so many readers in that no more can be counted: guards that were forgotten, not dropped.
+    #[error(
+        "expected fewer than {readers} readers of this process; guards are forgotten instead of dropped: drop them"
+    )]
+    TooManyReaders {
+        /// So many are in, and no more can be.
+        readers: u32,
+    },
     /// The segment cannot be used.
     #[error(transparent)]
     Segment(#[from] Error),

@@ -163,6 +163,17 @@ impl LockHandle {
         Err(LockError::Held { by })
     }
 
+    /// Refuses if so many readers of this process are in that the next ones might not be counted. Half of what the count holds: all threads of the
+    /// process may come between this look and their counting.
+    #[inline]
+    pub(super) fn check_room_for_a_reader(&self) -> Result<(), LockError> {
+        let readers = self.mine().load(Relaxed) & protocol::COUNT;
+        if readers <= protocol::COUNT / 2 {
+            return Ok(());
+        }
+        Err(LockError::TooManyReaders { readers: u32::try_from(protocol::COUNT / 2).expect("twenty bits") })
+    }
+
     /// Refuses if the calling thread has the word.
     pub(super) fn refuse_waiting_for_oneself(&self) -> Result<(), LockError> {
         let cell = self.cell();

@@ -56,7 +56,7 @@ use crate::{
 /// | is stopped (`SIGSTOP`) | stays held: a stopped process lives. The others' deadlines pass |
 /// | forks | stays the parent's. The child's guard does nothing, and its handle says [`Error::Forked`](crate::Error::Forked) |
 /// | ends a thread that forgot its guard | is free when the thread has ended; the next one is told |
-/// | drops the mutex | a guard borrows it, so it cannot |
+/// | drops the mutex | a guard borrows it, so it cannot. If it forgot the guard, the lock is free when the participant leaves |
 ///
 /// # Fairness
 ///

@@ -146,6 +146,10 @@ impl Parts {
             at => Some(words(at, u64::from(segment.header().participants) * 8)?),
         };
         let (at, bytes) = (cell.data.load(Relaxed), cell.data_len.load(Relaxed));
+        // A value may be aligned so, and is referred to where it lies.
+        if bytes != 0 && !at.is_multiple_of(UNIT) {
+            return Err(segment.corrupt(format!("data at a multiple of {UNIT}, came {at}")));
+        }
         let data = match cell.journal.load(Relaxed) {
             _ if bytes == 0 => Data::None,
             0 => {

@@ -39,6 +39,8 @@ use crate::{
 /// Readers are counted for each process, so the readers of one that was killed are withdrawn exactly, and the next guard is told. Besides that,
 /// what ends how is as with [`Mutex`](super::Mutex), but that a *read* guard which a thread forgot stays until its process ends.
 ///
+/// A process may have half a million readers in at a time.
+///
 /// A thread that has a read guard and wants to write waits for itself, until its deadline.
 #[derive(Debug)]
 pub struct RwLock<T>(Guarded<T>);
@@ -103,7 +105,7 @@ impl<T: ShmSafe> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`LockError::TimedOut`], [`LockError::HeldByThisThread`], [`LockError::Segment`].
+    /// [`LockError::TimedOut`], [`LockError::HeldByThisThread`], [`LockError::TooManyReaders`], [`LockError::Segment`].
     ///
     /// # Blocking
     ///
@@ -112,6 +114,7 @@ impl<T: ShmSafe> RwLock<T> {
     pub fn read(&self, deadline: Deadline) -> Result<Acquired<ReadGuard<'_, T>>, LockError> {
         let handle = &*self.0.handle;
         handle.participant.check()?;
+        handle.check_room_for_a_reader()?;
         if protocol::try_read(handle.cell(), handle.mine(), handle).is_err() {
             handle.refuse_waiting_for_oneself()?;
             let waited = handle.wait(deadline, |wait| protocol::read(handle.cell(), handle.mine(), wait))?;
@@ -124,10 +127,11 @@ impl<T: ShmSafe> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`LockError::Held`], [`LockError::Segment`].
+    /// [`LockError::Held`], [`LockError::TooManyReaders`], [`LockError::Segment`].
     #[inline]
     pub fn try_read(&self) -> Result<Acquired<ReadGuard<'_, T>>, LockError> {
         let handle = &*self.0.handle;
+        handle.check_room_for_a_reader()?;
         handle.attempt(|| protocol::try_read(handle.cell(), handle.mine(), handle).is_ok())?;
         Ok(self.reading())
     }

@@ -175,7 +175,7 @@ impl Semaphore {
 
     /// Permits in all.
     pub fn permits(&self) -> u32 {
-        self.handle.cell().permits.load(crate::sync::Ordering::Relaxed)
+        self.handle.cell().permits.load(crate::sync::Ordering::Relaxed).min(Self::MAX)
     }
 
     /// Permits that are not out now. Another process may take them at any time.

@@ -6,10 +6,14 @@
 use std::{
     cell::Cell,
     sync::{
-        Mutex, PoisonError, Weak,
+        Mutex, MutexGuard, TryLockError, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
+    time::Duration,
 };
+
+use crate::clock;
 
 /// Something that a thread may leave behind.
 pub(super) trait LeftBehind: Send + Sync {
@@ -39,7 +43,7 @@ impl ThisThread {
 impl Drop for ThisThread {
     fn drop(&mut self) {
         NUMBER.set(0);
-        let locks = LOCKS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let locks = in_time().map(|locks| locks.clone()).unwrap_or_default();
         for lock in locks.iter().filter_map(Weak::upgrade) {
             lock.abandon(self.number);
         }
@@ -62,9 +66,26 @@ fn number_slowly() -> u64 {
     number
 }
 
+/// How long to try for the list, which another thread of this process has for a moment.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The list. `None` in a child that was forked while another thread of its parent had it, for which it is never given back: there a lock that a
+/// thread leaves behind stays until the process ends.
+fn in_time() -> Option<MutexGuard<'static, Vec<Weak<dyn LeftBehind>>>> {
+    let deadline = clock::deadline_after(PATIENCE);
+    loop {
+        match LOCKS.try_lock() {
+            Ok(locks) => return Some(locks),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if deadline.expired(clock::now()) => return None,
+            Err(TryLockError::WouldBlock) => thread::yield_now(),
+        }
+    }
+}
+
 /// Puts a lock on the list of those that threads may leave behind.
 pub(super) fn remember(lock: Weak<dyn LeftBehind>) {
-    let mut locks = LOCKS.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(mut locks) = in_time() else { return };
     if locks.len() == locks.capacity() {
         locks.retain(|lock| lock.strong_count() > 0);
     }

@@ -68,17 +68,20 @@ impl Listening {
 
     pub(super) fn remove(&self, id: u64) {
         let mut armed = self.lock();
-        if let Ok(at) = armed.binary_search_by_key(&id, |entry| entry.id) {
-            armed.remove(at);
-        }
+        let removed = armed.binary_search_by_key(&id, |entry| entry.id).map(|at| armed.remove(at));
+        // Without the lock: with a waker may go a whole task, and with that others who armed here.
+        drop(armed);
+        drop(removed);
     }
 
     /// Sets or takes back whom to tell.
     pub(super) fn set(&self, id: u64, alarm: Option<Alarm>) {
         let mut armed = self.lock();
-        if let Ok(at) = armed.binary_search_by_key(&id, |entry| entry.id) {
-            armed[at].alarm = alarm;
-        }
+        let place = armed.binary_search_by_key(&id, |entry| entry.id);
+        let replaced = place.map(|at| std::mem::replace(&mut armed[at].alarm, alarm));
+        // Without the lock, as in `remove`.
+        drop(armed);
+        drop(replaced);
     }
 
     pub(super) fn is_armed(&self) -> bool {

@@ -83,7 +83,12 @@ pub(crate) fn ring(cell: &LockCell, bells: &impl Bells) {
 /// Has whoever has the word see that somebody waits. False if nobody has it.
 pub(super) fn ask_for_word(cell: &LockCell) -> bool {
     let mut word = cell.word.load(Relaxed);
-    while holder_of(word).is_some() {
+    while word != 0 {
+        if holder_of(word).is_none() {
+            // A bit that waits for nobody, which only damage makes: it would be in the way for ever.
+            let _ = cell.word.compare_exchange(word, 0, Relaxed, Relaxed);
+            return false;
+        }
         if word & WAITERS != 0 {
             return true;
         }

@@ -52,7 +52,7 @@ impl<'a> Copies<'a> {
     #[inline]
     pub(crate) fn announce(&self) {
         if is_kept(Fault::Announcement) {
-            self.cell.writing.store(self.cell.version.load(Relaxed) + 1, Relaxed);
+            self.cell.writing.store(self.cell.version.load(Relaxed).wrapping_add(1), Relaxed);
         }
         // Pairs with `snapshot_done`.
         orderings::write_announced();
@@ -61,7 +61,7 @@ impl<'a> Copies<'a> {
     /// Makes `value` the current one; returns its version. For the holder, after [`Copies::announce`].
     #[inline]
     pub(crate) fn commit(&self, value: &[u64]) -> u64 {
-        let version = self.cell.version.load(Relaxed) + 1;
+        let version = self.cell.version.load(Relaxed).wrapping_add(1);
         for (word, value) in self.of(version).iter().zip(value) {
             word.store(*value, Relaxed);
         }
@@ -78,7 +78,7 @@ impl<'a> Copies<'a> {
 
     /// True if a write was announced and neither committed nor forgotten.
     pub(crate) fn is_open(&self) -> bool {
-        self.cell.writing.load(Relaxed) > self.cell.version.load(Relaxed)
+        self.cell.writing.load(Relaxed) != self.cell.version.load(Relaxed)
     }
 
     /// Copies the current value without the lock; its version, or `None` if two writers came by meanwhile: `value` is torn then.
@@ -90,7 +90,7 @@ impl<'a> Copies<'a> {
         }
         // Pairs with `write_announced`: who has read a word of a later write sees that it was announced.
         orderings::snapshot_done();
-        let is_whole = self.cell.writing.load(Relaxed) <= version + 1;
+        let is_whole = self.cell.writing.load(Relaxed).wrapping_sub(version) <= 1;
         (is_whole || !is_kept(Fault::SnapshotCheck)).then_some(version)
     }
 }

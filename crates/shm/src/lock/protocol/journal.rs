@@ -60,9 +60,10 @@ impl<'a> Journal<'a> {
         let count = self.words[0].load(Relaxed);
         // What a holder before us left there counts for nothing when there are no entries.
         let used = if count == 0 { 0 } else { usize_of(self.words[1].load(Relaxed)) };
-        let (start, needed) = (HEADER + used, ENTRY + length);
+        let (start, needed) = (HEADER.saturating_add(used), ENTRY + length);
         let left = self.words.len().saturating_sub(start);
-        if needed > left {
+        // No journal has more entries than words: a count that says so comes from damage, and makes no room.
+        if needed > left || count >= self.words.len() as u64 {
             return Err(JournalError::Full { needed, left });
         }
         let entry = &self.words[start..start + needed];
@@ -97,7 +98,7 @@ impl<'a> Journal<'a> {
     /// written out of bounds for it.
     pub(crate) fn undo(&self) {
         // Pairs with `journal_count`: the entries are complete.
-        let count = self.words[0].load(orderings::journal_read());
+        let count = self.entries(self.words[0].load(orderings::journal_read()));
         // Entries are found from the front and needed from the back. Without memory for a list of them the way is gone again for each, which
         // costs the square of their number; so some are remembered.
         let mut left = count;
@@ -124,6 +125,18 @@ impl<'a> Journal<'a> {
         }
         // Pairs with `journal_read` of who recovers after us: it is all put back.
         self.words[0].store(0, orderings::journal_count());
+    }
+
+    /// How many of the `count` entries that the journal is said to have are there. A damaged count would be counted down for years.
+    fn entries(&self, count: u64) -> u64 {
+        let (mut found, mut start) = (0, HEADER);
+        while found < count
+            && let Some((_, length)) = self.entry(start)
+        {
+            start += ENTRY + length;
+            found += 1;
+        }
+        found
     }
 
     /// The range of the entry that begins at `start`, if it is within the bounds.

@@ -76,7 +76,7 @@ pub(crate) fn take<P: Peers>(cell: &LockCell, me: Holder, wait: &mut Wait<'_, P>
 #[inline]
 pub(crate) fn enter(cell: &LockCell, thread: u64) -> u64 {
     // The holder is the only writer.
-    let token = cell.token.load(Relaxed) + 1;
+    let token = cell.token.load(Relaxed).wrapping_add(1);
     cell.token.store(token, Relaxed);
     cell.thread.store(thread, Relaxed);
     token

@@ -96,5 +96,5 @@ fn take_permits(cell: &LockCell, me: Holder, counts: &[AtomicU64], permits: u32)
 pub(crate) fn free(cell: &LockCell, counts: &[AtomicU64]) -> u64 {
     // Pairs with `count_down`.
     let held: u64 = counts.iter().map(|count| count.load(orderings::count_seen()) & COUNT).sum();
-    u64::from(cell.permits.load(Relaxed)).saturating_sub(held)
+    u64::from(cell.permits.load(Relaxed)).min(COUNT).saturating_sub(held)
 }
