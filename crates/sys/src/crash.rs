@@ -38,7 +38,10 @@ mod planned {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use crate::trial::{Act, Way, count_on, die_after, die_behind, fork_if_told, leave, stop_counting};
+    use crate::trial::{
+        Act, Way, count_on, die_after, die_at_change, die_behind, fork_if_told, leave, meets_point, stop_counting,
+        survey,
+    };
 
     /// What this process will do, and at which point.
     #[derive(Clone, Copy, Debug)]
@@ -60,6 +63,10 @@ mod planned {
         DieAfter(u64),
         /// The same, by this way.
         DieBehind(Way),
+        /// The same behind its so-manieth change of what others can see, from 1.
+        DieAtChange(u64),
+        /// Nothing: from there on it leaves a record of what it does, to its end.
+        Survey,
     }
 
     impl Planned {
@@ -72,6 +79,8 @@ mod planned {
                 Self::Act(act) => act.perform(),
                 Self::DieAfter(instructions) => die_after(instructions),
                 Self::DieBehind(way) => die_behind(way),
+                Self::DieAtChange(changes) => die_at_change(changes),
+                Self::Survey => survey(),
             }
         }
     }
@@ -117,6 +126,10 @@ mod planned {
             return;
         }
         let hits = HITS.fetch_add(1, Ordering::Relaxed) + 1;
+        if plan.planned == Planned::Survey && hits > plan.at_hit {
+            meets_point();
+            return;
+        }
         if hits == plan.at_hit {
             leave_name(plan, name);
             plan.planned.begin();

@@ -22,6 +22,7 @@ const TESTS: &[(&str, fn())] = &[
     ("stops_forks_and_other_programs_have_an_outcome", stops_forks_and_other_programs_have_an_outcome),
     ("a_forgotten_guard_is_taken_back", a_forgotten_guard_is_taken_back),
     ("control_a_robust_posix_mutex_tears", control_a_robust_posix_mutex_tears),
+    ("control_a_death_in_a_recovery_tears_without_roll_back", control_a_death_in_a_recovery_tears_without_roll_back),
     ("control_a_ledger_under_flock_tears", control_a_ledger_under_flock_tears),
     ("control_locks_without_recovery_get_stuck", control_locks_without_recovery_get_stuck),
     ("control_a_forked_child_keeps_a_flock", control_a_forked_child_keeps_a_flock),
@@ -45,7 +46,8 @@ fn main() -> ExitCode {
 
 fn run(structure: &dyn Structure, kind: Kind, count: u64, bound: Duration) -> Option<Fault> {
     let root = tempfile::tempdir().expect("a folder for the trial");
-    let options = Options { seed: 1, count, bound, root: root.path().to_owned(), boundaries: (0, u64::MAX) };
+    let options =
+        Options { seed: 1, count, bound, root: root.path().to_owned(), boundaries: (0, u64::MAX), is_thorough: false };
     let report = kind.run(structure, &options).expect("the harness works");
     println!("{report}");
     report.faults.keys().next().copied()
@@ -73,6 +75,7 @@ fn ledgers_stay_whole_behind_any_instruction() {
 fn recoveries_are_recovered_from() {
     is_whole(&Books::UnderMutex, Kind::Recovery, 100);
     is_whole(&Books::InTxRegion, Kind::Recovery, 100);
+    is_whole(&Books::UnderRwLock, Kind::Joining, 30);
 }
 
 fn permits_come_back() {
@@ -92,6 +95,7 @@ fn rings_lose_and_double_nothing() {
 fn buffers_come_back() {
     is_whole(&Buffers, Kind::Random, 100);
     is_whole(&Buffers, Kind::Points, 100);
+    is_whole(&Buffers, Kind::Steps, 100);
 }
 
 fn a_value_is_read_whole_and_never_goes_back() {
@@ -115,6 +119,12 @@ fn a_forgotten_guard_is_taken_back() {
 
 fn control_a_robust_posix_mutex_tears() {
     assert_eq!(run(&Robust, Kind::Steps, 20_000, Duration::from_secs(20)), Some(Fault::Torn));
+}
+
+/// Whoever recovers dies behind changes alone, and that is enough to find what tears.
+fn control_a_death_in_a_recovery_tears_without_roll_back() {
+    assert_eq!(run(&Robust, Kind::Recovery, 20_000, Duration::from_secs(20)), Some(Fault::Torn));
+    assert_eq!(run(&Ledger, Kind::Joining, 20_000, Duration::from_secs(20)), Some(Fault::Torn));
 }
 
 fn control_a_ledger_under_flock_tears() {

@@ -318,7 +318,8 @@ impl Pool {
     }
 
     /// Returns what `author`, who is dead, gave to this process without its token arriving; says how many buffers that were. To be called when all
-    /// tokens that it sent were accepted or dropped.
+    /// tokens of its loans were accepted or dropped. A buffer does not say who gave it, only who loaned it: what `author` had loaned and
+    /// somebody else passes on to this process is returned as well, and its token is void ([`Error::Loan`]) if it comes afterwards.
     ///
     /// # Errors
     ///

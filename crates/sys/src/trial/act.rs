@@ -17,6 +17,8 @@ pub enum Act {
     Fork,
     /// Becomes another program, which lives on under the same id.
     Exec,
+    /// Unmaps every segment that it has, whatever it holds, and goes on: to its next look at one, which it does not survive.
+    Unmap,
 }
 
 /// Where the ids of children that hold on to things are left for whoever takes them away.
@@ -37,7 +39,7 @@ pub(crate) fn fork_if_told() {
 const LIFE: u32 = 20;
 
 impl Act {
-    /// Does it, here and now. Comes back from [`Act::Stop`] alone.
+    /// Does it, here and now. Comes back from [`Act::Stop`] and [`Act::Unmap`] alone.
     ///
     /// All but [`Act::Fork`] call nothing that a signal handler may not call.
     pub fn perform(self) {
@@ -67,6 +69,7 @@ impl Act {
                     }
                     libc::kill(libc::getpid(), libc::SIGKILL);
                 }
+                Self::Unmap => unmap_segments(),
                 Self::Exec => {
                     let words = [c"sleep".as_ptr(), c"20".as_ptr(), ptr::null()];
                     libc::execv(c"/bin/sleep".as_ptr(), words.as_ptr());
@@ -84,6 +87,7 @@ impl Act {
             Self::Exit => libc::SIGUSR1,
             Self::Fork => libc::SIGUSR2,
             Self::Exec => libc::SIGVTALRM,
+            Self::Unmap => libc::SIGPROF,
         }
     }
 }
@@ -95,9 +99,10 @@ impl Act {
 /// What `sigaction` refuses.
 pub fn act_on_signals(left_behind: &'static AtomicU64) -> io::Result<()> {
     extern "C" fn on_signal(signal: libc::c_int) {
-        for act in [Act::Exit, Act::Exec] {
+        for act in [Act::Exit, Act::Exec, Act::Unmap] {
             if act.signal() == signal {
                 act.perform();
+                return;
             }
         }
         // What a program runs around a fork may not be run in a signal handler.
@@ -105,7 +110,7 @@ pub fn act_on_signals(left_behind: &'static AtomicU64) -> io::Result<()> {
     }
 
     LEFT_BEHIND.store(ptr::from_ref(left_behind).cast_mut(), Ordering::Relaxed);
-    for act in [Act::Exit, Act::Fork, Act::Exec] {
+    for act in [Act::Exit, Act::Fork, Act::Exec, Act::Unmap] {
         // SAFETY: all-zero is a valid `sigaction`: no flags, an empty mask.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
         // Whoever is to fork goes on with what it is at until then.
@@ -117,4 +122,42 @@ pub fn act_on_signals(left_behind: &'static AtomicU64) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Unmaps what is mapped from files that are called as segments are, with an `@` in their names. Their places stay taken by memory that nobody may look
+/// at: were another segment mapped there, whoever still means the first one would write into it.
+///
+/// # Safety
+///
+/// Whoever looks at one of them afterwards is killed for it. Calls only what a signal handler may.
+unsafe fn unmap_segments() {
+    const MOST: usize = 1 << 16;
+    static mut TEXT: [u8; MOST] = [0; MOST];
+
+    // SAFETY: the text is this handler's alone, which does not interrupt itself; the calls get what they ask for; what is unmapped are whole mappings.
+    unsafe {
+        // Nobody wants to see how it ends.
+        libc::prctl(libc::PR_SET_DUMPABLE, 0);
+        libc::close(libc::STDERR_FILENO);
+        let file = libc::open(c"/proc/self/maps".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        let text = &mut *ptr::addr_of_mut!(TEXT);
+        let mut length = 0;
+        while let read @ 1.. = libc::read(file, text[length..].as_mut_ptr().cast(), MOST - length) {
+            length += read.unsigned_abs();
+        }
+        libc::close(file);
+        for line in text[..length].split(|byte| *byte == b'\n').filter(|line| line.contains(&b'@')) {
+            let mut ends = line.split(|byte| *byte == b'-' || *byte == b' ').map(hexadecimal);
+            if let (Some(begin), Some(end)) = (ends.next(), ends.next()) {
+                let (place, length) = (ptr::with_exposed_provenance_mut(begin), end.saturating_sub(begin));
+                let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+                libc::mmap(place, length, libc::PROT_NONE, flags, -1, 0);
+            }
+        }
+    }
+}
+
+/// The number in these digits.
+fn hexadecimal(digits: &[u8]) -> usize {
+    digits.iter().fold(0, |number, digit| number << 4 | (*digit as char).to_digit(16).unwrap_or(0) as usize)
 }

@@ -4,38 +4,15 @@
 //! signal each, where `ptrace` costs two switches between processes, and needs no privilege. A system call counts as one instruction.
 //!
 //! To go a long way by single instructions is slow, above all in a virtual machine. Once the way is known, address by address, a process can run
-//! at full speed to a breakpoint shortly before its end ([`Way`]). The breakpoint is in its own copy of the page.
+//! at full speed to a breakpoint shortly before its end ([`Way`](super::Way)). The breakpoint is in its own copy of the page.
 
 #[cfg(target_arch = "x86_64")]
-pub use counted::{Counting, count_instructions, count_on, die_after, die_behind, stop_counting};
+pub use counted::{
+    Counting, count_instructions, count_on, die_after, die_at_change, die_behind, meets_point, stop_counting, survey,
+};
 
 /// Whether instructions can be counted on this processor.
 pub const CAN_STEP: bool = cfg!(target_arch = "x86_64");
-
-/// A way to an instruction boundary: to where this address is reached first, and so many instructions on from there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
-    address: u64,
-    further: u64,
-}
-
-impl Way {
-    /// The ways to all places on a road, which tells behind each instruction where the next one is.
-    pub fn all(road: &[u64]) -> Vec<Self> {
-        let mut seen = std::collections::HashSet::new();
-        let mut way = Self { address: 0, further: 0 };
-        road.iter()
-            .map(|address| {
-                way = if seen.insert(*address) {
-                    Self { address: *address, further: 0 }
-                } else {
-                    Self { further: way.further + 1, ..way }
-                };
-                way
-            })
-            .collect()
-    }
-}
 
 #[cfg(target_arch = "x86_64")]
 mod counted {
@@ -44,15 +21,19 @@ mod counted {
     use std::ptr;
     use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-    use super::Way;
+    use super::super::road::{Place, Road, Way};
+    use super::super::watch::{self, Call};
 
-    /// Instructions to go.
+    /// Instructions to go, or changes; the other is as far away as can be.
     static LEFT: AtomicU64 = AtomicU64::new(0);
-    /// Where the count of those made goes.
-    static MADE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
-    /// Where the addresses go behind each.
+    static CHANGES_LEFT: AtomicU64 = AtomicU64::new(u64::MAX);
+    /// Whether changes are looked for.
+    static WATCHES: AtomicBool = AtomicBool::new(false);
+    /// Where the instructions go.
     static ROAD: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
     static ROAD_LENGTH: AtomicUsize = AtomicUsize::new(0);
+    /// A crash point was met since the last instruction that was counted.
+    static IS_AT_POINT: AtomicBool = AtomicBool::new(false);
 
     /// The address of the breakpoint, or 0; what stands there without it; how far to go on from it; and whether it is meant now.
     static BREAKPOINT: AtomicU64 = AtomicU64::new(0);
@@ -62,6 +43,8 @@ mod counted {
 
     /// What interrupts a process that comes to it.
     const INT3: u8 = 0xcc;
+    /// What calls the system.
+    const SYSCALL: [u8; 2] = [0x0f, 0x05];
     /// The processor's trap flag.
     const TRAP: u64 = 0x100;
 
@@ -93,51 +76,107 @@ mod counted {
             }
             return;
         }
+        let mut is_changed = false;
+        if WATCHES.load(Relaxed) {
+            is_changed = watch::is_changed(registers[libc::REG_RAX as usize] as usize, road().unwrap_or(Road::none()));
+            watch::comes(call_at(next, registers));
+        }
+        let changes_left = CHANGES_LEFT.load(Relaxed) - u64::from(is_changed);
+        CHANGES_LEFT.store(changes_left, Relaxed);
         let left = LEFT.load(Relaxed);
-        if left == 0 {
+        if left == 0 || changes_left == 0 {
             die();
         }
-        LEFT.store(left.wrapping_sub(1), Relaxed);
-        // SAFETY: null, or from the static references that `count_instructions` was given; the place is within them.
-        unsafe {
-            if let Some(made) = MADE.load(Relaxed).as_ref() {
-                let at = made.load(Relaxed);
-                if at < ROAD_LENGTH.load(Relaxed) as u64 {
-                    (*ROAD.load(Relaxed).add(at as usize)).store(next, Relaxed);
-                }
-                made.store(at + 1, Relaxed);
-            }
+        LEFT.store(left - 1, Relaxed);
+        if let Some(road) = road() {
+            road.record(Place { next, is_changed, is_first: IS_AT_POINT.swap(false, Relaxed) });
         }
     }
 
-    /// Gets this process ready for [`die_after`]; the instructions that it makes from there on are counted in `made`, and where it is behind each of
-    /// the first goes to `road`. For a process with one thread.
+    /// The system call that stands at `next`, if one does.
+    fn call_at(next: u64, registers: &[libc::greg_t]) -> Option<Call> {
+        let instruction = ptr::with_exposed_provenance::<[u8; 2]>(next as usize);
+        // SAFETY: the instruction that is run next is mapped; where it ends with the page after one byte, the one before was the last that could be run there, and
+        // both are in one mapping of code, as a linker lays it out.
+        if unsafe { instruction.read_unaligned() } != SYSCALL {
+            return None;
+        }
+        let register = |at: libc::c_int| registers[at as usize] as usize;
+        let arguments = [libc::REG_RDI, libc::REG_RSI, libc::REG_RDX, libc::REG_R10].map(register);
+        Some(Call { number: register(libc::REG_RAX), arguments })
+    }
+
+    fn road() -> Option<Road> {
+        let cells = ROAD.load(Relaxed);
+        // SAFETY: null, or the static cells of the road that `count_instructions` was given, all of them.
+        (!cells.is_null()).then(|| Road::of(unsafe { std::slice::from_raw_parts(cells, ROAD_LENGTH.load(Relaxed)) }))
+    }
+
+    /// Gets this process ready to be counted: to be surveyed, or to die at some place. For a process with one thread.
     ///
     /// # Errors
     ///
     /// What `sigaction` refuses.
-    pub fn count_instructions(made: &'static AtomicU64, road: &'static [AtomicU64]) -> io::Result<()> {
-        MADE.store(ptr::from_ref(made).cast_mut(), Relaxed);
-        ROAD.store(road.as_ptr().cast_mut(), Relaxed);
-        ROAD_LENGTH.store(road.len(), Relaxed);
+    pub fn count_instructions(road: Road) -> io::Result<()> {
+        ROAD.store(road.cells().as_ptr().cast_mut(), Relaxed);
+        ROAD_LENGTH.store(road.cells().len(), Relaxed);
         // SAFETY: all-zero is a valid `sigaction`: no flags, an empty mask.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
         action.sa_flags = libc::SA_SIGINFO;
         action.sa_sigaction = on_trap as extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) as usize;
-        // SAFETY: the handler touches atomics, its context and the page of the breakpoint, and makes calls that a handler may make; the old
-        // action is not asked for.
+        // SAFETY: the handler touches atomics, its context, the page of the breakpoint and what is watched, and makes calls that a handler may make;
+        // the old action is not asked for.
         if unsafe { libc::sigaction(libc::SIGTRAP, &action, ptr::null_mut()) } != 0 {
             return Err(io::Error::last_os_error());
         }
         Ok(())
     }
 
+    #[inline(always)]
+    fn trap() {
+        // SAFETY: the flags go through the stack, which is as before afterwards; the trap flag changes no result of any instruction.
+        unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
+    }
+
+    /// What a process leaves with that cannot see what it changes.
+    const BLIND: i32 = 5;
+
+    fn watch() {
+        if road().is_none_or(|road| watch::begin(road).is_err()) {
+            super::leave(BLIND);
+        }
+        WATCHES.store(true, Relaxed);
+    }
+
+    /// Has all instructions from here on recorded on the road, with what changes for others, until [`stop_counting`]. Needs [`count_instructions`].
+    /// If what is shared cannot be watched, the process leaves with 5.
+    #[inline(never)]
+    pub fn survey() {
+        watch();
+        LEFT.store(u64::MAX, Relaxed);
+        trap();
+    }
+
+    /// A crash point is met, which begins a section of the road.
+    pub fn meets_point() {
+        IS_AT_POINT.store(true, Relaxed);
+    }
+
     /// Has this process killed when it has made so many more instructions, unless it calls [`stop_counting`] before. Needs [`count_instructions`].
     #[inline(never)]
     pub fn die_after(instructions: u64) {
         LEFT.store(instructions, Relaxed);
-        // SAFETY: the flags go through the stack, which is as before afterwards; the trap flag changes no result of any instruction.
-        unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
+        trap();
+    }
+
+    /// Has this process killed behind its so-manieth change of what others can see, from 1, unless it calls [`stop_counting`] before.
+    /// Needs [`count_instructions`].
+    #[inline(never)]
+    pub fn die_at_change(changes: u64) {
+        watch();
+        CHANGES_LEFT.store(changes, Relaxed);
+        LEFT.store(u64::MAX, Relaxed);
+        trap();
     }
 
     /// Has this process killed at the end of this way, unless it calls [`stop_counting`] before or does not come that way. Needs [`count_instructions`].
@@ -173,9 +212,9 @@ mod counted {
     #[inline(never)]
     pub fn count_on(counting: Counting) {
         IS_MEANT.store(counting.by_breakpoint, Relaxed);
+        watch::something_is_unseen();
         if counting.by_steps {
-            // SAFETY: as in `die_after`.
-            unsafe { asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq") };
+            trap();
         }
     }
 
@@ -183,7 +222,7 @@ mod counted {
     #[inline(never)]
     pub fn stop_counting() -> Counting {
         let flags: u64;
-        // SAFETY: as in `die_after`.
+        // SAFETY: as in `trap`.
         unsafe {
             asm!("pushfq", "mov {flags}, qword ptr [rsp]", "and qword ptr [rsp], -257", "popfq", flags = out(reg) flags);
         }
@@ -201,9 +240,8 @@ pub fn leave(code: i32) -> ! {
 #[cfg(not(target_arch = "x86_64"))]
 mod refused {
     use std::io;
-    use std::sync::atomic::AtomicU64;
 
-    use super::Way;
+    use super::super::road::{Road, Way};
 
     /// How a process was counting when it stopped: not at all.
     #[derive(Clone, Copy, Debug)]
@@ -214,12 +252,21 @@ mod refused {
     /// # Errors
     ///
     /// Always: this processor does not let a process trap itself.
-    pub fn count_instructions(_made: &'static AtomicU64, _road: &'static [AtomicU64]) -> io::Result<()> {
+    pub fn count_instructions(_road: Road) -> io::Result<()> {
         Err(io::Error::from(io::ErrorKind::Unsupported))
     }
 
     /// Nothing: nothing can be counted.
+    pub fn survey() {}
+
+    /// Nothing: nothing can be counted.
+    pub fn meets_point() {}
+
+    /// Nothing: nothing can be counted.
     pub fn die_after(_instructions: u64) {}
+
+    /// Nothing: nothing can be counted.
+    pub fn die_at_change(_changes: u64) {}
 
     /// Nothing: nothing can be counted.
     pub fn die_behind(_way: Way) {}
@@ -234,16 +281,6 @@ mod refused {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub use refused::{Counting, count_instructions, count_on, die_after, die_behind, stop_counting};
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_way_leads_to_the_last_new_address_and_on_from_there() {
-        let ways = Way::all(&[10, 11, 12, 11, 12, 13]);
-        let way = |address, further| Way { address, further };
-        assert_eq!(ways, [way(10, 0), way(11, 0), way(12, 0), way(12, 1), way(12, 2), way(13, 0)]);
-    }
-}
+pub use refused::{
+    Counting, count_instructions, count_on, die_after, die_at_change, die_behind, meets_point, stop_counting, survey,
+};

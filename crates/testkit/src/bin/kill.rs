@@ -56,7 +56,7 @@ fn memory() -> PathBuf {
 /// The slowest 1 % of recoveries may take longer than this; no others.
 const RECOVERY_P99: Duration = Duration::from_millis(5);
 /// How often a structure is tried before it is called slow: on a busy machine one run measures the others.
-const TRIES: u32 = 3;
+const TRIES: u32 = 5;
 /// Code of a command that could not do what it is for on this machine.
 const NOT_RUN: u8 = 77;
 
@@ -97,6 +97,7 @@ fn run(args: &Args, seed: u64) -> Result<Outcome, String> {
         bound: Duration::from_millis(args.bound),
         root: args.root.clone(),
         boundaries: args.boundaries.as_ref().map_or((0, u64::MAX), |ends| (ends[0], ends[1].saturating_add(1))),
+        is_thorough: args.long,
     };
     let kinds: Vec<Kind> =
         Kind::ALL.into_iter().filter(|kind| args.kind.is_empty() || args.kind.contains(kind)).collect();
@@ -154,7 +155,7 @@ fn run(args: &Args, seed: u64) -> Result<Outcome, String> {
 
 /// Whether the slowest 1 % of recoveries took too long. Processes that are killed at a fixed point are too few to say.
 fn is_slow(report: &Report, kind: Kind) -> bool {
-    kind == Kind::Random && report.recovery(0.99).is_some_and(|p99| p99 > RECOVERY_P99)
+    kind == Kind::Random && report.has_to_recover_soon && report.recovery(0.99).is_some_and(|p99| p99 > RECOVERY_P99)
 }
 
 fn judge(report: &Report, kind: Kind, args: &Args, outcome: &mut Outcome) {

@@ -99,11 +99,16 @@ mod own {
     pub(super) const LEFT_BEHIND: usize = 10;
     pub(super) const POINT: usize = 11;
     pub(super) const POINT_LEN: usize = 5;
-    pub(super) const STEPS: usize = 16;
-    pub(super) const STEPPED: usize = 17;
-    pub(super) const TOLD_PENDING: usize = 18;
-    pub(super) const TOLD_LAST: usize = 19;
+    pub(super) const STEPPED: usize = 16;
+    pub(super) const TOLD_PENDING: usize = 17;
+    pub(super) const TOLD_LAST: usize = 18;
     pub(super) const LEN: usize = 24;
+}
+
+/// How a seat is stepped through.
+mod stepped {
+    pub(super) const AMONG_OTHERS: u64 = 1;
+    pub(super) const ALONE: u64 = 2;
 }
 
 impl Board {
@@ -251,6 +256,11 @@ impl Seat {
         self.read(own::STEPPED) != 0
     }
 
+    /// Whether this seat is stepped through with nobody else there, so that it may be the other side as well.
+    pub fn is_alone(&self) -> bool {
+        self.read(own::STEPPED) == stepped::ALONE
+    }
+
     /// Takes note of a number that only grows, seen by whoever is alone inside; reports it if it has not grown.
     pub fn saw_token(&self, token: u64) {
         let before = self.global[global::TOKEN].swap(token, Ordering::AcqRel);
@@ -285,11 +295,6 @@ impl Seat {
         self.global[global::FAULTS + fault as usize].fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Where the instructions are counted that this seat makes.
-    pub(super) fn steps(&self) -> &'static AtomicU64 {
-        &self.own[own::STEPS]
-    }
-
     pub(super) fn begins(&self) {
         crash_point!("board.begins");
         self.own[own::TOLD_LAST].store(0, Ordering::SeqCst);
@@ -318,8 +323,10 @@ impl Seat {
         self.read(own::TOLD_LAST)
     }
 
-    pub(super) fn becomes_stepped(&self) {
-        self.own[own::STEPPED].store(1, Ordering::SeqCst);
+    /// Whoever sits here is stepped through, with others there or alone.
+    pub(super) fn becomes_stepped(&self, is_alone: bool) {
+        let how = if is_alone { stepped::ALONE } else { stepped::AMONG_OTHERS };
+        self.own[own::STEPPED].store(how, Ordering::SeqCst);
     }
 
     pub(super) fn told_at(&self) -> u64 {
@@ -332,7 +339,7 @@ impl Seat {
         self.own[own::DONE].store(0, Ordering::SeqCst);
         self.own[own::INSIDE].store(0, Ordering::SeqCst);
         self.point_cells().iter().for_each(|cell| cell.store(0, Ordering::SeqCst));
-        for cell in [own::STEPS, own::STEPPED, own::TOLD_PENDING, own::TOLD_LAST] {
+        for cell in [own::STEPPED, own::TOLD_PENDING, own::TOLD_LAST] {
             self.own[cell].store(0, Ordering::SeqCst);
         }
         self.own[own::ALIVE].store(1, Ordering::SeqCst);

@@ -191,8 +191,8 @@ impl<'a> Crew<'a> {
                 .signal(act.signal())
                 .and_then(|()| child.wait_until(Instant::now() + self.bound))
                 .map(|ended| ended.is_some()),
-            // One that waits for something comes to no crash point; then it is killed, as it would be after the fork.
-            Act::Fork => child
+            // One that waits for something comes to no crash point, nor to anything that it has unmapped; then it is killed, as it would be after the fork.
+            Act::Fork | Act::Unmap => child
                 .signal(act.signal())
                 .and_then(|()| child.wait_until(Instant::now() + self.bound / 50))
                 .and_then(|ended| if ended.is_some() { Ok(true) } else { child.kill().map(|_| true) }),

@@ -5,15 +5,16 @@
 //!
 //! | kind | who meets an end, and where |
 //! | --- | --- |
-//! | [`random`] | one of several, at a random instant; killed, or now and then stopped, left, forked or replaced by another program |
+//! | [`random`] | one of several, at a random instant; killed; or stopped, left, forked, replaced by another program, or unmapped |
 //! | [`points`] | each of several, at the k-th named crash point that it meets |
 //! | [`namespaces`] | one of several, each of which is process 1 of its own PID namespace |
-//! | [`steps`] | one, at *every* instruction boundary of its work; nested: the one who recovers from that, too |
+//! | [`steps`] | one, at *every* instruction boundary of its work; nested: behind every change that others can see, and the one who recovers from that, too |
 //!
 //! The program that runs this must have one thread: it forks without `exec`.
 
 mod board;
 mod clock;
+mod course;
 mod crew;
 mod place;
 mod plan;
@@ -22,6 +23,7 @@ pub mod posix;
 mod random;
 mod report;
 pub mod shared;
+mod stepped;
 mod steps;
 mod structure;
 

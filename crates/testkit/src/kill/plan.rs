@@ -18,7 +18,7 @@ pub enum Kind {
     Random,
     /// Killed at named crash points.
     Points,
-    /// Stopped, left, forked or replaced by another program, at random instants.
+    /// Killed, stopped, left, forked, replaced by another program or unmapped, at random instants.
     Ends,
     /// Killed, with every process being process 1 of a PID namespace of its own.
     Namespaces,
@@ -26,9 +26,9 @@ pub enum Kind {
     Steps,
     /// The same, while another works on it.
     Contended,
-    /// Killed at every instruction boundary of a recovery.
+    /// Killed at every instruction boundary of a recovery, by whoever was there before.
     Recovery,
-    /// Killed at every instruction boundary of joining and recovering.
+    /// The same, by whoever joins afterwards: at every boundary of joining, too.
     Joining,
 }
 
@@ -57,14 +57,17 @@ impl Kind {
             (Self::Random, true) => 75_000,
             (Self::Points, false) => 350,
             (Self::Points, true) => 25_000,
-            (Self::Ends | Self::Namespaces, false) => 50,
-            (Self::Ends | Self::Namespaces, true) => 6_000,
+            // Each of six ends about 500 times over all structures.
+            (Self::Ends, false) => 220,
+            (Self::Ends, true) => 25_000,
+            (Self::Namespaces, false) => 50,
+            (Self::Namespaces, true) => 5_000,
             (Self::Steps, _) => 50_000,
             (Self::Contended, false) => 0,
             (Self::Contended, true) => 20_000,
-            (Self::Recovery, false) => 400,
-            (Self::Joining, false) => 20,
-            (Self::Recovery | Self::Joining, true) => 20_000,
+            (Self::Recovery, false) => 20_000,
+            (Self::Joining, false) => 400,
+            (Self::Recovery | Self::Joining, true) => 200_000,
         }
     }
 
@@ -74,9 +77,6 @@ impl Kind {
     ///
     /// What keeps the harness itself from working, in words.
     pub fn run(self, structure: &dyn Structure, options: &Options) -> Result<Report, String> {
-        /// Boundaries of the first process's work at which it is killed so that another recovers.
-        const OUTER: u64 = 2;
-
         match self {
             Self::Random => random(structure, options, Ends::Kills),
             Self::Points => points(structure, options),
@@ -84,8 +84,8 @@ impl Kind {
             Self::Namespaces => namespaces(structure, options),
             Self::Steps => steps(structure, options, Nesting::Alone),
             Self::Contended => steps(structure, options, Nesting::Contended),
-            Self::Recovery => steps(structure, options, Nesting::Recovery(OUTER)),
-            Self::Joining => steps(structure, options, Nesting::Joining(OUTER)),
+            Self::Recovery => steps(structure, options, Nesting::Recovery),
+            Self::Joining => steps(structure, options, Nesting::Joining),
         }
     }
 }
@@ -132,6 +132,9 @@ pub fn controls() -> Vec<Control> {
         stuck(Held::Writer),
         stuck(Held::Reader),
         stuck(Held::Permit),
+        // By changes alone, too.
+        Control { kind: Kind::Recovery, ..torn(Box::new(Robust)) },
+        Control { kind: Kind::Joining, ..torn(Box::new(Ledger)) },
         whole(Kind::Random),
         inherited,
         whole(Kind::Namespaces),

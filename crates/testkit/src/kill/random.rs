@@ -1,4 +1,4 @@
-//! Ends at random instants: killed for the most part; now and then stopped, gone by itself, forked, or become another program.
+//! Ends at random instants: killed for the most part; in one kind also stopped, gone by itself, forked, become another program, or without its memory.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ const STOPPED: Duration = Duration::from_millis(3);
 pub enum Ends {
     /// Killed, every one.
     Kills,
-    /// Stopped and let go on, gone without a word, forked and killed, become another program; killed as often as all of these.
+    /// Killed, stopped and let go on, gone without a word, forked and killed, become another program, unmapped all it shares: each as often.
     All,
 }
 
@@ -57,6 +57,7 @@ fn trials(
     become_reaper_of_orphans().map_err(|error| format!("orphans cannot be taken in: {error}"))?;
     let board = Board::new(structure.seats() + 1).map_err(|error| format!("no board: {error}"))?;
     let mut report = Report::of(kind, structure.name(), options.seed);
+    report.has_to_recover_soon = structure.blocks_all();
     let start = Instant::now();
     let mut seed = options.seed;
     while report.kills < options.count {
@@ -113,30 +114,35 @@ fn trial(
             thread::sleep(STOPPED.mul_f64(chance.f64()));
             crew.forgive(victim);
             crew.child(victim).go_on().map_err(|error| format!("a process cannot be let go on: {error}"))?;
-            report.stops += 1;
+            *report.ends.entry("stopped").or_default() += 1;
             continue;
         }
+        *report.ends.entry(name(act)).or_default() += 1;
         let told = board.told();
         let died_at = crew.end(victim, act).filter(|_| structure.told() == Told::Once);
-        if let Some(at) = died_at
-            && structure.blocks_all()
-        {
+        // Nobody new comes before the living have told of it: whoever joins puts in order what the last one in the slot has left.
+        if let Some(at) = died_at {
             report.recoveries.extend(crew.await_telling(told, at));
-            crew.man(victim, chance.u64(..), trial.post)?;
-        } else {
-            crew.man(victim, chance.u64(..), trial.post)?;
-            // Whoever joins puts in order what the last one in the slot has left.
-            if let Some(at) = died_at {
-                crew.await_telling(told, at);
-            }
         }
+        crew.man(victim, chance.u64(..), trial.post)?;
     }
     Ok(crew.finish(report, trial.seed))
 }
 
 fn act(chance: &mut fastrand::Rng, ends: Ends) -> Act {
-    if ends == Ends::Kills || chance.bool() {
+    if ends == Ends::Kills {
         return Act::Kill;
     }
-    [Act::Stop, Act::Exit, Act::Fork, Act::Exec][chance.usize(..4)]
+    [Act::Kill, Act::Stop, Act::Exit, Act::Fork, Act::Exec, Act::Unmap][chance.usize(..6)]
+}
+
+fn name(act: Act) -> &'static str {
+    match act {
+        Act::Kill => "killed",
+        Act::Stop => "stopped",
+        Act::Exit => "gone",
+        Act::Fork => "forked",
+        Act::Exec => "exec",
+        Act::Unmap => "unmapped",
+    }
 }

@@ -21,16 +21,26 @@ pub struct Report {
     pub inside: u64,
     /// Those of them that may have: they died in the middle of a step.
     pub perhaps: u64,
-    /// Processes that were stopped and went on.
-    pub stops: u64,
+    /// How often which end was met, at random instants; a process that was stopped went on.
+    pub ends: BTreeMap<&'static str, u64>,
     /// How often a death was told.
     pub told: u64,
     /// Instruction boundaries at which a process was killed; of them, in one that was recovering.
     pub boundaries: (u64, u64),
+    /// Those of them that were behind a change of what others can see; and of these, how many no process came to any more.
+    pub changes: u64,
+    /// See there.
+    pub missed: u64,
+    /// Instructions of the work that was stepped through.
+    pub work: u64,
+    /// Recoveries that were surveyed; of them, those that were gone through.
+    pub courses: (u64, u64),
     /// Whether there were more boundaries than kills to spend.
     pub is_cut_short: bool,
     /// From the death of a holder to the telling of it, in nanoseconds.
     pub recoveries: Vec<u64>,
+    /// Whether these times are to be short.
+    pub has_to_recover_soon: bool,
     /// How often the processes met their end at which crash point.
     pub points: BTreeMap<String, u64>,
     /// What was found wrong, and how often.
@@ -103,18 +113,21 @@ impl fmt::Display for Report {
             write!(f, " at {} boundaries", self.boundaries.0)?;
         }
         if self.boundaries.1 > 0 {
-            write!(f, ", {} nested", self.boundaries.1)?;
+            write!(f, ", {} nested in {} of {} recoveries", self.boundaries.1, self.courses.1, self.courses.0)?;
         }
-        write!(
-            f,
-            ", {} inside, {} told, {} stops, {:.1} s",
-            self.inside,
-            self.told,
-            self.stops,
-            self.elapsed.as_secs_f64()
-        )?;
+        if self.changes > 0 {
+            write!(f, ", {} changes", self.changes)?;
+        }
+        if self.missed > 0 {
+            write!(f, " and {} missed", self.missed)?;
+        }
+        write!(f, ", {} inside, {} told, {:.1} s", self.inside, self.told, self.elapsed.as_secs_f64())?;
         if let (Some(half), Some(most), Some(all)) = (self.recovery(0.5), self.recovery(0.99), self.recovery(1.0)) {
             write!(f, ", recovery p50 {half:.1?} p99 {most:.1?} max {all:.1?}")?;
+        }
+        if self.ends.len() > 1 {
+            let ends: Vec<_> = self.ends.iter().map(|(end, count)| format!("{count} {end}")).collect();
+            write!(f, " ({})", ends.join(", "))?;
         }
         if self.is_cut_short {
             write!(f, ", NOT ALL BOUNDARIES")?;

@@ -5,20 +5,29 @@
 //!
 //! The crash points cut the work into sections. A child runs at full speed to the point that begins one and counts from there, so that
 //! all boundaries of a long work cost no more than those of its sections. The number of a boundary is its section and its place in it.
+//!
+//! *Which boundaries.* A first child is *surveyed*: behind each of its instructions all memory that it shares, the board among it, is compared with what it was
+//! before, and system calls are noted. Where nothing changed a death leaves the survivors what it left them one instruction earlier, bit for bit:
+//! registers and private memory go with the process. So those who die behind each *change* stand for all, and the others need not be killed one by one. They are
+//! nevertheless where that is cheap: of the work of one process each boundary is tried, except in sections of more than 1,500 instructions; of
+//! recovering and joining each change, and now and then a boundary in between.
+//!
+//! *Nested.* Each change of the work is a first death, and the recovery from each is surveyed. Two recoveries are alike if they make the same
+//! instructions and meet as many crash points. Of those that are alike the first and then each sixteenth is gone through, change by change; all of them if that is
+//! asked for. The first deaths before somebody joins are each fourth change, then.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crosstie_sys::trial::{
-    CAN_STEP, Child, Ended, Way, become_reaper_of_orphans, count_instructions, fork, pin_to_core, shared_cells,
-    stop_counting, tick, unpin,
-};
-use crosstie_sys::{CrashPlan, NEXT_POINT, Planned, plan_crash};
+use crosstie_sys::trial::{CAN_STEP, Road, become_reaper_of_orphans, pin_to_core, tick, unpin};
 
 use super::board::{Board, Fault};
 use super::clock::now_ns;
-use super::crew::{Crew, Post, await_until};
+use super::course::{Boundary, Course, Which};
+use super::crew::{Crew, Post};
 use super::report::Report;
+use super::stepped::{Aim, Reached, Start, await_stage, end, look, stage, start};
 use super::structure::{Options, Structure, Told};
 
 /// What is stepped through.
@@ -28,52 +37,26 @@ pub enum Nesting {
     Alone,
     /// The work of one process while another works on the same at full speed.
     Contended,
-    /// The recovery of one process that has joined before another died, at so many chosen boundaries of the other's work.
-    Recovery(u64),
+    /// The recovery of one process that has joined before another died.
+    Recovery,
     /// The same for one that joins afterwards: the joining too.
-    Joining(u64),
+    Joining,
 }
 
 /// How many ends one structure sees before its oracle is asked and another is set up.
 const PER_TRIAL: u64 = 64;
 
-/// How far the one who is to recover is.
-mod stage {
-    pub(super) const NOT_READY: u64 = 0;
-    pub(super) const READY: u64 = 1;
-    pub(super) const GO: u64 = 2;
-}
+/// Recoveries are told apart by what they do from this crash point on: before, they find out that there is something to do.
+const TO_TELL_APART: u64 = 2;
+/// Of so many recoveries that are alike one is gone through, the first among them.
+const ONE_OF: u64 = 16;
+/// Of so many first deaths one is surveyed with somebody who joins afterwards, which is long.
+const JOINED_AT: u64 = 4;
+/// How often a survey is made again that was blind to something.
+const BLIND: u32 = 16;
 
-/// What a child leaves with that came to the end of its work.
-const DONE: u8 = 3;
-
-/// The most boundaries of one section that are all tried; of a longer one so many are chosen.
-const LONGEST: u64 = 1_500;
-const CHOSEN: u64 = 25;
-
-/// A place in the work: behind so many instructions of a section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Boundary {
-    part: usize,
-    section: u64,
-    place: u64,
-    /// How to come there fast, if that is known.
-    way: Option<Way>,
-}
-
-impl Boundary {
-    const PER_SECTION: u64 = 1_000_000;
-    const PER_PART: u64 = 1_000 * Self::PER_SECTION;
-
-    /// The end of a section, whatever comes behind it.
-    fn end_of(part: usize, section: u64) -> Self {
-        Self { part, section, place: u64::MAX, way: None }
-    }
-
-    fn number(self) -> u64 {
-        self.part as u64 * Self::PER_PART + self.section * Self::PER_SECTION + self.place.min(Self::PER_SECTION - 1)
-    }
-}
+/// The longest piece of work that can be surveyed, in instructions.
+const LONGEST: usize = 1 << 21;
 
 /// Kills at every instruction boundary within `options.boundaries`, or until something is found wrong; `options.count` bounds the kills.
 ///
@@ -84,8 +67,8 @@ pub fn steps(structure: &dyn Structure, options: &Options, nesting: Nesting) -> 
     let kind = match nesting {
         Nesting::Alone => "steps",
         Nesting::Contended => "contended",
-        Nesting::Recovery(_) => "recovery",
-        Nesting::Joining(_) => "joining",
+        Nesting::Recovery => "recovery",
+        Nesting::Joining => "joining",
     };
     let mut report = Report::of(kind, structure.name(), options.seed);
     if !CAN_STEP {
@@ -98,15 +81,16 @@ pub fn steps(structure: &dyn Structure, options: &Options, nesting: Nesting) -> 
     let core = core.transpose().map_err(|error| format!("no core to stay on: {error}"))?;
     let board =
         Board::new(structure.seats().max(2 * structure.parts()) + 1).map_err(|error| format!("no board: {error}"))?;
-    let road = shared_cells(LONGEST as usize).map_err(|error| format!("no place for addresses: {error}"))?;
+    let road = road()?;
     let begun = Instant::now();
-    let mut walk = Walk { structure, options, board: &board, report: &mut report, crew: None, trials: 0, road };
+    let chance = fastrand::Rng::with_seed(options.seed);
+    let mut walk = Walk { structure, options, board: &board, report: &mut report, crew: None, trials: 0, road, chance };
     for part in 0..structure.parts() {
         match nesting {
             Nesting::Alone => walk.alone(part, false)?,
             Nesting::Contended => walk.alone(part, true)?,
-            Nesting::Recovery(outer) => walk.nested(part, outer, false)?,
-            Nesting::Joining(outer) => walk.nested(part, outer, true)?,
+            Nesting::Recovery => walk.nested(part, false)?,
+            Nesting::Joining => walk.nested(part, true)?,
         }
     }
     walk.close();
@@ -117,6 +101,17 @@ pub fn steps(structure: &dyn Structure, options: &Options, nesting: Nesting) -> 
     Ok(report)
 }
 
+/// The road of this process: one for all, because it is never given back.
+fn road() -> Result<Road, String> {
+    static ROAD: OnceLock<Road> = OnceLock::new();
+
+    if let Some(road) = ROAD.get() {
+        return Ok(*road);
+    }
+    let road = Road::new(LONGEST).map_err(|error| format!("no place for what is surveyed: {error}"))?;
+    Ok(*ROAD.get_or_init(|| road))
+}
+
 struct Walk<'a> {
     structure: &'a dyn Structure,
     options: &'a Options,
@@ -124,21 +119,9 @@ struct Walk<'a> {
     report: &'a mut Report,
     crew: Option<Crew<'a>>,
     trials: u64,
-    /// Where a process was behind each of its instructions, in the last section that was gone to its end.
-    road: &'static [AtomicU64],
-}
-
-/// How a stepped process came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reached {
-    /// It was killed where it was to be.
-    There,
-    /// It came to the next crash point before.
-    NextPoint,
-    /// It came to the end of its work before.
-    Done,
-    /// Something is wrong, and reported.
-    Wrong,
+    /// What the last process that was surveyed did.
+    road: Road,
+    chance: fastrand::Rng,
 }
 
 impl Walk<'_> {
@@ -175,18 +158,19 @@ impl Walk<'_> {
 
     fn alone(&mut self, part: usize, contended: bool) -> Result<(), String> {
         let other = self.other(part);
-        for boundary in self.boundaries(part, None)? {
+        let Some(course) = self.survey(part)? else { return Ok(()) };
+        self.report.work += course.instructions();
+        for boundary in self.chosen(course.boundaries(part, Which::Each, &mut self.chance.clone())) {
             // Who does not come by the way that the first one came goes step by step.
-            for boundary in [boundary, Boundary { way: None, ..boundary }] {
+            for boundary in [boundary, boundary.on_foot()] {
                 self.open()?;
                 let Some(crew) = &mut self.crew else { return Ok(()) };
                 if contended && !crew.is_manned(other) {
                     crew.man(other, boundary.number(), Post::Plain)?;
                 }
                 let told = self.board.told();
-                let worker = start(crew, part, Start::Warm, boundary, self.road)?;
-                let reached = end(crew, part, worker, boundary);
-                self.report.boundaries.0 += u64::from(reached == Reached::There);
+                let worker = start(crew, part, Start::Warm, Aim::At(boundary), self.road)?;
+                let reached = end(crew, part, worker, Aim::At(boundary));
                 let held = crew.bury(part, now_ns()).is_some();
                 if contended {
                     crew.await_steps_of(other);
@@ -194,58 +178,121 @@ impl Walk<'_> {
                     self.look()?;
                     self.expect_telling(told, held);
                 }
-                if self.note(boundary) {
+                if self.note(boundary, None) {
                     return Ok(());
                 }
-                if boundary.way.is_none() || reached == Reached::There {
+                if reached == Reached::There {
+                    self.report.boundaries.0 += 1;
+                    self.report.changes += u64::from(boundary.is_change());
                     break;
                 }
+                self.report.missed += u64::from(!boundary.has_way() && boundary.is_change());
             }
         }
         Ok(())
     }
 
-    /// The worker dies at some boundaries, the recoverer at every one that it passes then.
-    fn nested(&mut self, part: usize, outer: u64, joins: bool) -> Result<(), String> {
-        let all = self.boundaries(part, None)?;
-        let mut chance = fastrand::Rng::with_seed(self.options.seed);
-        for nth in 0..outer {
-            // Spread evenly, each at a random place of its part.
-            let length = all.len() as u64;
-            let at = (nth * length + chance.u64(..length.max(1))) / outer.max(1);
-            let Some(boundary) = usize::try_from(at).ok().and_then(|at| all.get(at)) else { break };
-            for inner in self.boundaries(part, Some((*boundary, joins)))? {
-                let (mut reached, _) = self.pair(*boundary, inner, joins)?;
-                if inner.way.is_some() && reached != Reached::There && !self.board.has_faults() {
-                    reached = self.pair(*boundary, Boundary { way: None, ..inner }, joins)?.0;
-                }
-                self.report.boundaries.1 += u64::from(reached == Reached::There);
-                if self.note(inner) || !self.report.faults.is_empty() {
+    /// The worker dies at every change, the one who recovers at every change of that: of all recoveries, or of some of those that are alike.
+    fn nested(&mut self, part: usize, joins: bool) -> Result<(), String> {
+        let Some(course) = self.survey(part)? else { return Ok(()) };
+        let mut known: HashMap<u64, u64> = HashMap::new();
+        for (nth, outer) in (0..).zip(self.chosen(course.boundaries(part, Which::Changes, &mut self.chance.clone()))) {
+            // Until it meets its first crash point, who joins only reads, and knows of nobody who died: that is gone through once. It is the longest stretch.
+            if joins && nth == 0 {
+                let Some((outer, entrance)) = self.recovery(outer, 0, joins)? else { break };
+                if !self.nest(outer, &entrance.up_to_first_point(), joins)? {
                     return Ok(());
                 }
             }
+            if joins && nth % JOINED_AT != 0 && !self.options.is_thorough {
+                continue;
+            }
+            let Some((outer, recovery)) = self.recovery(outer, TO_TELL_APART, joins)? else {
+                if !self.report.faults.is_empty() {
+                    return Ok(());
+                }
+                self.report.missed += 1;
+                continue;
+            };
+            self.report.courses.0 += 1;
+            let alike = known.entry(recovery.signature()).or_default();
+            *alike += 1;
+            if *alike % ONE_OF != 1 && !self.options.is_thorough {
+                continue;
+            }
+            let Some((outer, recovery)) = self.recovery(outer, u64::from(joins), joins)? else { continue };
+            self.report.courses.1 += 1;
+            if !self.nest(outer, &recovery, joins)? {
+                return Ok(());
+            }
         }
         Ok(())
     }
 
-    /// One dies at `boundary`, the one who recovers at `inner`, and others look. Says how far the recoverer came, and in how many instructions.
-    fn pair(&mut self, boundary: Boundary, inner: Boundary, joins: bool) -> Result<(Reached, u64), String> {
+    /// What the one who recovers does after a death at `outer`, from its so-manieth crash point on; and which way the other came there. None if nobody
+    /// comes there any more, now that another one has joined, or if something is wrong.
+    fn recovery(&mut self, outer: Boundary, from: u64, joins: bool) -> Result<Option<(Boundary, Course)>, String> {
+        for outer in [outer, outer.on_foot()] {
+            for attempt in 0..=BLIND {
+                let is_there = self.pair(outer, Aim::ToSurvey(from), joins)?;
+                if self.note(outer, None) || !self.report.faults.is_empty() {
+                    return Ok(None);
+                }
+                if !is_there {
+                    break;
+                }
+                if !self.road.is_blind() {
+                    return Course::of(self.road, from).map(|course| Some((outer, course)));
+                }
+                if attempt == BLIND {
+                    return Err(format!("no survey of a recovery of {} saw every change", self.structure.name()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The one who recovers dies at every change of this course. False if that is enough of it.
+    fn nest(&mut self, outer: Boundary, recovery: &Course, joins: bool) -> Result<bool, String> {
+        for inner in recovery.boundaries(outer.part, Which::Changes, &mut self.chance.clone()) {
+            if self.report.boundaries.1 >= self.options.count {
+                self.report.is_cut_short = true;
+                return Ok(false);
+            }
+            let reached =
+                self.pair(outer, Aim::At(inner), joins)? || self.pair(outer, Aim::At(inner.on_foot()), joins)?;
+            if self.note(outer, Some(inner)) || !self.report.faults.is_empty() {
+                return Ok(false);
+            }
+            self.report.boundaries.1 += u64::from(reached);
+            self.report.changes += u64::from(reached && inner.is_change());
+            self.report.missed += u64::from(!reached && inner.is_change());
+        }
+        Ok(true)
+    }
+
+    /// One dies at `outer`, the one who recovers at `inner` or not at all, and others look. Says whether both came where they were to come.
+    fn pair(&mut self, outer: Boundary, inner: Aim, joins: bool) -> Result<bool, String> {
+        if self.board.has_faults() {
+            return Ok(false);
+        }
         self.open()?;
-        let part = boundary.part;
+        let part = outer.part;
         // Who takes the dead one's place can come only when it is dead; who is there before does something else, if there is something else.
         let second = if joins { self.structure.parts() + part } else { self.other(part) };
-        let Some(crew) = &mut self.crew else { return Ok((Reached::Wrong, 0)) };
+        let Some(crew) = &mut self.crew else { return Ok(false) };
         self.board.set_stage(stage::NOT_READY);
         let mut recoverer = None;
         if !joins {
             recoverer = Some(start(crew, second, Start::Joined, inner, self.road)?);
-            if !await_until(self.options.bound, || self.board.stage() == stage::READY || self.board.has_faults()) {
-                crew.seat(second).fault(Fault::Stuck, "the one who is to recover could not join");
-            }
+            await_stage(crew, second, stage::JOINED);
         }
-        let worker = start(crew, part, Start::Warm, boundary, self.road)?;
-        end(crew, part, worker, boundary);
+        let worker = start(crew, part, Start::Warm, Aim::At(outer), Road::none())?;
+        let died = end(crew, part, worker, Aim::At(outer)) == Reached::There;
         crew.bury(part, now_ns());
+        if !joins {
+            await_stage(crew, second, stage::READY);
+        }
         self.board.set_stage(stage::GO);
         let recoverer = match recoverer {
             Some(recoverer) => recoverer,
@@ -253,56 +300,44 @@ impl Walk<'_> {
         };
         let reached = end(crew, second, recoverer, inner);
         crew.bury(second, now_ns());
-        let length = crew.seat(second).steps().load(Ordering::Acquire);
         self.look()?;
-        Ok((reached, length))
+        Ok(died && reached == inner.reached())
     }
 
-    /// The boundaries of the work; or, of the recovery from a death at one of them.
-    fn boundaries(&mut self, part: usize, recovery: Option<(Boundary, bool)>) -> Result<Vec<Boundary>, String> {
-        let mut chance = fastrand::Rng::with_seed(self.options.seed);
-        let mut all = Vec::new();
-        for section in 0.. {
-            let endless = Boundary::end_of(part, section);
-            let (reached, length) = match recovery {
-                Some((boundary, joins)) => self.pair(boundary, endless, joins)?,
-                None => {
-                    self.open()?;
-                    let Some(crew) = &mut self.crew else { break };
-                    let worker = start(crew, part, Start::Warm, endless, self.road)?;
-                    let reached = end(crew, part, worker, endless);
-                    crew.bury(part, now_ns());
-                    let length = crew.seat(part).steps().load(Ordering::Acquire);
-                    self.look()?;
-                    (reached, length)
-                }
-            };
-            if self.note(endless) || length == 0 {
-                break;
+    /// What a worker of this part does that is not killed; none if something is wrong.
+    fn survey(&mut self, part: usize) -> Result<Option<Course>, String> {
+        for _ in 0..BLIND {
+            self.open()?;
+            let Some(crew) = &mut self.crew else { return Ok(None) };
+            let worker = start(crew, part, Start::Warm, Aim::ToSurvey(0), self.road)?;
+            let reached = end(crew, part, worker, Aim::ToSurvey(0));
+            crew.bury(part, now_ns());
+            self.look()?;
+            if reached != Reached::Done {
+                self.close();
+                return Ok(None);
             }
-            if length <= LONGEST {
-                let length = usize::try_from(length).expect("a section that is no longer than the longest");
-                let road: Vec<u64> = self.road[..length].iter().map(|cell| cell.load(Ordering::Acquire)).collect();
-                let ways = (0..).zip(Way::all(&road));
-                all.extend(ways.map(|(place, way)| Boundary { part, section, place, way: Some(way) }));
-            } else {
-                self.report.is_cut_short = true;
-                let places = (0..CHOSEN).map(|nth| (nth * length + chance.u64(..length)) / CHOSEN);
-                all.extend(places.map(|place| Boundary { part, section, place, way: None }));
-            }
-            if reached != Reached::NextPoint {
+            if !self.road.is_blind() {
                 break;
             }
         }
+        if self.road.is_blind() {
+            return Err(format!("no survey of {} saw every change", self.structure.name()));
+        }
+        Course::of(self.road, 0).map(Some)
+    }
+
+    /// Those within what was asked for, at most so many as were.
+    fn chosen(&mut self, mut all: Vec<Boundary>) -> Vec<Boundary> {
         let (first, last) = self.options.boundaries;
-        all.retain(|boundary| recovery.is_some() || (first..last).contains(&boundary.number()));
+        all.retain(|boundary| (first..last).contains(&boundary.number()));
         let most = usize::try_from(self.options.count).unwrap_or(usize::MAX);
         if all.len() > most {
             self.report.is_cut_short = true;
-            chance.shuffle(&mut all);
+            self.chance.shuffle(&mut all);
             all.truncate(most);
         }
-        Ok(all)
+        all
     }
 
     /// With one death, and one of each part who looks, the telling is exact.
@@ -314,125 +349,17 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether something is wrong. Then the boundary is what leads there again.
-    fn note(&mut self, boundary: Boundary) -> bool {
+    /// Whether something is wrong. Then the first boundary is what leads there again.
+    fn note(&mut self, boundary: Boundary, inner: Option<Boundary>) -> bool {
         if !self.board.has_faults() {
             return false;
         }
         if let Some(crew) = self.crew.take() {
             crew.finish(self.report, boundary.number());
+            if let Some(inner) = inner {
+                self.report.text += &format!("; the one who recovered died at its boundary {}", inner.number());
+            }
         }
         true
     }
-}
-
-/// Where a process begins to count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Start {
-    /// Before it joins.
-    Cold,
-    /// Once it has joined and was told to go on.
-    Joined,
-    /// Once it has joined and done one step.
-    Warm,
-}
-
-/// A process that does one step, to be killed at a boundary of it.
-fn start(
-    crew: &Crew<'_>,
-    index: usize,
-    start: Start,
-    boundary: Boundary,
-    road: &'static [AtomicU64],
-) -> Result<Child, String> {
-    let (seat, board) = (crew.seat(index), crew.board());
-    seat.sits_down();
-    seat.becomes_stepped();
-    let (structure, place) = (crew.structure(), crew.place());
-    let plan = CrashPlan {
-        at_hit: boundary.section,
-        planned: boundary.way.map_or(Planned::DieAfter(boundary.place), Planned::DieBehind),
-        name_goes_to: seat.point_cells(),
-    };
-    let road = if boundary.place == u64::MAX { road } else { &[] };
-    let count = || {
-        count_instructions(seat.steps(), road).map_err(|error| format!("instructions cannot be counted: {error}"))?;
-        plan_crash(plan);
-        Ok::<(), String>(())
-    };
-    fork(|| {
-        let mut chance = fastrand::Rng::with_seed(index as u64);
-        let mut work = || {
-            if start == Start::Cold {
-                count()?;
-            }
-            let mut victim = structure.join(place, seat)?;
-            match start {
-                Start::Cold => {}
-                Start::Warm => {
-                    victim.step(seat, &mut chance)?;
-                    count()?;
-                }
-                Start::Joined => {
-                    victim.prepare()?;
-                    board.set_stage(stage::READY);
-                    while board.stage() != stage::GO {
-                        std::thread::yield_now();
-                    }
-                    count()?;
-                }
-            }
-            seat.begins();
-            victim.step(seat, &mut chance)?;
-            seat.has_done();
-            stop_counting();
-            Ok(())
-        };
-        let outcome: Result<(), String> = work();
-        if let Err(why) = outcome {
-            stop_counting();
-            seat.fault(Fault::Broken, &format!("seat {index}, stepped: {why}"));
-        }
-        DONE
-    })
-    .map_err(|error| format!("no process to be stepped: {error}"))
-}
-
-/// Waits for the end that was planned.
-fn end(crew: &Crew<'_>, index: usize, mut child: Child, boundary: Boundary) -> Reached {
-    let (seat, bound) = (crew.seat(index), crew.bound() * 2);
-    match child.wait_until(Instant::now() + bound) {
-        Ok(Some(Ended::Killed(9))) => return Reached::There,
-        Ok(Some(Ended::Exited(NEXT_POINT))) => return Reached::NextPoint,
-        Ok(Some(Ended::Exited(code))) if code == i32::from(DONE) => {
-            return if crew.board().has_faults() { Reached::Wrong } else { Reached::Done };
-        }
-        // It came to the breakpoint where it may not be interrupted, and so not by this way.
-        Ok(Some(Ended::Killed(5))) if boundary.way.is_some() => return Reached::NextPoint,
-        Ok(None) => seat.fault(Fault::Stuck, &format!("seat {index} had not come to its end in {bound:?}")),
-        other => seat.fault(Fault::Broken, &format!("seat {index}, stepped: {other:?}")),
-    }
-    Reached::Wrong
-}
-
-/// Another process does one step, in its own time.
-fn look(crew: &mut Crew<'_>, index: usize) -> Result<(), String> {
-    if crew.board().has_faults() {
-        return Ok(());
-    }
-    let seat = crew.seat(index);
-    seat.sits_down();
-    seat.becomes_stepped();
-    let (structure, place) = (crew.structure(), crew.place());
-    let mut child = fork(|| {
-        let mut chance = fastrand::Rng::with_seed(index as u64);
-        if let Err(why) = structure.join(place, seat).and_then(|mut victim| victim.look(seat, &mut chance)) {
-            seat.fault(Fault::Broken, &format!("seat {index}, looking at what was left: {why}"));
-        }
-        0
-    })
-    .map_err(|error| format!("no process to look: {error}"))?;
-    crew.await_end(&mut child, seat, "looking at what was left");
-    seat.gets_up();
-    Ok(())
 }

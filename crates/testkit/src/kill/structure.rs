@@ -22,7 +22,8 @@ pub trait Structure {
         true
     }
 
-    /// Whether a death of one who holds it keeps all others from going on, so that recovery can be timed. Otherwise nobody may notice for long.
+    /// Whether a death of one who holds it keeps all others from going on, so that the time to its telling is that of a recovery. Otherwise it is
+    /// mostly the time until somebody asks for what the dead one has.
     fn blocks_all(&self) -> bool {
         true
     }
@@ -78,6 +79,15 @@ pub trait Victim {
         Ok(())
     }
 
+    /// The beginning of a step, as far as it may come upon what a dead one left: what is gone through if it dies of that itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
+    fn succeed(&mut self, seat: Seat, chance: &mut fastrand::Rng) -> Result<(), String> {
+        self.step(seat, chance)
+    }
+
     /// Looks at what is left after a death at an instruction boundary. One of each part does, in their order; together they leave as much
     /// as the next one needs to do two steps without waiting.
     ///
@@ -126,4 +136,6 @@ pub struct Options {
     pub root: PathBuf,
     /// Which boundary to begin with, and to end with, when stepping.
     pub boundaries: (u64, u64),
+    /// Whether recoveries that are alike are all gone through, when stepping.
+    pub is_thorough: bool,
 }

@@ -9,7 +9,7 @@ use crosstie_shm::{
 };
 
 use super::super::{Fault, Seat, Structure, Tally, Victim};
-use super::segment::{close, close_named, directory, name, when_seated};
+use super::segment::{also_across, close, close_named, directory, name, said, when_seated};
 
 /// One who loans, writes and gives away; one who is given, reads and holds some of them for a while.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +35,6 @@ impl Structure for Buffers {
         2
     }
 
-    fn is_stepped(&self) -> bool {
-        // Who waits for a buffer here waits for another process.
-        false
-    }
-
     fn set_up(&self, place: &Path) -> Result<(), String> {
         let _: Pool = Pool::create(&directory(place)?, &name(), &CLASSES).map_err(said("making the pool"))?;
         let _: Ring<Token> = Ring::create(&directory(place)?, &tokens(), 8).map_err(said("making the ring"))?;
@@ -49,10 +44,23 @@ impl Structure for Buffers {
     fn join(&self, place: &Path, seat: Seat) -> Result<Box<dyn Victim>, String> {
         let pool = Pool::open(&directory(place)?, &name()).map_err(said("opening the pool"))?;
         let ring = Ring::<Token>::open(&directory(place)?, &tokens()).map_err(said("opening the ring"))?;
+        let another = || Pool::open(&directory(place)?, &name()).map_err(said("opening the pool once more"));
         Ok(if seat.index.is_multiple_of(2) {
-            Box::new(Gives { pool, tokens: when_seated(|| ring.sender())? })
+            let tokens = when_seated(|| ring.sender())?;
+            // Somebody to give to, who lets it lie.
+            let _across = match also_across(seat, || ring.receiver())? {
+                Some(receiver) => Some((another()?, receiver)),
+                None => None,
+            };
+            Box::new(Gives { pool, tokens, _across })
         } else {
-            Box::new(Takes { pool, tokens: when_seated(|| ring.receiver())?, held: Vec::new(), authors: Vec::new() })
+            let tokens = when_seated(|| ring.receiver())?;
+            // Somebody who gives, each time just before it is taken.
+            let across = match also_across(seat, || ring.sender())? {
+                Some(tokens) => Some(Gives { pool: another()?, tokens, _across: None }),
+                None => None,
+            };
+            Box::new(Takes { pool, tokens, held: Vec::new(), authors: Vec::new(), across })
         })
     }
 
@@ -75,6 +83,7 @@ fn tokens() -> SegmentName {
 struct Gives {
     pool: Pool,
     tokens: Sender<Token>,
+    _across: Option<(Pool, Receiver<Token>)>,
 }
 
 impl Victim for Gives {
@@ -107,10 +116,14 @@ struct Takes {
     held: Vec<PoolSample>,
     /// Those that may have given something.
     authors: Vec<ParticipantId>,
+    across: Option<Gives>,
 }
 
 impl Victim for Takes {
     fn step(&mut self, seat: Seat, chance: &mut fastrand::Rng) -> Result<(), String> {
+        if let Some(across) = &mut self.across {
+            across.step(seat, chance)?;
+        }
         self.authors.extend(others(&self.pool));
         self.authors.sort_unstable_by_key(|author| (author.slot, author.generation));
         self.authors.dedup();
@@ -168,8 +181,4 @@ fn others(pool: &Pool) -> Vec<ParticipantId> {
         (place.state() == ParticipantState::Live).then_some(ParticipantId { slot, generation })
     });
     live.collect()
-}
-
-fn said<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> String {
-    move |error| format!("{doing}: {error}")
 }

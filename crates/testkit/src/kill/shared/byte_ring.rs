@@ -7,7 +7,7 @@ use crosstie_core::Deadline;
 use crosstie_shm::{ByteReceiver, ByteRing, ByteSender, ReceiveError, SendError, deadline_after};
 
 use super::super::{Fault, Seat, Structure, Tally, Victim};
-use super::segment::{close, directory, name, when_seated};
+use super::segment::{also_across, close, directory, name, said, when_seated};
 
 /// One sender and one receiver. The ring does not count its frames, so the board gives each attempt to send one a number.
 #[derive(Clone, Copy, Debug)]
@@ -44,15 +44,19 @@ impl Structure for Frames {
     fn join(&self, place: &Path, seat: Seat) -> Result<Box<dyn Victim>, String> {
         let ring = ByteRing::open(&directory(place)?, &name()).map_err(said("opening the ring"))?;
         Ok(if seat.index.is_multiple_of(2) {
-            Box::new(Sends { sender: when_seated(|| ring.sender())?, frame: Vec::with_capacity(LONGEST) })
+            let sender = when_seated(|| ring.sender())?;
+            let _across = also_across(seat, || ring.receiver())?;
+            Box::new(Sends { sender, frame: Vec::with_capacity(LONGEST), _across })
         } else {
-            Box::new(Receives { receiver: when_seated(|| ring.receiver())?, may_see_again: true })
+            let receiver = when_seated(|| ring.receiver())?;
+            let _across = also_across(seat, || ring.sender())?;
+            Box::new(Receives { receiver, may_see_again: true, _across })
         })
     }
 
     fn check(&self, place: &Path, seat: Seat, tally: &Tally) -> Result<(), String> {
         let ring = ByteRing::open(&directory(place)?, &name()).map_err(said("opening the ring"))?;
-        let mut receiver = Receives { receiver: when_seated(|| ring.receiver())?, may_see_again: true };
+        let mut receiver = Receives { receiver: when_seated(|| ring.receiver())?, may_see_again: true, _across: None };
         while receiver.take(seat)? {}
         // What nobody sees any more is at the end, where no number shows that it is missing.
         let missed = seat.counted_by_all(MISSED) + (seat.counted_by_all(ATTEMPTS) - seat.counted_by_all(NEXT));
@@ -89,6 +93,8 @@ fn pattern(number: u64, at: usize) -> u8 {
 struct Sends {
     sender: ByteSender,
     frame: Vec<u8>,
+    /// The other end, which does nothing.
+    _across: Option<ByteReceiver>,
 }
 
 impl Victim for Sends {
@@ -125,6 +131,8 @@ struct Receives {
     receiver: ByteReceiver,
     /// Its predecessor may have died with a frame in its hands, which it left in the ring.
     may_see_again: bool,
+    /// The other end, which does nothing.
+    _across: Option<ByteSender>,
 }
 
 impl Victim for Receives {
@@ -171,8 +179,4 @@ impl Receives {
         }
         Ok(true)
     }
-}
-
-fn said<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> String {
-    move |error| format!("{doing}: {error}")
 }

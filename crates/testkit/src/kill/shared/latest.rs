@@ -5,7 +5,7 @@ use std::path::Path;
 use crosstie_shm::{Latest, Reader, Writer};
 
 use super::super::{Fault, Seat, Structure, Tally, Victim};
-use super::segment::{close, directory, name, when_seated};
+use super::segment::{close, directory, name, said, when_seated};
 
 /// One writer and two readers; each value is its own number, in every word.
 #[derive(Clone, Copy, Debug)]
@@ -107,8 +107,4 @@ impl Reads {
         self.last = seen;
         Ok(())
     }
-}
-
-fn said<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> String {
-    move |error| format!("{doing}: {error}")
 }

@@ -61,11 +61,6 @@ impl Structure for Books {
         !matches!(self, Self::InRegion | Self::Forgotten)
     }
 
-    fn blocks_all(&self) -> bool {
-        // A dead reader is in nobody's way but a writer's.
-        *self != Self::UnderRwLock
-    }
-
     fn set_up(&self, place: &Path) -> Result<(), String> {
         self.lock(place, true).map(drop)
     }
@@ -142,7 +137,7 @@ impl Victim for Worker {
         if self.forgets && chance.u8(..16) == 0 {
             return self.forget(seat, chance.bool());
         }
-        let lock = self.lock.as_ref().expect("a worker has a lock between its steps");
+        let lock = self.lock();
         if seat.is_stepped() {
             // Always the same, and all of it.
             [End::Save, End::RollBack, End::Commit].into_iter().try_for_each(|end| lock.work(seat, chance, end))?;
@@ -154,9 +149,17 @@ impl Victim for Worker {
         let end = [End::Save, End::Commit, End::RollBack][chance.usize(..3)];
         lock.work(seat, chance, end)
     }
+
+    fn succeed(&mut self, seat: Seat, chance: &mut fastrand::Rng) -> Result<(), String> {
+        self.lock().work(seat, chance, End::Commit)
+    }
 }
 
 impl Worker {
+    fn lock(&self) -> &Lock {
+        self.lock.as_ref().expect("a worker has a lock between its steps")
+    }
+
     /// Forgets a guard: in a thread that ends then, or in a process that leaves the segment then.
     fn forget(&mut self, seat: Seat, in_a_thread: bool) -> Result<(), String> {
         let lock = self.lock.take().expect("a worker has a lock between its steps");

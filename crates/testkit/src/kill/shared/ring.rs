@@ -6,7 +6,7 @@ use std::time::Duration;
 use crosstie_shm::{ReceiveError, Receiver, Ring, SendError, Sender, deadline_after};
 
 use super::super::{Fault, Seat, Structure, Tally, Victim};
-use super::segment::{close, directory, name, when_seated};
+use super::segment::{also_across, close, directory, name, said, when_seated};
 
 /// One sender and one receiver; each message is its own number, in every word.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +47,9 @@ impl Structure for Slots {
     fn join(&self, place: &Path, seat: Seat) -> Result<Box<dyn Victim>, String> {
         let ring = Ring::<Message>::open(&directory(place)?, &name()).map_err(said("opening the ring"))?;
         Ok(if seat.index.is_multiple_of(2) {
-            Box::new(Sends(when_seated(|| ring.sender())?))
+            Box::new(Sends(when_seated(|| ring.sender())?, also_across(seat, || ring.receiver())?))
         } else {
-            Box::new(Receives(when_seated(|| ring.receiver())?))
+            Box::new(Receives(when_seated(|| ring.receiver())?, also_across(seat, || ring.sender())?))
         })
     }
 
@@ -80,11 +80,13 @@ impl Structure for Slots {
 
 /// Messages that are sent or taken at a time, at most.
 const BATCH: u64 = 3;
-struct Sends(Sender<Message>);
+
+/// And the other end, which does nothing.
+struct Sends(Sender<Message>, #[allow(dead_code, reason = "it is there to be seen")] Option<Receiver<Message>>);
 
 impl Victim for Sends {
     fn step(&mut self, seat: Seat, _chance: &mut fastrand::Rng) -> Result<(), String> {
-        let Self(sender) = self;
+        let Self(sender, _) = self;
         // One by one, waiting for room; several at once; one that is written where it lies.
         let number = sender.sent();
         match sender.send([number; 6], deadline_after(WAIT)) {
@@ -128,11 +130,12 @@ fn fill(sender: &mut Sender<Message>, seat: Seat) -> Result<(), String> {
     }
 }
 
-struct Receives(Receiver<Message>);
+/// And the other end, which does nothing.
+struct Receives(Receiver<Message>, #[allow(dead_code, reason = "it is there to be seen")] Option<Sender<Message>>);
 
 impl Victim for Receives {
     fn step(&mut self, seat: Seat, _chance: &mut fastrand::Rng) -> Result<(), String> {
-        let Self(receiver) = self;
+        let Self(receiver, _) = self;
         // One by one, waiting for it; one that is looked at where it lies; several at once.
         let expected = receiver.taken();
         match receiver.receive(deadline_after(WAIT)) {
@@ -182,8 +185,4 @@ fn judge(seat: Seat, expected: u64, message: Message) {
         seat.fault(fault, &format!("expected message {expected}, came {number}"));
     }
     seat.count(RECEIVED, 1);
-}
-
-fn said<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> String {
-    move |error| format!("{doing}: {error}")
 }

@@ -32,11 +32,19 @@ pub(super) fn close_named(place: &Path, seat: Seat, name: &SegmentName, expect: 
     let segment =
         Segment::open(&directory(place)?, name, expect).map_err(|error| format!("opening the segment: {error}"))?;
     let keeper = Keeper::of(&segment).map_err(|error| format!("looking after the segment: {error}"))?;
-    keeper.reap_dead().map_err(|error| format!("reaping the dead: {error}"))?;
-    let slots = 1..=segment.header().participants;
-    let left: Vec<_> = slots
-        .filter(|slot| segment.participant(*slot).is_some_and(|slot| slot.state() != ParticipantState::Free))
-        .collect();
+    // A forked child that has not run yet still has what its dead parent had, until it has closed what it inherited.
+    let deadline = Instant::now() + PATIENCE;
+    let left = loop {
+        keeper.reap_dead().map_err(|error| format!("reaping the dead: {error}"))?;
+        let slots = 1..=segment.header().participants;
+        let left: Vec<_> = slots
+            .filter(|slot| segment.participant(*slot).is_some_and(|slot| slot.state() != ParticipantState::Free))
+            .collect();
+        if left.is_empty() || Instant::now() > deadline {
+            break left;
+        }
+        std::thread::yield_now();
+    };
     if !left.is_empty() {
         seat.fault(Fault::LeftBehind, &format!("participants in slots {left:?}, though everyone is dead"));
     }
@@ -56,6 +64,23 @@ pub(super) fn when_seated<S>(take: impl Fn() -> Result<S, Error>) -> Result<S, S
     }
 }
 
+/// Takes the seat across as well, if it is free, and does nothing with it: who is stepped through alone would find that the other side has left.
+pub(super) fn also_across<S>(seat: Seat, take: impl FnOnce() -> Result<S, Error>) -> Result<Option<S>, String> {
+    if !seat.is_alone() {
+        return Ok(None);
+    }
+    match take() {
+        Ok(end) => Ok(Some(end)),
+        Err(Error::SeatTaken { .. }) => Ok(None),
+        Err(error) => Err(format!("taking the seat across: {error}")),
+    }
+}
+
+/// An error in words, after what was being done.
+pub(super) fn said<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> String {
+    move |error| format!("{doing}: {error}")
+}
+
 /// How long an inherited description may keep a seat.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -73,4 +98,4 @@ pub(super) fn start_watching() -> Result<(), String> {
 }
 
 /// Longer than a wait that needs to know nothing about the holder.
-const NOTICED: Duration = Duration::from_millis(5);
+const NOTICED: Duration = Duration::from_millis(2);
