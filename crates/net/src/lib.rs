@@ -44,6 +44,7 @@ mod lifeline;
 mod listener;
 mod memory;
 mod open;
+mod options;
 mod reconnecting;
 mod scheme;
 pub mod shared;

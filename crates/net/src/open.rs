@@ -7,6 +7,7 @@ use crosstie_core::{Endpoint, Error, Kind, Target, UnixAddress};
 use crate::{
     connector::Connector,
     listener::Listener,
+    options,
     scheme::{
         exec::ExecConnector,
         fd,
@@ -22,7 +23,7 @@ use crate::{
     socket::{tcp, unix},
 };
 
-/// Listens at an endpoint for streams of bytes.
+/// Listens at an endpoint for streams of bytes. `?deadline=` limits each read and write of its connections.
 ///
 /// ```
 /// use std::{io::{Read, Write}, time::Duration};
@@ -63,7 +64,9 @@ pub fn listen(endpoint: &Endpoint) -> Result<Box<dyn Listener>, Error> {
         }
         _ => return Err(unsupported(endpoint, "listener")),
     };
-    listener.map_err(|error| Error::new(Kind::Io, format!("cannot listen on '{endpoint}'")).because(error))
+    let listener =
+        listener.map_err(|error| Error::new(Kind::Io, format!("cannot listen on '{endpoint}'")).because(error))?;
+    Ok(options::listener(listener, endpoint))
 }
 
 fn boxed<T: Listener + 'static>(listener: T) -> Box<dyn Listener> {
@@ -75,6 +78,9 @@ fn listen_unix(address: &UnixAddress) -> io::Result<SchemeListener> {
 }
 
 /// The way to an endpoint that carries streams of bytes. Nothing is connected yet.
+///
+/// `?deadline=` limits each read and write of its connections, `?retry=` says how often an attempt is made again, with pauses as those of
+/// [`Reconnecting`](crate::Reconnecting).
 ///
 /// ```
 /// use std::{io::{Read, Write}, time::Duration};
@@ -96,7 +102,7 @@ fn listen_unix(address: &UnixAddress) -> io::Result<SchemeListener> {
 /// scheme that carries no streams; [`Kind::InvalidInput`] for a command that is none.
 pub fn connector(endpoint: &Endpoint) -> Result<Box<dyn Connector>, Error> {
     check(endpoint)?;
-    Ok(match endpoint.target() {
+    let connector: Box<dyn Connector> = match endpoint.target() {
         Target::Mem { name } => Box::new(MemConnector { name: name.clone() }),
         Target::Fd { number } => Box::new(FdConnector { number: *number }),
         Target::Exec { command } => Box::new(ExecConnector::new(command)?),
@@ -109,7 +115,8 @@ pub fn connector(endpoint: &Endpoint) -> Result<Box<dyn Connector>, Error> {
             return Err(Error::new(Kind::Unsupported, text));
         }
         _ => return Err(unsupported(endpoint, "connector")),
-    })
+    };
+    Ok(options::connector(connector, endpoint))
 }
 
 /// Refuses what text from elsewhere must not open, and options that would be ignored.

@@ -131,6 +131,36 @@ fn of_many_who_begin_at_once_one_listens() {
 }
 
 #[test]
+fn the_deadline_of_an_endpoint_holds_for_both_ends() {
+    let at = parsed("mem:deadline-of-both?deadline=20ms");
+    let listener = listen(&at).unwrap();
+    for connector in [connector(&at).unwrap(), listener.connector().unwrap()] {
+        let mut ends = [connector.connect(LONG).unwrap(), listener.accept(LONG).unwrap()];
+        for end in &mut ends {
+            assert_eq!(end.read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_says_how_often_it_is_tried_again() {
+    let at = parsed("mem:tried-again?retry=2");
+    let began = std::time::Instant::now();
+    assert_eq!(connector(&at).unwrap().connect(LONG).err().unwrap().kind(), Kind::NoResponders);
+    // Two pauses, of at least half of 20 and 40 ms.
+    assert!(began.elapsed() >= Duration::from_millis(30));
+    // The control: whoever does not say so is told at once, and whoever has time finds the listener that comes.
+    assert_eq!(connector(&parsed("mem:tried-again")).unwrap().connect(LONG).err().unwrap().kind(), Kind::NoResponders);
+    let patient = connector(&parsed("mem:tried-again?retry=1000")).unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| patient.connect(LONG));
+        let listener = listen(&parsed("mem:tried-again")).unwrap();
+        listener.accept(LONG).unwrap();
+        waiting.join().unwrap().unwrap();
+    });
+}
+
+#[test]
 fn what_carries_no_streams_says_so() {
     for text in ["udp://127.0.0.1:1", "nats://h", "local:x"] {
         assert_eq!(connector(&parsed(text)).err().unwrap().kind(), Kind::Unsupported, "{text}");
