@@ -17,6 +17,7 @@ mod fencing_token;
 mod headers;
 mod message;
 mod randomness;
+pub mod schema;
 mod storage;
 mod subject;
 mod transport;
@@ -34,6 +35,7 @@ pub use crate::{
     headers::{HeaderError, Headers},
     message::{Message, Status},
     randomness::{Randomness, Seeded},
+    schema::{Schema, SchemaText},
     storage::{MemoryStorage, Storage},
     subject::{Subject, SubjectError, SubjectPattern, is_valid_pattern, is_valid_subject, matches, pattern_covers},
     transport::ByteTransport,

@@ -106,6 +106,8 @@ pub use crosstie_core::{
     SubjectPattern,
 };
 
+pub use crosstie_core::{Schema, schema};
+
 /// Shared memory: segments, participants, and what stands on them.
 pub mod shm {
     // All of it, so that there is one list of what there is. The derive macro alone is another, which finds the trait through this crate: whoever
