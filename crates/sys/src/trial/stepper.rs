@@ -19,7 +19,10 @@ mod counted {
     use std::arch::asm;
     use std::io;
     use std::ptr;
-    use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+    use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize,
+        Ordering::{Relaxed, SeqCst},
+    };
 
     use super::super::road::{Place, Road, Way};
     use super::super::watch::{self, Call};
@@ -32,6 +35,8 @@ mod counted {
     /// Where the instructions go.
     static ROAD: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
     static ROAD_LENGTH: AtomicUsize = AtomicUsize::new(0);
+    /// What says that this process lives, until it is about to die.
+    static ALIVE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
     /// A crash point was met since the last instruction that was counted.
     static IS_AT_POINT: AtomicBool = AtomicBool::new(false);
 
@@ -49,6 +54,10 @@ mod counted {
     const TRAP: u64 = 0x100;
 
     fn die() {
+        // SAFETY: null, or the static cell that `count_instructions` was given.
+        if let Some(alive) = unsafe { ALIVE.load(Relaxed).as_ref() } {
+            alive.store(0, SeqCst);
+        }
         // SAFETY: plain calls without pointers, which a signal handler may make.
         unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     }
@@ -112,12 +121,14 @@ mod counted {
         (!cells.is_null()).then(|| Road::of(unsafe { std::slice::from_raw_parts(cells, ROAD_LENGTH.load(Relaxed)) }))
     }
 
-    /// Gets this process ready to be counted: to be surveyed, or to die at some place. For a process with one thread.
+    /// Gets this process ready to be counted: to be surveyed, or to die at some place, just before which `alive` becomes 0: whoever takes over what
+    /// it held may do so before anybody is told of its end. For a process with one thread.
     ///
     /// # Errors
     ///
     /// What `sigaction` refuses.
-    pub fn count_instructions(road: Road) -> io::Result<()> {
+    pub fn count_instructions(road: Road, alive: &'static AtomicU64) -> io::Result<()> {
+        ALIVE.store(ptr::from_ref(alive).cast_mut(), Relaxed);
         ROAD.store(road.cells().as_ptr().cast_mut(), Relaxed);
         ROAD_LENGTH.store(road.cells().len(), Relaxed);
         // SAFETY: all-zero is a valid `sigaction`: no flags, an empty mask.
@@ -252,7 +263,7 @@ mod refused {
     /// # Errors
     ///
     /// Always: this processor does not let a process trap itself.
-    pub fn count_instructions(_road: Road) -> io::Result<()> {
+    pub fn count_instructions(_road: Road, _alive: &'static std::sync::atomic::AtomicU64) -> io::Result<()> {
         Err(io::Error::from(io::ErrorKind::Unsupported))
     }
 

@@ -345,6 +345,11 @@ impl Seat {
         self.own[own::ALIVE].store(1, Ordering::SeqCst);
     }
 
+    /// The cell that says that its process lives.
+    pub(super) fn alive(&self) -> &'static AtomicU64 {
+        &self.own[own::ALIVE]
+    }
+
     /// Its process is about to be killed, or to leave.
     pub(super) fn gets_up(&self) {
         self.own[own::ALIVE].store(0, Ordering::SeqCst);

@@ -76,7 +76,7 @@ pub(super) fn start(crew: &Crew<'_>, index: usize, start: Start, aim: Aim, road:
     let plan = CrashPlan { at_hit, planned, name_goes_to: seat.point_cells() };
     road.clear();
     let count = || {
-        count_instructions(road).map_err(|error| format!("instructions cannot be counted: {error}"))?;
+        count_instructions(road, seat.alive()).map_err(|error| format!("instructions cannot be counted: {error}"))?;
         plan_crash(plan);
         Ok::<(), String>(())
     };
