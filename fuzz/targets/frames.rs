@@ -36,7 +36,8 @@ fuzz_target!(|input: (bool, Vec<Part<'_>>, Vec<u8>)| {
 
 fn new() -> Session {
     let mut hello = Hello::default();
-    (hello.codecs, hello.zstd, hello.max_frame) = (crosstie_core::Codec::ALL.to_vec(), true, MAX_FRAME);
+    (hello.writes, hello.zstd, hello.max_frame) = (crosstie_core::Codec::ALL.to_vec(), true, MAX_FRAME);
+    hello.reads = hello.writes.clone();
     let options = Options { hello, connect_timeout: Duration::from_secs(1), keep_alive: None };
     Session::new(options, Mono::ZERO).expect("a sound hello")
 }

@@ -4,13 +4,14 @@ use std::{
     io::{self, IoSlice, Read, Write},
     os::fd::{BorrowedFd, OwnedFd},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use crosstie_core::{Error, Kind};
 use crosstie_sys::Interest;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 
 use crate::{
     capabilities::Capabilities,
@@ -103,7 +104,7 @@ impl Connection {
     ///
     /// As a write; `Unsupported` where [`Capabilities::descriptors`] says so.
     pub fn pass(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let sent = self.wait(Interest::Write, |transport| transport.try_pass(bytes, descriptors))?;
+        let sent = self.wait(Interest::Write, self.timeout, |transport| transport.try_pass(bytes, descriptors))?;
         (&mut &*self).write_all(&bytes[sent..])
     }
 
@@ -113,7 +114,7 @@ impl Connection {
     ///
     /// As a read; `Unsupported` where [`Capabilities::descriptors`] says so.
     pub fn receive_passed(&self, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        self.wait(Interest::Read, |transport| transport.try_take(buf))
+        self.wait(Interest::Read, self.timeout, |transport| transport.try_take(buf))
     }
 
     /// The same connection for tokio. Must be called within a runtime.
@@ -122,7 +123,7 @@ impl Connection {
     ///
     /// The operating system's.
     pub fn into_async(self) -> io::Result<AsyncConnection> {
-        Ok(AsyncConnection { stream: self.transport.into_async()?, facts: self.facts })
+        Ok(AsyncConnection { stream: self.transport.into_async()?, facts: Arc::new(self.facts) })
     }
 
     /// The bytes alone, which never block, for a reactor.
@@ -130,7 +131,30 @@ impl Connection {
         self.transport
     }
 
-    fn wait<T>(&self, interest: Interest, mut act: impl FnMut(&dyn Transport) -> io::Result<T>) -> io::Result<T> {
+    /// Reads what is there, waiting for it at most `timeout`, whatever was set for the others.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `TimedOut`.
+    pub fn read_within(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
+        self.wait(Interest::Read, timeout, |transport| transport.try_read(buf))
+    }
+
+    /// Writes as much as fits, waiting for room at most `timeout`, whatever was set for the others.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `TimedOut`.
+    pub fn write_within(&self, bytes: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
+        self.wait(Interest::Write, timeout, |transport| transport.try_write(&[IoSlice::new(bytes)]))
+    }
+
+    fn wait<T>(
+        &self,
+        interest: Interest,
+        timeout: Option<Duration>,
+        mut act: impl FnMut(&dyn Transport) -> io::Result<T>,
+    ) -> io::Result<T> {
         let mut until = None;
         loop {
             match act(&*self.transport) {
@@ -139,7 +163,7 @@ impl Connection {
                 result => return result,
             }
             // The clock is read only by who has to wait.
-            let left = self.timeout.map(|timeout| {
+            let left = timeout.map(|timeout| {
                 let now = Instant::now();
                 until.get_or_insert(now + timeout).saturating_duration_since(now)
             });
@@ -156,7 +180,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Read for &Connection {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.wait(Interest::Read, |transport| transport.try_read(buf))
+        self.read_within(buf, self.timeout)
     }
 }
 
@@ -166,7 +190,7 @@ impl Write for &Connection {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.wait(Interest::Write, |transport| transport.try_write(slices))
+        self.wait(Interest::Write, self.timeout, |transport| transport.try_write(slices))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -200,17 +224,29 @@ impl Write for Connection {
 /// It has no time limits of its own: put `tokio::time::timeout` around what waits.
 pub struct AsyncConnection {
     stream: Box<dyn AsyncStream>,
-    facts: Facts,
+    facts: Arc<Facts>,
+}
+
+/// The direction from the peer of a connection whose two directions go apart.
+pub struct AsyncReader {
+    stream: ReadHalf<Box<dyn AsyncStream>>,
+    facts: Arc<Facts>,
+}
+
+/// The direction to the peer of a connection whose two directions go apart. Its end is told by `shutdown`.
+pub struct AsyncWriter {
+    stream: WriteHalf<Box<dyn AsyncStream>>,
+    facts: Arc<Facts>,
 }
 
 impl AsyncConnection {
     /// Who is at the other end.
-    pub const fn peer(&self) -> Peer {
+    pub fn peer(&self) -> Peer {
         self.facts.peer
     }
 
     /// What this kind of connection can do.
-    pub const fn capabilities(&self) -> &'static Capabilities {
+    pub fn capabilities(&self) -> &'static Capabilities {
         self.facts.capabilities
     }
 
@@ -220,21 +256,85 @@ impl AsyncConnection {
     ///
     /// The operating system's.
     pub async fn death(&self, patience: Duration) -> io::Result<Option<Death>> {
-        if let Some(death) = self.facts.lifeline.death(Duration::ZERO)? {
-            return Ok(Some(death));
-        }
-        let Some(descriptor) = self.facts.lifeline.descriptor() else { return Ok(None) };
-        let process = watched(descriptor.try_clone_to_owned()?, tokio::io::Interest::READABLE)?;
-        // Whether it came or the time was up: look.
-        let _ = tokio::time::timeout(patience, process.readable()).await;
-        self.facts.lifeline.death(Duration::ZERO)
+        self.facts.death_soon(patience).await
     }
 
     /// As [`Connection::explain`].
-    pub async fn explain(&self, error: io::Error) -> Error {
+    pub fn explain(&self, error: io::Error) -> impl Future<Output = Error> + Send + use<> {
+        // The stream itself may not be looked at by two threads.
+        let facts = Arc::clone(&self.facts);
+        async move { facts.explain(error).await }
+    }
+
+    /// Both directions, for two tasks.
+    pub fn into_split(self) -> (AsyncReader, AsyncWriter) {
+        let (reader, writer) = tokio::io::split(self.stream);
+        (
+            AsyncReader { stream: reader, facts: Arc::clone(&self.facts) },
+            AsyncWriter { stream: writer, facts: self.facts },
+        )
+    }
+}
+
+impl AsyncReader {
+    /// As [`Connection::explain`].
+    pub fn explain(&self, error: io::Error) -> impl Future<Output = Error> + Send + use<> {
+        // The stream itself may not be looked at by two threads.
+        let facts = Arc::clone(&self.facts);
+        async move { facts.explain(error).await }
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        self.facts.peer
+    }
+}
+
+impl AsyncWriter {
+    /// As [`Connection::explain`].
+    pub fn explain(&self, error: io::Error) -> impl Future<Output = Error> + Send + use<> {
+        // The stream itself may not be looked at by two threads.
+        let facts = Arc::clone(&self.facts);
+        async move { facts.explain(error).await }
+    }
+}
+
+impl Facts {
+    async fn death_soon(&self, patience: Duration) -> io::Result<Option<Death>> {
+        if let Some(death) = self.lifeline.death(Duration::ZERO)? {
+            return Ok(Some(death));
+        }
+        let Some(descriptor) = self.lifeline.descriptor() else { return Ok(None) };
+        let process = watched(descriptor.try_clone_to_owned()?, tokio::io::Interest::READABLE)?;
+        // Whether it came or the time was up: look.
+        let _ = tokio::time::timeout(patience, process.readable()).await;
+        self.lifeline.death(Duration::ZERO)
+    }
+
+    async fn explain(&self, error: io::Error) -> Error {
         let is_lost = is_lost(&error);
-        let death = if is_lost { self.death(PATIENCE).await.ok().flatten() } else { None };
-        self.facts.told(error, is_lost, death)
+        let death = if is_lost { self.death_soon(PATIENCE).await.ok().flatten() } else { None };
+        self.told(error, is_lost, death)
+    }
+}
+
+impl AsyncRead for AsyncReader {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for AsyncWriter {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

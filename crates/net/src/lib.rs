@@ -60,7 +60,7 @@ pub use crate::{
     blocking::BlockingStream,
     capabilities::{Capabilities, Connections, DeathProof, Flow, Identity},
     connect::{connect, connect_async},
-    connection::{AsyncConnection, Connection, PATIENCE},
+    connection::{AsyncConnection, AsyncReader, AsyncWriter, Connection, PATIENCE},
     connector::{Attempt, Connector, Progress},
     datagram::{AsyncDatagrams, Datagrams, Received, receive_datagrams, send_datagrams},
     dial::Dial,

@@ -13,10 +13,11 @@ const MAY_BE_IGNORED: u16 = 0x8000;
 
 const VERSIONS: u16 = 1;
 const MAX_FRAME: u16 = 2;
-const CODECS: u16 = 3;
+const WRITES: u16 = 3;
 const COMPRESSION: u16 = 4;
 const SENDS: u16 = 5;
 const RECEIVES: u16 = 6;
+const READS: u16 = 7;
 const NAME: u16 = 0x8001;
 const IDENTITY: u16 = 0x8002;
 
@@ -26,8 +27,8 @@ const ZSTD: u8 = 1;
 /// A type as it is told to the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
-    /// Of the text.
-    pub hash: u128,
+    /// Of the text, the most significant byte first.
+    pub hash: [u8; 16],
     /// `docs/schemas.md`
     pub text: String,
 }
@@ -40,8 +41,10 @@ pub struct Hello {
     pub versions: (u16, u16),
     /// The longest frame that it takes.
     pub max_frame: usize,
-    /// The favourite first.
-    pub codecs: Vec<Codec>,
+    /// The codecs that it can write, the favourite first.
+    pub writes: Vec<Codec>,
+    /// The codecs that it can read.
+    pub reads: Vec<Codec>,
     /// It can undo zstd.
     pub zstd: bool,
     /// The type that it sends; none if that has no schema.
@@ -59,7 +62,8 @@ impl Default for Hello {
         Self {
             versions: (VERSION, VERSION),
             max_frame: DEFAULT_MAX_FRAME,
-            codecs: Vec::new(),
+            writes: Vec::new(),
+            reads: Vec::new(),
             zstd: false,
             sends: None,
             receives: None,
@@ -80,10 +84,11 @@ impl Hello {
         let (lowest, highest) = self.versions;
         field(VERSIONS, &[lowest.to_le_bytes(), highest.to_le_bytes()].concat());
         field(MAX_FRAME, &u32::try_from(self.max_frame).unwrap_or(u32::MAX).to_le_bytes());
-        field(CODECS, &self.codecs.iter().map(|codec| code(*codec)).collect::<Vec<_>>());
+        field(WRITES, &codes(&self.writes));
         field(COMPRESSION, if self.zstd { &[ZSTD] } else { &[] });
         field(SENDS, &describe(self.sends.as_ref()));
         field(RECEIVES, &describe(self.receives.as_ref()));
+        field(READS, &codes(&self.reads));
         field(NAME, self.name.as_bytes());
         field(IDENTITY, self.identity.as_bytes());
     }
@@ -127,7 +132,8 @@ impl Hello {
             }
             MAX_FRAME => self.max_frame = u32::from_le_bytes(fixed(value, "max_frame")?) as usize,
             // One that this side does not know is none that both have.
-            CODECS => self.codecs = value.iter().filter_map(|code| codec(*code)).collect(),
+            WRITES => self.writes = codecs(value),
+            READS => self.reads = codecs(value),
             COMPRESSION => self.zstd = value.contains(&ZSTD),
             SENDS => self.sends = described(value, "sends")?,
             RECEIVES => self.receives = described(value, "receives")?,
@@ -177,7 +183,7 @@ fn text(value: &[u8], what: &str, max: usize) -> Result<String, Violation> {
 }
 
 fn describe(schema: Option<&Described>) -> Vec<u8> {
-    schema.map_or_else(Vec::new, |schema| [&schema.hash.to_le_bytes(), schema.text.as_bytes()].concat())
+    schema.map_or_else(Vec::new, |schema| [&schema.hash, schema.text.as_bytes()].concat())
 }
 
 fn described(value: &[u8], what: &'static str) -> Result<Option<Described>, Violation> {
@@ -186,7 +192,15 @@ fn described(value: &[u8], what: &'static str) -> Result<Option<Described>, Viol
     }
     let short = Violation::Short { what, expected: 16, found: value.len() };
     let (hash, rest) = value.split_first_chunk::<16>().ok_or(short)?;
-    Ok(Some(Described { hash: u128::from_le_bytes(*hash), text: text(rest, what, MAX_SCHEMA)? }))
+    Ok(Some(Described { hash: *hash, text: text(rest, what, MAX_SCHEMA)? }))
+}
+
+fn codes(codecs: &[Codec]) -> Vec<u8> {
+    codecs.iter().map(|codec| code(*codec)).collect()
+}
+
+fn codecs(codes: &[u8]) -> Vec<Codec> {
+    codes.iter().filter_map(|number| Codec::ALL.into_iter().find(|codec| code(*codec) == *number)).collect()
 }
 
 const fn code(codec: Codec) -> u8 {
@@ -201,18 +215,15 @@ const fn code(codec: Codec) -> u8 {
     }
 }
 
-fn codec(number: u8) -> Option<Codec> {
-    Codec::ALL.into_iter().find(|codec| code(*codec) == number)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn full() -> Hello {
-        let schema = |name: &str| Some(Described { hash: 7, text: format!("struct {name} {{ }}\n") });
+        let schema = |name: &str| Some(Described { hash: [7; 16], text: format!("struct {name} {{ }}\n") });
         Hello {
-            codecs: vec![Codec::Postcard, Codec::Cbor],
+            writes: vec![Codec::Postcard, Codec::Cbor],
+            reads: vec![Codec::Json],
             zstd: true,
             sends: schema("Order"),
             receives: schema("Receipt"),
@@ -230,16 +241,17 @@ mod tests {
 
     #[test]
     fn what_was_said_is_heard() {
-        for hello in [full(), Hello { codecs: Codec::ALL.to_vec(), ..Hello::default() }] {
+        for hello in [full(), Hello { writes: Codec::ALL.to_vec(), ..Hello::default() }] {
             assert_eq!(Hello::decode(&encoded(&hello)), Ok(hello));
         }
     }
 
     #[test]
     fn the_bytes_stay_those_of_version_1() {
-        let hello = Hello { codecs: Codec::ALL.to_vec(), name: "a".into(), ..Hello::default() };
+        let (writes, reads) = (Codec::ALL.to_vec(), vec![Codec::Cbor]);
+        let hello = Hello { writes, reads, name: "a".into(), ..Hello::default() };
         let golden = b"\x01\0\x04\0\0\0\x01\0\x01\0\x02\0\x04\0\0\0\0\0\0\x01\x03\0\x05\0\0\0\x01\x02\x03\x04\x05\
-            \x04\0\0\0\0\0\x05\0\0\0\0\0\x06\0\0\0\0\0\x01\x80\x01\0\0\0a\x02\x80\0\0\0\0";
+            \x04\0\0\0\0\0\x05\0\0\0\0\0\x06\0\0\0\0\0\x07\0\x01\0\0\0\x04\x01\x80\x01\0\0\0a\x02\x80\0\0\0\0";
         assert_eq!(encoded(&hello), golden);
     }
 
@@ -264,9 +276,9 @@ mod tests {
         assert_eq!(with(0x8003), Ok(full()));
         assert!(matches!(with(0x8001), Err(Violation::Hello(_))), "the same field twice");
         let mut early = Vec::new();
-        early.extend_from_slice(&7u16.to_le_bytes());
+        early.extend_from_slice(&8u16.to_le_bytes());
         early.extend_from_slice(&[0; 4]);
-        assert!(matches!(Hello::decode(&early), Err(Violation::Unknown { found: 7, .. })));
+        assert!(matches!(Hello::decode(&early), Err(Violation::Unknown { found: 8, .. })));
     }
 
     #[test]
@@ -276,7 +288,7 @@ mod tests {
         assert!(refused(Hello { versions: (2, 1), ..full() }).contains("versions from 2"));
         assert!(refused(Hello { max_frame: 5, ..full() }).contains("max_frame 5"));
         assert!(refused(Hello { name: "x".repeat(257), ..full() }).contains("name has 257 bytes"));
-        let long = Some(Described { hash: 0, text: "x".repeat(MAX_SCHEMA + 1) });
+        let long = Some(Described { hash: [0; 16], text: "x".repeat(MAX_SCHEMA + 1) });
         assert!(refused(Hello { sends: long, ..full() }).contains("sends has"));
         assert!(Hello::decode(&vec![0; MAX_HELLO + 1]).is_err());
     }

@@ -236,9 +236,14 @@ impl Session {
     /// # Errors
     ///
     /// `TooLarge` if the other side does not take as long a frame, or more than 64 KiB of headers; `Closed` if this side has finished or one of the two has said
-    /// goodbye; `InvalidInput` if the channel is not open yet. Nothing is sent then.
+    /// goodbye; `InvalidInput` if the channel is not open yet; that of `write`. Nothing is sent then.
     #[inline]
-    pub fn send(&mut self, headers: &Headers, inflated: Option<u32>, write: impl FnOnce(&mut Vec<u8>)) -> Result<u64> {
+    pub fn send(
+        &mut self,
+        headers: &Headers,
+        inflated: Option<u32>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<u64> {
         let terms = self.may_send()?;
         let block: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         if block > MAX_HEADERS {
@@ -249,6 +254,7 @@ impl Session {
         }
         let flags = if headers.is_empty() { 0 } else { HEADERS } | if inflated.is_some() { COMPRESSED } else { 0 };
         let number = self.sent + 1;
+        let mut written = Ok(());
         let body = |out: &mut Vec<u8>| {
             if !headers.is_empty() {
                 put_headers(headers, out);
@@ -256,10 +262,15 @@ impl Session {
             if let Some(inflated) = inflated {
                 out.extend_from_slice(&inflated.to_le_bytes());
             }
-            write(out);
+            written = write(out);
         };
+        let start = self.out.len();
         match head::append(&mut self.out, FrameKind::Message, flags, number, terms.sending.max_frame, body) {
             Ok(()) => {
+                if let Err(error) = written {
+                    self.out.truncate(start);
+                    return Err(error);
+                }
                 self.sent = number;
                 Ok(number)
             }

@@ -71,7 +71,7 @@ fn direction(sender: &Hello, receiver: &Hello, can_read: &CanRead<'_>) -> Result
         Codec::Raw => !needs_names,
         _ => true,
     };
-    let codec = sender.codecs.iter().copied().find(|codec| fits(*codec) && receiver.codecs.contains(codec));
+    let codec = sender.writes.iter().copied().find(|codec| fits(*codec) && receiver.reads.contains(codec));
     let Some(codec) = codec else { return Err(no_codec(sender, receiver, needs_names, is_described)) };
     Ok(Direction { codec, may_compress: receiver.zstd, max_frame: receiver.max_frame })
 }
@@ -86,9 +86,9 @@ fn no_codec(sender: &Hello, receiver: &Hello, needs_names: bool, is_described: b
         ""
     };
     format!(
-        "no codec in common: the sender has {}, the receiver {}{why}",
-        names(&sender.codecs),
-        names(&receiver.codecs)
+        "no codec in common: the sender writes {}, the receiver reads {}{why}",
+        names(&sender.writes),
+        names(&receiver.reads)
     )
 }
 
@@ -98,14 +98,25 @@ mod tests {
 
     const DEFAULT: [Codec; 3] = [Codec::Postcard, Codec::Cbor, Codec::Json];
 
-    fn hello(sends: u128, receives: u128, codecs: &[Codec]) -> Hello {
-        let described = |hash| (hash > 0).then(|| Described { hash, text: format!("type {hash}") });
-        Hello { codecs: codecs.to_vec(), sends: described(sends), receives: described(receives), ..Hello::default() }
+    fn hello(sends: u8, receives: u8, codecs: &[Codec]) -> Hello {
+        let described = |hash| (hash > 0).then(|| Described { hash: [hash; 16], text: format!("type {hash}") });
+        let codecs = codecs.to_vec();
+        Hello {
+            writes: codecs.clone(),
+            reads: codecs,
+            sends: described(sends),
+            receives: described(receives),
+            ..Hello::default()
+        }
     }
 
     /// Types of one ten can be read as one another.
     fn tens(written: &Described, read: &Described) -> Result<(), String> {
-        if written.hash / 10 == read.hash / 10 { Ok(()) } else { Err(format!("{} is not {}", written.text, read.text)) }
+        if written.hash[0] / 10 == read.hash[0] / 10 {
+            Ok(())
+        } else {
+            Err(format!("{} is not {}", written.text, read.text))
+        }
     }
 
     /// The codecs both ways, seen from the first side; the other side sees the same.

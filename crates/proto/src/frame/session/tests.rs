@@ -13,9 +13,10 @@ fn equal(written: &Described, read: &Described) -> std::result::Result<(), Strin
 }
 
 fn options(text: &str) -> Options {
-    let described = Some(Described { hash: text.len() as u128, text: text.to_owned() });
+    let described = Some(Described { hash: [text.len() as u8; 16], text: text.to_owned() });
     let hello = Hello {
-        codecs: vec![Codec::Postcard, Codec::Cbor],
+        writes: vec![Codec::Postcard, Codec::Cbor],
+        reads: vec![Codec::Postcard, Codec::Cbor],
         sends: described.clone(),
         receives: described,
         ..Hello::default()
@@ -73,8 +74,15 @@ fn pair() -> (Session, Session) {
     (a, b)
 }
 
+fn put(bytes: &[u8]) -> impl FnOnce(&mut Vec<u8>) -> Result<()> {
+    move |out| {
+        out.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
 fn send(session: &mut Session, payload: &str) -> Vec<u8> {
-    session.send(&Headers::new(), None, |out| out.extend_from_slice(payload.as_bytes())).unwrap();
+    session.send(&Headers::new(), None, put(payload.as_bytes())).unwrap();
     output(session)
 }
 
@@ -85,7 +93,7 @@ fn messages_and_headers_come_in_order_whole_wherever_the_stream_is_cut() {
     headers.append("Tie-Key", "7").unwrap();
     headers.append("Tie-Key", "a: b").unwrap();
     let mut bytes = send(&mut a, "one");
-    a.send(&headers, None, |out| out.extend_from_slice(b"two")).unwrap();
+    a.send(&headers, None, put(b"two")).unwrap();
     bytes.extend(output(&mut a));
     bytes.extend(send(&mut a, ""));
     a.finish();
@@ -154,17 +162,17 @@ fn what_is_lost_doubled_or_late_is_counted_and_never_delivered_out_of_order() {
 #[test]
 fn nothing_is_sent_before_the_hello_after_the_finish_or_after_the_end() {
     let mut early = new(options("T"));
-    assert_eq!(early.send(&Headers::new(), None, |_| {}).unwrap_err().kind(), Kind::InvalidInput);
+    assert_eq!(early.send(&Headers::new(), None, put(b"")).unwrap_err().kind(), Kind::InvalidInput);
     let (mut a, mut b) = pair();
     a.finish();
-    assert_eq!(a.send(&Headers::new(), None, |_| {}).unwrap_err().kind(), Kind::Closed);
+    assert_eq!(a.send(&Headers::new(), None, put(b"")).unwrap_err().kind(), Kind::Closed);
     // The other direction is open.
     assert_eq!(hear(&mut a, &send(&mut b, "still")).unwrap(), ["1 still"]);
     let finish = output(&mut a);
     hear(&mut b, &finish).unwrap();
     assert!(matches!(hear(&mut b, &finish), Ok(events) if events == ["finished, 0 lost"]));
     b.goodbye("");
-    assert_eq!(b.send(&Headers::new(), None, |_| {}).unwrap_err().kind(), Kind::Closed);
+    assert_eq!(b.send(&Headers::new(), None, put(b"")).unwrap_err().kind(), Kind::Closed);
     assert_eq!(hear(&mut a, &output(&mut b)).unwrap(), ["closed: "]);
     assert!(a.has_ended() && b.has_ended());
 }
@@ -176,12 +184,13 @@ fn a_message_too_large_for_the_other_side_is_an_error_before_it_is_sent() {
     let (mut a, mut b) = (new(options("T")), new(small));
     hear(&mut b, &output(&mut a)).unwrap();
     hear(&mut a, &output(&mut b)).unwrap();
-    let sized = |size: usize| move |out: &mut Vec<u8>| out.resize(out.len() + size, 0);
+    let zeros = [0; 1005];
+    let sized = |size: usize| put(&zeros[..size]);
     assert_eq!(a.send(&Headers::new(), None, sized(1004)).unwrap(), 1);
     assert_eq!(a.send(&Headers::new(), None, sized(1005)).unwrap_err().kind(), Kind::TooLarge);
     let mut headers = Headers::new();
     headers.append("Large", "x".repeat(MAX_HEADERS)).unwrap();
-    assert_eq!(b.send(&headers, None, |_| {}).unwrap_err().kind(), Kind::TooLarge);
+    assert_eq!(b.send(&headers, None, put(b"")).unwrap_err().kind(), Kind::TooLarge);
     assert_eq!(hear(&mut b, &output(&mut a)).unwrap().len(), 1);
     assert_eq!(
         b.terms().unwrap().receiving,
@@ -192,7 +201,7 @@ fn a_message_too_large_for_the_other_side_is_an_error_before_it_is_sent() {
 #[test]
 fn a_compressed_payload_is_bounded_by_what_was_said() {
     let (mut a, mut b) = pair();
-    a.send(&Headers::new(), Some(10), |out| out.push(0)).unwrap();
+    a.send(&Headers::new(), Some(10), put(&[0])).unwrap();
     let bytes = output(&mut a);
     assert_eq!(hear(&mut b, &bytes), Err(Violation::Inflated { found: 10, limit: 0 }));
     let mut inflating = options("T");
@@ -201,7 +210,7 @@ fn a_compressed_payload_is_bounded_by_what_was_said() {
         let (mut a, mut b) = (new(options("T")), new(inflating.clone()));
         hear(&mut b, &output(&mut a)).unwrap();
         hear(&mut a, &output(&mut b)).unwrap();
-        a.send(&Headers::new(), Some(length), |out| out.push(0)).unwrap();
+        a.send(&Headers::new(), Some(length), put(&[0])).unwrap();
         assert_eq!(hear(&mut b, &output(&mut a)).is_ok(), is_taken, "{length}");
     }
 }
@@ -252,4 +261,17 @@ fn frames_out_of_turn_end_the_connection() {
     let mut huge = Vec::new();
     huge.extend_from_slice(&u32::MAX.to_le_bytes());
     assert!(matches!(hear(&mut b, &huge), Err(Violation::TooLong { .. })));
+}
+
+#[test]
+fn a_message_that_could_not_be_written_leaves_nothing_behind() {
+    let (mut a, mut b) = pair();
+    a.send(&Headers::new(), None, put(b"one")).unwrap();
+    let half = |out: &mut Vec<u8>| {
+        out.extend_from_slice(b"half");
+        Err(Error::new(Kind::InvalidInput, "no"))
+    };
+    assert_eq!(a.send(&Headers::new(), None, half).unwrap_err().kind(), Kind::InvalidInput);
+    a.send(&Headers::new(), None, put(b"two")).unwrap();
+    assert_eq!(hear(&mut b, &output(&mut a)).unwrap(), ["1 one", "2 two"]);
 }

@@ -1,0 +1,439 @@
+//! A channel and its two halves.
+
+use std::{
+    io,
+    marker::PhantomData,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    time::{Duration, Instant},
+};
+
+use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result};
+use crosstie_net::{Connection, Peer, connector};
+
+use crate::{
+    ChannelOptions, Payload, Received, Stats,
+    shared::{Exchange, Input, Look},
+};
+
+/// Typed messages to and from one other process, in order, each whole and once.
+///
+/// It is [`connected`](Channel::connect) or [accepted](super::ChannelListener), over any endpoint that carries a stream. It sends `S` and receives `R`. Every wait ends with the channel's
+/// deadline, 10 seconds unless set. Dropping it says goodbye as far as that can be done at once; [`Channel::close`] waits for it.
+pub struct Channel<S, R = S> {
+    sender: Sender<S>,
+    receiver: Receiver<R>,
+}
+
+/// The half of a channel that sends. When it is dropped, the other side is told that no more comes.
+pub struct Sender<S> {
+    line: Arc<Line>,
+    /// Since the last time all was written.
+    queued: u32,
+    /// Bytes that did not go when they were last written.
+    left: usize,
+    types: PhantomData<fn(S)>,
+}
+
+/// The half of a channel that receives.
+pub struct Receiver<R> {
+    line: Arc<Line>,
+    input: Input,
+    types: PhantomData<fn() -> R>,
+}
+
+/// What both halves hold.
+struct Line {
+    connection: Connection,
+    exchange: Exchange,
+    outbox: Mutex<Outbox>,
+}
+
+/// What is being written.
+#[derive(Default)]
+struct Outbox {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+/// A message that was not taken, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum TrySendError<T> {
+    /// As much waits as may. Try again later.
+    #[error("as many messages wait to be written as may: try again later")]
+    Full(T),
+    /// It will not go later either.
+    #[error("{1}")]
+    Failed(T, #[source] Error),
+}
+
+impl<S: Payload, R: Payload> Channel<S, R> {
+    /// Connects to whoever listens at `endpoint`, and agrees with them on types and codec.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connector`] and of [`ChannelOptions::of`]; `Rejected` with the difference if the two sides' types or codecs do not fit;
+    /// `Timeout` if the other side says no hello in time; `Protocol` if it speaks something else.
+    pub fn connect(endpoint: &Endpoint) -> Result<Self> {
+        Self::connect_with(endpoint, ChannelOptions::of(endpoint)?)
+    }
+
+    /// As [`Channel::connect`], with options from the program.
+    ///
+    /// # Errors
+    ///
+    /// As [`Channel::connect`].
+    pub fn connect_with(endpoint: &Endpoint, options: ChannelOptions) -> Result<Self> {
+        let connection = connector(endpoint)?.connect(options.connect_timeout)?;
+        Self::over(connection, options)
+    }
+
+    /// A channel over a connection that is there already. Whoever is at its other end does the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Channel::connect`].
+    pub fn over(connection: Connection, options: ChannelOptions) -> Result<Self> {
+        let exchange = Exchange::new::<S, R>(options)?;
+        let line = Arc::new(Line { connection, exchange, outbox: Mutex::default() });
+        let mut receiver = Receiver { line: Arc::clone(&line), input: Input::default(), types: PhantomData };
+        let until = Some(Instant::now() + line.exchange.options.connect_timeout);
+        line.flush(until)?;
+        while !receiver.step(until)?.is_some_and(|look| matches!(look, Look::Opened)) {}
+        Ok(Self { sender: Sender { line, queued: 0, left: 0, types: PhantomData }, receiver })
+    }
+
+    /// Sends a message. When it returns, the message has been handed to the system; whether the other side has it, only an answer tells.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    pub fn send(&mut self, value: &S) -> Result<()> {
+        self.sender.send(value)
+    }
+
+    /// The next message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv`].
+    pub fn recv(&mut self) -> Result<Received<R>> {
+        self.receiver.recv()
+    }
+
+    /// The half that sends.
+    pub const fn sender(&mut self) -> &mut Sender<S> {
+        &mut self.sender
+    }
+
+    /// The half that receives.
+    pub const fn receiver(&mut self) -> &mut Receiver<R> {
+        &mut self.receiver
+    }
+
+    /// Both halves, for two threads.
+    pub fn split(self) -> (Sender<S>, Receiver<R>) {
+        (self.sender, self.receiver)
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        self.receiver.line.connection.peer()
+    }
+
+    /// The codecs in use: of what is sent, and of what is received.
+    pub fn codecs(&self) -> Option<(Codec, Codec)> {
+        self.receiver.line.exchange.terms().map(|terms| (terms.sending.codec, terms.receiving.codec))
+    }
+
+    /// What has come so far.
+    pub fn stats(&self) -> Stats {
+        self.receiver.stats()
+    }
+
+    /// Writes what waits, says goodbye with a reason (or none: ""), and ends the connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::flush`].
+    pub fn close(self, why: &str) -> Result<()> {
+        let line = &self.sender.line;
+        line.exchange.session().goodbye(why);
+        line.flush(line.until())
+    }
+}
+
+impl<S: Payload> Sender<S> {
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// `TooLarge`, `InvalidInput` (the codec cannot carry this value), `Closed`: nothing was sent. `Timeout`: it waits to be written, and the next call goes on
+    /// with it. `Disconnected`, `PeerDied`: it may have arrived.
+    pub fn send(&mut self, value: &S) -> Result<()> {
+        self.feed(value)?;
+        self.flush()
+    }
+
+    /// Sends a message with headers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    pub fn send_with(&mut self, value: &S, headers: &Headers) -> Result<()> {
+        self.feed_with(value, headers)?;
+        self.flush()
+    }
+
+    /// Puts a message among those that wait to be written, which happens by [`Sender::flush`], or when too much waits. Many small messages go much
+    /// faster so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`], but `Timeout` means here that the message was not taken.
+    pub fn feed(&mut self, value: &S) -> Result<()> {
+        self.feed_with(value, &Headers::new())
+    }
+
+    /// As [`Sender::feed`], with headers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::feed`].
+    pub fn feed_with(&mut self, value: &S, headers: &Headers) -> Result<()> {
+        if self.line.exchange.is_full(self.queued, self.left) {
+            self.flush()?;
+        }
+        self.line.exchange.queue(value, headers)?;
+        self.queued += 1;
+        Ok(())
+    }
+
+    /// Sends a message if that can be done at once; else gives it back.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`]
+    pub fn try_send(&mut self, value: S) -> std::result::Result<(), TrySendError<S>> {
+        match self.try_flush() {
+            Ok(()) => {}
+            Err(error) => return Err(TrySendError::Failed(value, error)),
+        }
+        if self.line.exchange.is_full(self.queued, self.left) {
+            return Err(TrySendError::Full(value));
+        }
+        if let Err(error) = self.line.exchange.queue(&value, &Headers::new()) {
+            return Err(TrySendError::Failed(value, error));
+        }
+        self.queued += 1;
+        // It was taken. What is wrong with the connection shows at the next call.
+        let _ = self.try_flush();
+        Ok(())
+    }
+
+    fn try_flush(&mut self) -> Result<()> {
+        match self.flush_until(Some(Instant::now())) {
+            Err(error) if error.kind() == Kind::Timeout => Ok(()),
+            result => result,
+        }
+    }
+
+    fn flush_until(&mut self, until: Option<Instant>) -> Result<()> {
+        let result = self.line.flush(until);
+        if result.is_ok() {
+            (self.queued, self.left) = (0, 0);
+        } else {
+            self.left = self.line.unwritten();
+        }
+        result
+    }
+
+    /// Writes what waits.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout`: what is left goes on waiting. `Disconnected`, `PeerDied`.
+    pub fn flush(&mut self) -> Result<()> {
+        self.flush_until(self.line.until())
+    }
+
+    /// Says that no more messages come, after those that wait. The other direction goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::flush`].
+    pub fn finish(self) -> Result<()> {
+        self.line.exchange.session().finish();
+        self.line.flush(self.line.until())
+    }
+}
+
+impl<S> Drop for Sender<S> {
+    fn drop(&mut self) {
+        self.line.exchange.session().finish();
+        let _ = self.line.flush(Some(Instant::now()));
+    }
+}
+
+impl<R: Payload> Receiver<R> {
+    /// The next message, waiting for it as long as the channel's deadline.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout`; `Closed` after the last message or a goodbye; `Disconnected` if the connection was lost, `PeerDied` if the other process is proved to be dead;
+    /// `Protocol` if what came is no message of this type, after which others may follow.
+    pub fn recv(&mut self) -> Result<Received<R>> {
+        let until = self.line.until();
+        self.recv_until(until)
+    }
+
+    /// As [`Receiver::recv`], waiting at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv`].
+    pub fn recv_within(&mut self, timeout: Duration) -> Result<Received<R>> {
+        self.recv_until(Some(Instant::now() + timeout))
+    }
+
+    /// A message that is there already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv`], but `Ok(None)` instead of `Timeout`.
+    pub fn try_recv(&mut self) -> Result<Option<Received<R>>> {
+        match self.recv_until(Some(Instant::now())) {
+            Err(error) if error.kind() == Kind::Timeout => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// What has come so far.
+    pub fn stats(&self) -> Stats {
+        self.line.exchange.stats()
+    }
+
+    fn recv_until(&mut self, until: Option<Instant>) -> Result<Received<R>> {
+        loop {
+            if let Some(Look::Message(message)) = self.step(until)? {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Looks at what is there, or reads once.
+    #[inline]
+    fn step(&mut self, until: Option<Instant>) -> Result<Option<Look<R>>> {
+        match self.input.look(&self.line.exchange) {
+            Ok(Look::Nothing) => {}
+            Ok(look) => return Ok(Some(look)),
+            Err(error) => {
+                // A refusal goes out, so that the other side can say it too.
+                let _ = self.line.flush(Some(Instant::now()));
+                return Err(error);
+            }
+        }
+        self.line.answer();
+        let due = match self.line.due() {
+            Ok(due) => due,
+            Err(error) => return Err(self.input.end(error.kind(), error.to_string())),
+        };
+        let left = earlier(until, due).map(|until| until.saturating_duration_since(Instant::now()));
+        match self.line.connection.read_within(self.input.room(), left) {
+            Ok(0) => {
+                let error = self.line.connection.explain(io::ErrorKind::UnexpectedEof.into());
+                Err(self.input.end(error.kind(), error.to_string()))
+            }
+            Ok(count) => {
+                self.input.read(count);
+                Ok(None)
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                if until.is_some_and(|until| Instant::now() >= until) {
+                    return Err(Error::new(Kind::Timeout, "no message came in time"));
+                }
+                Ok(None)
+            }
+            Err(error) => {
+                let error = self.line.connection.explain(error);
+                Err(self.input.end(error.kind(), error.to_string()))
+            }
+        }
+    }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+impl Line {
+    /// When what begins now has to be done.
+    fn until(&self) -> Option<Instant> {
+        self.exchange.options.deadline.map(|deadline| Instant::now() + deadline)
+    }
+
+    /// When the session wants to be looked after; what is due now is done.
+    fn due(&self) -> Result<Option<Instant>> {
+        let now = self.exchange.now();
+        let due = self.exchange.session().tick(now)?;
+        self.answer();
+        Ok((due != crosstie_core::Mono::MAX).then(|| Instant::now() + due.since(now)))
+    }
+
+    /// Writes what the session has to say of itself, as far as that goes at once.
+    fn answer(&self) {
+        if self.exchange.session().pending() == 0 {
+            return;
+        }
+        match self.outbox.try_lock() {
+            // Whoever is writing takes it along.
+            Err(TryLockError::WouldBlock) => {}
+            Ok(outbox) => drop(self.write(outbox, Some(Instant::now()))),
+            Err(TryLockError::Poisoned(outbox)) => drop(self.write(outbox.into_inner(), Some(Instant::now()))),
+        }
+    }
+
+    fn unwritten(&self) -> usize {
+        let outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        outbox.bytes.len() - outbox.written
+    }
+
+    fn flush(&self, until: Option<Instant>) -> Result<()> {
+        self.write(self.outbox.lock().unwrap_or_else(PoisonError::into_inner), until)
+    }
+
+    fn write(&self, mut outbox: MutexGuard<'_, Outbox>, until: Option<Instant>) -> Result<()> {
+        loop {
+            let Outbox { bytes, written } = &mut *outbox;
+            if *written == bytes.len() {
+                bytes.clear();
+                *written = 0;
+                self.exchange.session().take_output(bytes);
+                if bytes.is_empty() {
+                    return Ok(());
+                }
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            match self.connection.write_within(&bytes[*written..], left) {
+                Ok(count) => *written += count,
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    let text = format!(
+                        "{} bytes could not be written in time: the other side does not read",
+                        bytes.len() - *written
+                    );
+                    return Err(Error::new(Kind::Timeout, text));
+                }
+                Err(error) => return Err(self.connection.explain(error)),
+            }
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.exchange.session().goodbye("");
+        let _ = self.flush(Some(Instant::now()));
+    }
+}

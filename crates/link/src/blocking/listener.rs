@@ -1,0 +1,77 @@
+//! Where channels are accepted.
+
+use std::{marker::PhantomData, time::Duration};
+
+use crosstie_core::{Endpoint, Result};
+use crosstie_net::{Connection, Listener, Peer, listen};
+
+use super::Channel;
+use crate::{ChannelOptions, Payload};
+
+/// A place where others open channels to this process.
+///
+/// Whoever connects and says nothing holds up nobody: what is accepted becomes a channel only by [`Accepted::open`], which may be called
+/// on a thread of its own.
+pub struct ChannelListener<S, R = S> {
+    listener: Box<dyn Listener>,
+    options: ChannelOptions,
+    types: PhantomData<fn(S) -> R>,
+}
+
+impl<S: Payload, R: Payload> ChannelListener<S, R> {
+    /// Listens at `endpoint`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`listen`] and of [`ChannelOptions::of`].
+    pub fn bind(endpoint: &Endpoint) -> Result<Self> {
+        Self::bind_with(endpoint, ChannelOptions::of(endpoint)?)
+    }
+
+    /// As [`ChannelListener::bind`], with options from the program.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`listen`].
+    pub fn bind_with(endpoint: &Endpoint, options: ChannelOptions) -> Result<Self> {
+        Ok(Self { listener: listen(endpoint)?, options, types: PhantomData })
+    }
+
+    /// Waits for somebody to connect, at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout`; those of the listener.
+    pub fn accept(&self, timeout: Duration) -> Result<Accepted<S, R>> {
+        let connection = self.listener.accept(timeout)?;
+        Ok(Accepted { connection, options: self.options.clone(), types: PhantomData })
+    }
+
+    /// Where it listens, with what the system chose.
+    pub fn endpoint(&self) -> &Endpoint {
+        self.listener.endpoint()
+    }
+}
+
+/// Somebody who has connected, and has not been heard yet.
+pub struct Accepted<S, R = S> {
+    connection: Connection,
+    options: ChannelOptions,
+    types: PhantomData<fn(S) -> R>,
+}
+
+impl<S: Payload, R: Payload> Accepted<S, R> {
+    /// Who it is.
+    pub const fn peer(&self) -> Peer {
+        self.connection.peer()
+    }
+
+    /// Says hello and waits for the other side's, as long as `connect_timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Channel::connect`].
+    pub fn open(self) -> Result<Channel<S, R>> {
+        Channel::over(self.connection, self.options)
+    }
+}

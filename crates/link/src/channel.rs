@@ -1,0 +1,375 @@
+//! A channel for tasks, and its two halves.
+
+use std::{future::poll_fn, io, marker::PhantomData, pin::Pin, sync::Arc, task::Poll, time::Duration};
+
+use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Mono, Result};
+use crosstie_net::{AsyncReader, AsyncWriter, Connection, Peer, connector};
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite},
+    sync::Mutex,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    ChannelOptions, Payload, Received, Stats,
+    shared::{Exchange, Input, Look},
+};
+
+/// Typed messages to and from one other process, in order, each whole and once, for async programs.
+///
+/// [`blocking::Channel`](crate::blocking::Channel) is the same for threads, and says what each call means; the two speak to each other. Every wait ends with the
+/// channel's deadline, 10 seconds unless set.
+///
+/// # Cancel safety
+///
+/// Dropping the future of a `recv` loses no message. Dropping that of a `send` leaves the message unsent or among those that wait; the next call writes them.
+pub struct Channel<S, R = S> {
+    sender: Sender<S>,
+    receiver: Receiver<R>,
+}
+
+/// The half of a channel that sends. When it is dropped, the other side is told that no more comes, as far as that goes at once.
+pub struct Sender<S> {
+    line: Arc<Line>,
+    queued: u32,
+    types: PhantomData<fn(S)>,
+}
+
+/// The half of a channel that receives.
+pub struct Receiver<R> {
+    line: Arc<Line>,
+    reader: AsyncReader,
+    input: Input,
+    types: PhantomData<fn() -> R>,
+}
+
+/// What both halves hold.
+struct Line {
+    exchange: Exchange,
+    outbox: Mutex<Outbox>,
+}
+
+/// What is being written.
+struct Outbox {
+    writer: AsyncWriter,
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+impl<S: Payload, R: Payload> Channel<S, R> {
+    /// Connects to whoever listens at `endpoint`, and agrees with them on types and codec.
+    ///
+    /// # Errors
+    ///
+    /// As [`blocking::Channel::connect`](crate::blocking::Channel::connect).
+    pub async fn connect(endpoint: &Endpoint) -> Result<Self> {
+        Self::connect_with(endpoint, ChannelOptions::of(endpoint)?).await
+    }
+
+    /// As [`Channel::connect`], with options from the program.
+    ///
+    /// # Errors
+    ///
+    /// As [`Channel::connect`].
+    pub async fn connect_with(endpoint: &Endpoint, options: ChannelOptions) -> Result<Self> {
+        let connection = connector(endpoint)?.connect_async(options.connect_timeout).await?;
+        Self::over(connection, options).await
+    }
+
+    /// A channel over a connection that is there already. Whoever is at its other end does the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Channel::connect`].
+    pub async fn over(connection: Connection, options: ChannelOptions) -> Result<Self> {
+        let exchange = Exchange::new::<S, R>(options)?;
+        let (reader, writer) = connection.into_async()?.into_split();
+        let outbox = Mutex::new(Outbox { writer, bytes: Vec::new(), written: 0 });
+        let line = Arc::new(Line { exchange, outbox });
+        let mut receiver = Receiver { line: Arc::clone(&line), reader, input: Input::default(), types: PhantomData };
+        let until = Some(Instant::now() + line.exchange.options.connect_timeout);
+        line.flush(until).await?;
+        while !receiver.step(until).await?.is_some_and(|look| matches!(look, Look::Opened)) {}
+        Ok(Self { sender: Sender { line, queued: 0, types: PhantomData }, receiver })
+    }
+
+    /// Sends a message. When it returns, the message has been handed to the system.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    pub async fn send(&mut self, value: &S) -> Result<()> {
+        self.sender.send(value).await
+    }
+
+    /// The next message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv`].
+    pub async fn recv(&mut self) -> Result<Received<R>> {
+        self.receiver.recv().await
+    }
+
+    /// The half that sends.
+    pub const fn sender(&mut self) -> &mut Sender<S> {
+        &mut self.sender
+    }
+
+    /// The half that receives.
+    pub const fn receiver(&mut self) -> &mut Receiver<R> {
+        &mut self.receiver
+    }
+
+    /// Both halves, for two tasks.
+    pub fn split(self) -> (Sender<S>, Receiver<R>) {
+        (self.sender, self.receiver)
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        self.receiver.reader.peer()
+    }
+
+    /// The codecs in use: of what is sent, and of what is received.
+    pub fn codecs(&self) -> Option<(Codec, Codec)> {
+        self.receiver.line.exchange.terms().map(|terms| (terms.sending.codec, terms.receiving.codec))
+    }
+
+    /// What has come so far.
+    pub fn stats(&self) -> Stats {
+        self.receiver.stats()
+    }
+
+    /// Writes what waits, says goodbye with a reason (or none: ""), and ends the connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::flush`].
+    pub async fn close(self, why: &str) -> Result<()> {
+        let line = &self.sender.line;
+        line.exchange.session().goodbye(why);
+        line.flush(line.until()).await
+    }
+}
+
+impl<S: Payload> Sender<S> {
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// As [`blocking::Sender::send`](crate::blocking::Sender::send).
+    pub async fn send(&mut self, value: &S) -> Result<()> {
+        self.feed(value).await?;
+        self.flush().await
+    }
+
+    /// Sends a message with headers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    pub async fn send_with(&mut self, value: &S, headers: &Headers) -> Result<()> {
+        self.feed_with(value, headers).await?;
+        self.flush().await
+    }
+
+    /// Puts a message among those that wait to be written, which happens by [`Sender::flush`], or when too much waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`], but `Timeout` means here that the message was not taken.
+    pub async fn feed(&mut self, value: &S) -> Result<()> {
+        self.feed_with(value, &Headers::new()).await
+    }
+
+    /// As [`Sender::feed`], with headers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::feed`].
+    pub async fn feed_with(&mut self, value: &S, headers: &Headers) -> Result<()> {
+        if self.line.exchange.is_full(self.queued, 0) {
+            self.flush().await?;
+        }
+        self.line.exchange.queue(value, headers)?;
+        self.queued += 1;
+        Ok(())
+    }
+
+    /// Writes what waits.
+    ///
+    /// # Errors
+    ///
+    /// `Timeout`: what is left goes on waiting. `Disconnected`, `PeerDied`.
+    pub async fn flush(&mut self) -> Result<()> {
+        self.line.flush(self.line.until()).await?;
+        self.queued = 0;
+        Ok(())
+    }
+
+    /// Says that no more messages come, after those that wait. The other direction goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::flush`].
+    pub async fn finish(self) -> Result<()> {
+        self.line.exchange.session().finish();
+        self.line.flush(self.line.until()).await
+    }
+}
+
+impl<S> Drop for Sender<S> {
+    fn drop(&mut self) {
+        self.line.exchange.session().finish();
+        self.line.write_some();
+    }
+}
+
+impl<R: Payload> Receiver<R> {
+    /// The next message, waiting for it as long as the channel's deadline.
+    ///
+    /// # Errors
+    ///
+    /// As [`blocking::Receiver::recv`](crate::blocking::Receiver::recv).
+    pub async fn recv(&mut self) -> Result<Received<R>> {
+        let until = self.line.until();
+        self.recv_until(until).await
+    }
+
+    /// As [`Receiver::recv`], waiting at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv`].
+    pub async fn recv_within(&mut self, timeout: Duration) -> Result<Received<R>> {
+        self.recv_until(Some(Instant::now() + timeout)).await
+    }
+
+    /// What has come so far.
+    pub fn stats(&self) -> Stats {
+        self.line.exchange.stats()
+    }
+
+    async fn recv_until(&mut self, until: Option<Instant>) -> Result<Received<R>> {
+        loop {
+            if let Some(Look::Message(message)) = self.step(until).await? {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Looks at what is there, or reads once.
+    async fn step(&mut self, until: Option<Instant>) -> Result<Option<Look<R>>> {
+        match self.input.look(&self.line.exchange) {
+            Ok(Look::Nothing) => {}
+            Ok(look) => return Ok(Some(look)),
+            Err(error) => {
+                // A refusal goes out, so that the other side can say it too.
+                self.line.write_some();
+                return Err(error);
+            }
+        }
+        let due = match self.line.due() {
+            Ok(due) => due,
+            Err(error) => return Err(self.input.end(error.kind(), error.to_string())),
+        };
+        let earliest = match (until, due) {
+            (Some(until), Some(due)) => Some(until.min(due)),
+            (until, due) => until.or(due),
+        };
+        let reading = self.reader.read(self.input.room());
+        let read = match earliest {
+            None => reading.await,
+            Some(earliest) => match timeout_at(earliest, reading).await {
+                Ok(read) => read,
+                Err(_) if until.is_some_and(|until| Instant::now() >= until) => {
+                    return Err(Error::new(Kind::Timeout, "no message came in time"));
+                }
+                Err(_) => return Ok(None),
+            },
+        };
+        let error = match read {
+            Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+            Ok(count) => {
+                self.input.read(count);
+                return Ok(None);
+            }
+            Err(error) => error,
+        };
+        let error = self.reader.explain(error).await;
+        Err(self.input.end(error.kind(), error.to_string()))
+    }
+}
+
+impl Line {
+    fn until(&self) -> Option<Instant> {
+        self.exchange.options.deadline.map(|deadline| Instant::now() + deadline)
+    }
+
+    /// When the session wants to be looked after; what is due now is done.
+    fn due(&self) -> Result<Option<Instant>> {
+        let now = self.exchange.now();
+        let due = self.exchange.session().tick(now)?;
+        self.write_some();
+        Ok((due != Mono::MAX).then(|| Instant::now() + due.since(now)))
+    }
+
+    async fn flush(&self, until: Option<Instant>) -> Result<()> {
+        let mut outbox = self.outbox.lock().await;
+        let write = poll_fn(|cx| outbox.poll_write(&self.exchange, cx));
+        let written = match until {
+            None => write.await,
+            Some(until) => match timeout_at(until, write).await {
+                Ok(written) => written,
+                Err(_) => {
+                    let left = outbox.bytes.len() - outbox.written;
+                    let text = format!("{left} bytes could not be written in time: the other side does not read");
+                    return Err(Error::new(Kind::Timeout, text));
+                }
+            },
+        };
+        match written {
+            Ok(()) => Ok(()),
+            Err(error) => Err(outbox.writer.explain(error).await),
+        }
+    }
+
+    /// Writes what waits as far as that goes at once, unless somebody is at it, who takes it along.
+    fn write_some(&self) {
+        if self.exchange.session().pending() > 0
+            && let Ok(mut outbox) = self.outbox.try_lock()
+        {
+            let waker = std::task::Waker::noop();
+            let _ = outbox.poll_write(&self.exchange, &mut std::task::Context::from_waker(waker));
+        }
+    }
+}
+
+impl Outbox {
+    /// Ready once nothing waits.
+    fn poll_write(&mut self, exchange: &Exchange, cx: &mut std::task::Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.written == self.bytes.len() {
+                self.bytes.clear();
+                self.written = 0;
+                exchange.session().take_output(&mut self.bytes);
+                if self.bytes.is_empty() {
+                    return Pin::new(&mut self.writer).poll_flush(cx);
+                }
+            }
+            match Pin::new(&mut self.writer).poll_write(cx, &self.bytes[self.written..]) {
+                Poll::Ready(Ok(count)) => self.written += count,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.exchange.session().goodbye("");
+        self.write_some();
+    }
+}

@@ -1,0 +1,102 @@
+//! What a channel is told before it opens.
+
+use std::time::Duration;
+
+use crosstie_core::{Codec, Compression, Endpoint, Error, Kind, Result};
+use crosstie_net::Capabilities;
+use crosstie_proto::frame::{DEFAULT_MAX_FRAME, Hello, Options};
+
+use crate::Payload;
+
+/// How a channel behaves. [`ChannelOptions::of`] takes what an endpoint's options say.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ChannelOptions {
+    /// The one codec to use; else the best that both sides have.
+    pub codec: Option<Codec>,
+    /// How long any wait may last, 10 seconds unless set; `None` is without limit.
+    pub deadline: Option<Duration>,
+    /// How long the other side's hello may take: 10 seconds.
+    pub connect_timeout: Duration,
+    /// How many bytes of messages wait to be written before whoever sends more has to wait: 256 KiB.
+    pub buffer: usize,
+    /// How many messages wait to be written at most; without limit unless set.
+    pub window: Option<u32>,
+    /// The longest frame that is taken: 16 MiB.
+    pub max_frame: usize,
+    /// How long the other side may be silent before it is asked whether it is there. `None` is for ever.
+    pub keep_alive: Option<Duration>,
+    /// The name of this process, for people.
+    pub name: String,
+}
+
+impl Default for ChannelOptions {
+    fn default() -> Self {
+        Self {
+            codec: None,
+            deadline: Some(Duration::from_secs(10)),
+            connect_timeout: Duration::from_secs(10),
+            buffer: 256 * 1024,
+            window: None,
+            max_frame: DEFAULT_MAX_FRAME,
+            keep_alive: None,
+            name: String::new(),
+        }
+    }
+}
+
+impl ChannelOptions {
+    /// The silence that is borne where the end of a process does not show by itself.
+    const SILENCE: Duration = Duration::from_secs(15);
+
+    /// What `endpoint` says, and the defaults.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for an option that a channel cannot keep yet.
+    pub fn of(endpoint: &Endpoint) -> Result<Self> {
+        let options = endpoint.options();
+        if options.compress == Some(Compression::Zstd) {
+            return Err(unsupported(endpoint, "compress=zstd"));
+        }
+        if options.fault.is_some() {
+            return Err(unsupported(endpoint, "fault="));
+        }
+        let defaults = Self::default();
+        let is_far = Capabilities::of(endpoint.target().scheme()).is_some_and(|able| able.remote);
+        Ok(Self {
+            codec: options.codec,
+            deadline: options.deadline.or(defaults.deadline),
+            connect_timeout: options.deadline.unwrap_or(defaults.connect_timeout),
+            window: options.window,
+            keep_alive: is_far.then_some(Self::SILENCE),
+            ..defaults
+        })
+    }
+
+    /// What a side says of itself that sends `S` and receives `R`.
+    pub(crate) fn session<S: Payload, R: Payload>(&self) -> Result<Options> {
+        let mut hello = Hello::default();
+        (hello.writes, hello.reads) = (self.offer::<S>()?, self.offer::<R>()?);
+        (hello.sends, hello.receives) = (S::described()?, R::described()?);
+        (hello.max_frame, hello.name) = (self.max_frame, self.name.clone());
+        Ok(Options { hello, connect_timeout: self.connect_timeout, keep_alive: self.keep_alive })
+    }
+
+    fn offer<T: Payload>(&self) -> Result<Vec<Codec>> {
+        let can = T::codecs();
+        match self.codec {
+            None => Ok(can.to_vec()),
+            Some(codec) if can.contains(&codec) => Ok(vec![codec]),
+            Some(codec) => {
+                let names: Vec<_> = can.iter().map(|codec| codec.name()).collect();
+                let text = format!("expected a codec that carries this type ({}), found {codec}", names.join(", "));
+                Err(Error::new(Kind::Unsupported, text))
+            }
+        }
+    }
+}
+
+fn unsupported(endpoint: &Endpoint, option: &str) -> Error {
+    Error::new(Kind::Unsupported, format!("'{endpoint}': a channel does not take {option} yet"))
+}

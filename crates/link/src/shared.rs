@@ -1,0 +1,220 @@
+//! What the two halves of a channel share, and what they make of what comes.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crosstie_core::{Clock, Error, Headers, Kind, Mono, Result, SchemaText, SystemClock, schema};
+use crosstie_proto::frame::{Described, Event, Session, Step, Terms};
+
+use crate::{ChannelOptions, Payload};
+
+/// A message, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Received<T> {
+    /// What was sent.
+    pub value: T,
+    /// Control information.
+    pub headers: Headers,
+    /// Its number in its direction, from 1.
+    pub number: u64,
+    /// How many messages before it are lost. Zero on a link that loses nothing.
+    pub lost: u64,
+}
+
+/// What has come over a channel so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The number of the last message.
+    pub last: u64,
+    /// Messages that did not come, those included that came late.
+    pub lost: u64,
+    /// Messages that came again, and were dropped.
+    pub duplicates: u64,
+    /// Messages that came after later ones, and were dropped.
+    pub late: u64,
+}
+
+/// A session, shared by the half that sends and the half that receives.
+pub(crate) struct Exchange {
+    session: Mutex<Session>,
+    clock: SystemClock,
+    pub(crate) options: ChannelOptions,
+}
+
+impl Exchange {
+    pub(crate) fn new<S: Payload, R: Payload>(options: ChannelOptions) -> Result<Self> {
+        let clock = SystemClock::new();
+        let session = Session::new(options.session::<S, R>()?, clock.mono())?;
+        Ok(Self { session: Mutex::new(session), clock, options })
+    }
+
+    pub(crate) fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Mono {
+        self.clock.mono()
+    }
+
+    /// Puts a message among what waits to be written.
+    #[inline]
+    pub(crate) fn queue<T: Payload>(&self, value: &T, headers: &Headers) -> Result<()> {
+        let mut session = self.session();
+        let codec = session.terms().map(|terms| terms.sending.codec);
+        session.send(headers, None, |out| codec.map_or(Ok(()), |codec| value.encode(codec, out)))?;
+        Ok(())
+    }
+
+    /// True if no more should be queued before some of it is written: so many messages wait, and besides the session's own output so many bytes.
+    pub(crate) fn is_full(&self, queued: u32, left: usize) -> bool {
+        self.options.window.is_some_and(|window| queued >= window)
+            || self.session().pending() + left >= self.options.buffer
+    }
+
+    pub(crate) fn terms(&self) -> Option<Terms> {
+        self.session().terms().copied()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let session = self.session();
+        let arrived = session.arrived();
+        Stats { last: arrived.last(), lost: arrived.lost(), duplicates: arrived.duplicates(), late: arrived.late() }
+    }
+}
+
+/// What was read and not looked at yet.
+#[derive(Default)]
+pub(crate) struct Input {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Why nothing more comes.
+    ended: Option<(Kind, String)>,
+}
+
+/// What a look at the input came to.
+pub(crate) enum Look<T> {
+    /// The channel is open now.
+    Opened,
+    Message(Received<T>),
+    /// Read on.
+    Nothing,
+}
+
+impl Input {
+    /// How much is read at once at most, unless a frame is longer.
+    const READ: usize = 64 * 1024;
+
+    /// Where to read to.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.end..]
+    }
+
+    pub(crate) fn read(&mut self, count: usize) {
+        self.end += count;
+    }
+
+    /// Looks at what is there, until something has come of it.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing more comes, the same each time; `Protocol` for one message that is none of this type, after which others may follow.
+    #[inline]
+    pub(crate) fn look<T: Payload>(&mut self, exchange: &Exchange) -> Result<Look<T>> {
+        if let Some((kind, text)) = &self.ended {
+            return Err(Error::new(*kind, text.clone()));
+        }
+        let now = exchange.now();
+        let mut session = exchange.session();
+        loop {
+            let step = match session.step(&self.bytes[self.start..self.end], now, &can_read) {
+                Ok(step) => step,
+                Err(violation) => {
+                    let error = Error::from(violation);
+                    return Err(self.end(error.kind(), error.to_string()));
+                }
+            };
+            match step {
+                Step::NeedMore(total) => {
+                    self.make_room(total);
+                    return Ok(Look::Nothing);
+                }
+                Step::Took(count, event) => {
+                    self.start += count;
+                    match event {
+                        None if self.start == self.end => {
+                            self.make_room(0);
+                            return Ok(Look::Nothing);
+                        }
+                        None => {}
+                        Some(Event::Opened(_)) => return Ok(Look::Opened),
+                        Some(Event::Message(message)) => {
+                            let codec = session.terms().expect("messages come after the hello").receiving.codec;
+                            drop(session);
+                            let value = T::decode(codec, message.payload)?;
+                            let (number, lost) = (message.number, message.lost);
+                            return Ok(Look::Message(Received { value, headers: message.headers, number, lost }));
+                        }
+                        Some(Event::Finished { .. }) => {
+                            return Err(self.end(Kind::Closed, "the other side has sent its last message".to_owned()));
+                        }
+                        Some(Event::Closed("")) => {
+                            return Err(self.end(Kind::Closed, "the other side has closed the channel".to_owned()));
+                        }
+                        Some(Event::Closed(why)) => {
+                            let text = format!("the other side has closed the channel: {why}");
+                            return Err(self.end(Kind::Closed, text));
+                        }
+                        Some(Event::Refused(why)) => {
+                            let text = format!("the other side refused the channel: {why}");
+                            return Err(self.end(Kind::Rejected, text));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// From now on that is what every look says.
+    pub(crate) fn end(&mut self, kind: Kind, text: String) -> Error {
+        self.ended = Some((kind, text.clone()));
+        Error::new(kind, text)
+    }
+
+    /// Makes the next read fit, and in all what is wanted.
+    fn make_room(&mut self, wanted: usize) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        let is_enough = self.bytes.len() - self.end >= Self::READ / 2 && self.bytes.len() - self.start >= wanted;
+        if is_enough {
+            return;
+        }
+        self.bytes.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        // A long frame has its room only as its bytes come: nobody reserves a gigabyte by saying a number.
+        let wanted = wanted.min(2 * self.end + Self::READ).max(self.end + Self::READ);
+        if self.bytes.len() < wanted {
+            self.bytes.resize(wanted, 0);
+        } else if self.end == 0 && self.bytes.len() > 16 * Self::READ {
+            self.bytes = vec![0; Self::READ];
+        }
+    }
+}
+
+/// Both texts come from the two hellos: one of them is a stranger's.
+fn can_read(written: &Described, read: &Described) -> std::result::Result<(), String> {
+    let parse = |schema: &Described, whose: &str| {
+        schema.text.parse::<SchemaText>().map_err(|why| format!("the schema of the {whose} is not valid: {why}"))
+    };
+    let (written, read) = (parse(written, "sender")?, parse(read, "receiver")?);
+    schema::can_read(&written, &read).map_err(|differences| {
+        let told = differences.iter().take(MAX_TOLD).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let more = differences.len().saturating_sub(MAX_TOLD);
+        if more > 0 { format!("{told}; and {more} more") } else { told }
+    })
+}
+
+/// How many differences of two types are told.
+const MAX_TOLD: usize = 20;
