@@ -21,8 +21,10 @@ use crate::{
     snapshot::{ConnectionSnapshot, Snapshot},
 };
 
-/// How many descriptors a broker needs besides those of its connections, and some for the program it is in.
+/// How many descriptors a broker needs besides those of its connections and its reactors, and some for the program it is in.
 const OWN_DESCRIPTORS: usize = 64;
+/// The descriptors of two twin reactors: each has an epoll and a bell.
+const TWINS_DESCRIPTORS: usize = 4;
 
 /// A running broker. Cloning the handle is cheap; the broker runs until [`Broker::shutdown`], whatever becomes of the handles.
 #[derive(Clone)]
@@ -53,14 +55,15 @@ impl Broker {
     pub fn start(options: Options, listeners: Vec<SocketListener>) -> Result<Self, Error> {
         let endpoints = listeners.iter().map(SocketListener::local_endpoint).collect::<io::Result<Vec<_>>>()?;
         refuse_open_door(&options, &endpoints)?;
-        crosstie_sys::raise_descriptor_limit();
-        crosstie_sys::reserve_descriptors(options.limits.max_connections + OWN_DESCRIPTORS);
-        let clock = Arc::new(SystemClock::new());
-        let (host, port) = announced(&options, &endpoints);
         let reactors = match options.reactors {
             0 => thread::available_parallelism().map_or(1, usize::from),
             count => count,
         };
+        let own_descriptors = reactors * TWINS_DESCRIPTORS + OWN_DESCRIPTORS;
+        crosstie_sys::raise_descriptor_limit();
+        crosstie_sys::reserve_descriptors(options.limits.max_connections + own_descriptors);
+        let clock = Arc::new(SystemClock::new());
+        let (host, port) = announced(&options, &endpoints);
         let core = Arc::new(Core::new(options, new_server_id(), host, port, clock.mono(), clock.wall()));
         let mailboxes = || (0..reactors).map(|_| Mailbox::new().map(Arc::new)).collect::<io::Result<Vec<_>>>();
         let (light, busy) = (mailboxes()?, mailboxes()?);

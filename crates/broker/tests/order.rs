@@ -203,6 +203,23 @@ fn a_message_in_the_middle_of_its_round_heeds_who_comes_and_who_goes() {
 }
 
 #[test]
+fn a_message_in_the_middle_of_its_round_may_go_on_at_another_reactor() {
+    let (mut room, mut a, _b) = crowd();
+    let mut c = room.open('c');
+    room.said(&mut c, "SUB y 1\r\n");
+    // What is the stage of `b` with the one is that of `c` with the other.
+    let mut other = room.core.worker(Box::new(Seeded::new(2)));
+    std::mem::swap(&mut room.worker, &mut other);
+    room.said(&mut c, "PUB y 1\r\nz\r\n");
+    std::mem::swap(&mut room.worker, &mut other);
+    let (received, turns) = in_turns(&mut room, &mut a, "PUB x 1\r\nm\r\n", |room| {
+        std::mem::swap(&mut room.worker, &mut other);
+    });
+    assert!(turns > 3, "{turns} turns");
+    assert_eq!(ids(&received)[..1000], (0..1000).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_request_in_several_turns_is_told_once_that_nobody_took_it() {
     let (mut room, mut a, mut b) = crowd();
     room.said(&mut a, "CONNECT {\"headers\":true,\"no_responders\":true}\r\nSUB r 1\r\n");

@@ -151,6 +151,29 @@ fn control_whoever_is_still_there_stays() {
     assert_eq!(cut_off_by(fallback), [false, false]);
 }
 
+/// What Ann hears of what Bob had under way when the users became `after`.
+fn heard_of_bob(after: Vec<User>) -> String {
+    let ann = || user("ann", "a", Permissions::default());
+    let mut served = Served::new(with_users(vec![ann(), user("bob", "b", Permissions::default())]));
+    let (mut listening, mut bob) = (served.enter(ANN), served.enter(BOB));
+    served.say(&mut listening, "SUB x 1\r\n");
+    served.say(&mut bob, "PUB x 2\r\nh");
+    served.reload(with_users([vec![ann()], after].concat()));
+    served.say(&mut bob, "i\r\nPUB x 1\r\nm\r\n");
+    listening.seen()
+}
+
+#[test]
+fn of_whoever_is_cut_off_nothing_more_is_executed() {
+    assert_eq!(heard_of_bob(Vec::new()), "");
+}
+
+#[test]
+fn control_of_whoever_stays_all_is_executed() {
+    let bob = user("bob", "b", Permissions::default());
+    assert_eq!(heard_of_bob(vec![bob]), "MSG x 1 2\r\nhi\r\nMSG x 1 1\r\nm\r\n");
+}
+
 #[test]
 fn a_password_that_changes_while_it_is_checked_lets_nobody_in() {
     let hash = bcrypt::hash("a", 4).unwrap();

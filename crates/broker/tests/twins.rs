@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -14,9 +15,17 @@ use crosstie_net::SocketListener;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// One test at a time: they count the program's threads and descriptors.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn start() -> (Broker, u16) {
     let mut options = Options::default();
-    options.reactors = 1;
+    // Nothing is due that would wake a reactor.
+    (options.reactors, options.ping_interval) = (1, Duration::from_secs(3600));
+    options.write_deadline = Duration::from_secs(3600);
     let target = Target::Tcp { host: HostPort { host: "127.0.0.1".into(), port: 0 } };
     let broker = Broker::start(options, vec![SocketListener::bind(&target).unwrap()]).unwrap();
     let Target::Tcp { host } = broker.local_endpoints()[0].target().clone() else { panic!() };
@@ -66,44 +75,82 @@ fn receive(stream: TcpStream, last: u32) {
 fn a_client_is_served_with_the_busy_while_it_is_busy_and_loses_nothing_on_the_way() {
     const BURST: u32 = 30_000;
     const ROUNDS: u32 = 4;
+    let _alone = alone();
     let (broker, port) = start();
     let subscriber = open(port, "SUB x 1\r\n");
     let mut publisher = open(port, "CONNECT {\"verbose\":false}\r\n");
     let mut next = 0;
     for _ in 0..ROUNDS {
-        let before = switches_of_the_busy();
-        publish(&mut publisher, next..next + BURST);
-        next += BURST;
-        let until = Instant::now() + PATIENCE;
-        while switches_of_the_busy() == before {
-            assert!(Instant::now() < until, "a client who keeps a core busy was not taken over");
-            publish(&mut publisher, next..next + 1000);
-            next += 1000;
-        }
-        // A word now and then, until nobody is with the busy any more.
-        let (mut seen, mut in_peace) = (switches_of_the_busy(), 0);
-        let until = Instant::now() + PATIENCE;
-        while in_peace < 50 {
-            assert!(Instant::now() < until, "a client who is busy no more was not given back");
-            publish(&mut publisher, next..next + 1);
-            next += 1;
-            thread::park_timeout(Duration::from_millis(1));
-            let now = switches_of_the_busy();
-            in_peace = if now == seen { in_peace + 1 } else { 0 };
-            seen = now;
-        }
+        next = there_and_back(&mut publisher, next..next + BURST);
     }
     receive(subscriber, next);
     broker.shutdown();
-    control_a_client_who_is_never_busy_stays_where_it_is();
 }
 
-/// Part of the test above, since threads are told apart by their names alone.
+/// Publishes these at once and more until the busy have taken the client over, then a word now and then until it is given back. The
+/// number that comes next.
+fn there_and_back(publisher: &mut TcpStream, burst: std::ops::Range<u32>) -> u32 {
+    let before = switches_of_the_busy();
+    let mut next = burst.end;
+    publish(publisher, burst);
+    let until = Instant::now() + PATIENCE;
+    while switches_of_the_busy() == before {
+        assert!(Instant::now() < until, "a client who keeps a core busy was not taken over");
+        publish(publisher, next..next + 1000);
+        next += 1000;
+    }
+    // Until nobody is with the busy any more.
+    let (mut seen, mut in_peace) = (switches_of_the_busy(), 0);
+    let until = Instant::now() + PATIENCE;
+    while in_peace < 25 {
+        assert!(Instant::now() < until, "a client who is busy no more was not given back");
+        publish(publisher, next..next + 1);
+        next += 1;
+        thread::park_timeout(Duration::from_millis(4));
+        let now = switches_of_the_busy();
+        in_peace = if now == seen { in_peace + 1 } else { 0 };
+        seen = now;
+    }
+    next
+}
+
+fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn a_reactor_whom_all_have_left_holds_no_descriptor_of_those_it_wrote_to() {
+    let _alone = alone();
+    let (broker, port) = start();
+    let mut publisher = open(port, "");
+    let before = descriptors();
+    let subscribers: Vec<_> = (0..3).map(|_| open(port, "SUB x 1\r\n")).collect();
+    assert_eq!(descriptors(), before + 6);
+    let count = there_and_back(&mut publisher, 0..30_000);
+    subscribers.into_iter().for_each(|subscriber| receive(subscriber, count));
+    let until = Instant::now() + PATIENCE;
+    while descriptors() > before {
+        assert!(Instant::now() < until, "{} descriptors of clients who are gone", descriptors() - before);
+        thread::park_timeout(Duration::from_millis(1));
+    }
+    drop(publisher);
+    broker.shutdown();
+}
+
+#[test]
 fn control_a_client_who_is_never_busy_stays_where_it_is() {
+    let _alone = alone();
     let (broker, port) = start();
     let subscriber = open(port, "SUB x 1\r\n");
     let mut publisher = open(port, "");
-    let before = switches_of_the_busy();
+    // Its thread has to begin.
+    let (mut before, mut in_peace) = (0, 0);
+    while in_peace < 10 {
+        thread::park_timeout(Duration::from_millis(4));
+        let now = switches_of_the_busy();
+        in_peace = if now == before { in_peace + 1 } else { 0 };
+        before = now;
+    }
     for number in 0..100 {
         publish(&mut publisher, number..number + 1);
         thread::park_timeout(Duration::from_millis(1));

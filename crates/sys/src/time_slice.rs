@@ -22,7 +22,8 @@ struct Attributes {
 
 const SIZE: u32 = size_of::<Attributes>() as u32;
 
-/// Asks for slices of `length` for the calling thread. Threads that it starts are like others again.
+/// Asks for slices of `length` for the calling thread. Threads that it starts are like others again; if it has a negative nice value, theirs is
+/// zero.
 ///
 /// A short slice means that a thread that has been asleep gets a processor sooner, at the cost of less at a time: the scheduler lets it go before
 /// one whose slice is longer, and its share in the long run stays what it was. It needs no privilege. Before Linux 6.12 it does nothing.
@@ -31,7 +32,7 @@ const SIZE: u32 = size_of::<Attributes>() as u32;
 ///
 /// # Errors
 ///
-/// The operating system's. `InvalidInput` if the calling thread is not scheduled in the ordinary way, but by a real-time policy: it need
+/// The operating system's: where a sandbox forbids the call, mostly `PermissionDenied` or `Unsupported`, and the thread runs as before. `InvalidInput` if the calling thread is not scheduled in the ordinary way, but by a real-time policy: it need
 /// not ask.
 pub fn ask_for(length: Duration) -> io::Result<()> {
     let mut attributes = current()?;
@@ -84,6 +85,45 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    /// Makes one call fail with `errno` in the calling thread, as sandboxes do.
+    fn forbid(call: libc::c_long, errno: libc::c_int) {
+        let step = |code: u32, jt, jf, k| libc::sock_filter { code: u16::try_from(code).unwrap(), jt, jf, k };
+        // The number of the call comes first in what the filter is given.
+        let mut steps = [
+            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+            step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, u32::try_from(call).unwrap()),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | u32::try_from(errno).unwrap()),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = libc::sock_fprog { len: 4, filter: steps.as_mut_ptr() };
+        // SAFETY: the kernel copies the four steps, which outlive the call, and both calls concern the calling thread alone.
+        let outcomes = unsafe {
+            [
+                libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+                libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program),
+            ]
+        };
+        assert_eq!(outcomes, [0, 0], "{}", io::Error::last_os_error());
+    }
+
+    #[test]
+    fn where_a_sandbox_forbids_it_an_error_is_all_that_comes_of_it() {
+        for call in [libc::SYS_sched_setattr, libc::SYS_sched_getattr] {
+            for errno in [libc::EPERM, libc::ENOSYS] {
+                std::thread::spawn(move || {
+                    let before = told();
+                    forbid(call, errno);
+                    assert_eq!(ask_for(SHORTEST).unwrap_err().raw_os_error(), Some(errno));
+                    if call != libc::SYS_sched_getattr {
+                        assert_eq!(told(), before);
+                    }
+                })
+                .join()
+                .unwrap();
+            }
+        }
     }
 
     #[test]

@@ -205,7 +205,7 @@ impl Core {
     /// Takes in what a client has sent and does what it asks. Call [`Core::flush`] afterwards, whatever the outcome.
     pub fn input(&self, connection: &mut Connection, worker: &mut Worker, bytes: &[u8], now: Mono) -> Next {
         worker.heed(&self.in_force);
-        if connection.is_closing() || connection.peer.is_evicted() {
+        if connection.is_closing() || connection.peer.is_dismissed() {
             return connection.close(Reason::HeldInput);
         }
         connection.last_input = now;
@@ -221,7 +221,7 @@ impl Core {
         let mut next = connection.digest(self, worker, bytes, now);
         if connection.count_held(self) > worker.options.limits.max_held_input_total as u64 {
             self.relieve_held(&worker.options, now);
-            if connection.peer.is_evicted() {
+            if connection.peer.is_dismissed() {
                 next = connection.close(Reason::HeldInput);
             }
         }

@@ -11,6 +11,7 @@ use super::{
     index::{Matched, Target},
     lock::lock,
     peer::{Peer, Subscription},
+    stage::Epoch,
     subscription::Claim,
     worker::Worker,
 };
@@ -29,7 +30,7 @@ struct Round {
     /// How many of them took it.
     delivered: usize,
     /// The stages are known by the numbers in `matched` as long as this is their epoch.
-    epoch: u64,
+    epoch: Epoch,
     /// The payload, if it is shared: one copy for all of the turns.
     shared: Option<Bytes>,
 }

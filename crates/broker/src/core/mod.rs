@@ -110,6 +110,7 @@ pub struct Core {
     /// By number, so that whatever is done to all of them is done in an order that a seed replays.
     peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
     next_id: AtomicU64,
+    next_worker: AtomicU64,
     unauthenticated: AtomicUsize,
     lame_duck: AtomicBool,
     counters: Counters,
@@ -151,6 +152,7 @@ impl Core {
             directory: Directory::new(),
             peers: Mutex::default(),
             next_id: AtomicU64::new(1),
+            next_worker: AtomicU64::new(0),
             unauthenticated: AtomicUsize::new(0),
             lame_duck: AtomicBool::new(false),
             counters: Counters::default(),
@@ -168,7 +170,8 @@ impl Core {
 
     /// A worker for one reactor, which chooses queue-group members by `random`.
     pub fn worker(&self, random: Box<dyn Randomness>) -> Worker {
-        Worker::new(self.in_force.view(), random, self.turns.join())
+        let number = self.next_worker.fetch_add(1, Ordering::Relaxed);
+        Worker::new(number, self.in_force.view(), random, self.turns.join())
     }
 
     /// Takes in a connection and greets it. Write to it by [`Core::flush`] afterwards.
@@ -410,6 +413,11 @@ impl Core {
         worker.forget_if_changed(&self.directory);
     }
 
+    /// Lets go of all remembered look-ups: for a driver that has no connections any more and may not wake for long.
+    pub fn forget(&self, worker: &mut Worker) {
+        worker.forget_all();
+    }
+
     /// Writes on, now that the transport takes bytes again.
     pub fn writable(&self, connection: &Connection, worker: &mut Worker, now: Mono) {
         connection.peer().flush(&mut worker.spares, true, now, &self.counters.pending_bytes);
@@ -442,6 +450,7 @@ impl Core {
 
     fn disconnect_for(&self, peer: &Peer, reason: Reason) {
         peer.parting.note(reason);
+        peer.dismissed.store(true, Ordering::Relaxed);
         peer.close();
         peer.report(&self.counters.pending_bytes);
         peer.link.shutdown();

@@ -89,8 +89,10 @@ pub struct Peer {
     pub(super) remembered: Share,
     /// It has said who it is, and that was accepted.
     pub(super) is_introduced: AtomicBool,
-    /// Cut off for what it made the broker keep: nothing more of it is read.
+    /// Cut off for what it made the broker keep.
     pub(super) evicted: AtomicBool,
+    /// Ended by the broker, for whatever reason: nothing more of it is read.
+    pub(super) dismissed: AtomicBool,
 }
 
 impl Peer {
@@ -120,6 +122,7 @@ impl Peer {
             remembered: Share::default(),
             is_introduced: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
+            dismissed: AtomicBool::new(false),
         }
     }
 
@@ -131,6 +134,12 @@ impl Peer {
     /// Notes that its transport could not be read from, rather than that it came to its end. Close it afterwards.
     pub fn read_failed(&self) {
         self.parting.note(Reason::ReadError);
+    }
+
+    /// True once the broker has ended it. What it has sent and nobody has read is to be left unread: whoever reads all of it before the
+    /// transport is let go leaves the other side waiting for room that nobody announces, for a minute.
+    pub fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_evicted(&self) -> bool {

@@ -30,6 +30,7 @@ impl Core {
     pub(super) fn cut_off(&self, peer: &Peer, reason: Reason) {
         let Some(lost) = peer.close() else { return };
         peer.parting.note(reason);
+        peer.dismissed.store(true, Ordering::Relaxed);
         self.free_later(peer);
         count(&self.counters.slow_consumers, 1);
         count(&self.counters.slow_consumer_msgs, lost);

@@ -12,8 +12,14 @@ use super::{
     peer::Peer,
 };
 
+/// What the numbers of stages hold for: one reactor, and no longer than it knows them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Epoch {
+    reactor: u64,
+    count: u64,
+}
+
 /// The stages of one reactor.
-#[derive(Default)]
 pub(super) struct Stages {
     stages: Vec<Stage>,
     /// The number of each client's stage.
@@ -21,7 +27,7 @@ pub(super) struct Stages {
     /// Those that hold something, in the order they were filled.
     filled: Vec<u32>,
     /// Changes when the numbers do.
-    epoch: u64,
+    epoch: Epoch,
 }
 
 struct Stage {
@@ -30,6 +36,12 @@ struct Stage {
 }
 
 impl Stages {
+    /// None yet, for the reactor of that number.
+    pub(super) fn new(reactor: u64) -> Self {
+        let epoch = Epoch { reactor, count: 0 };
+        Self { stages: Vec::new(), numbers: HashMap::default(), filled: Vec::new(), epoch }
+    }
+
     /// The number of the client's stage, which holds until [`Stages::forget`].
     pub(super) fn number(&mut self, peer: &Arc<Peer>) -> u32 {
         let stages = &mut self.stages;
@@ -39,8 +51,9 @@ impl Stages {
         })
     }
 
-    /// What numbers hold as long as this stays the same.
-    pub(super) const fn epoch(&self) -> u64 {
+    /// The numbers hold as long as this stays the same. A message that is only half delivered may go on at another reactor, whose numbers
+    /// are others.
+    pub(super) const fn epoch(&self) -> Epoch {
         self.epoch
     }
 
@@ -81,7 +94,7 @@ impl Stages {
 
     /// Forgets all numbers, and lets go of the clients for whom there is nothing.
     pub(super) fn forget(&mut self) {
-        self.epoch += 1;
+        self.epoch.count += 1;
         self.stages.retain(|stage| stage.load.size > 0);
         self.numbers.clear();
         self.filled.clear();
@@ -131,7 +144,7 @@ mod tests {
 
     #[test]
     fn what_was_filled_is_emptied_once_and_in_order() {
-        let (mut stages, mut spares) = (Stages::default(), Spares::default());
+        let (mut stages, mut spares) = (Stages::new(0), Spares::default());
         let peers = [peer(7), peer(8), peer(9)];
         let numbers = peers.each_ref().map(|peer| stages.number(peer));
         assert_eq!(stages.number(&peers[1]), numbers[1]);
@@ -146,7 +159,7 @@ mod tests {
 
     #[test]
     fn forgetting_keeps_what_is_still_to_go_and_lets_go_of_the_rest() {
-        let (mut stages, mut spares) = (Stages::default(), Spares::default());
+        let (mut stages, mut spares) = (Stages::new(0), Spares::default());
         let (idle, busy) = (peer(1), peer(2));
         stages.number(&idle);
         let number = stages.number(&busy);

@@ -98,7 +98,8 @@ impl Worker {
     /// How many bytes that may take up: a subject that a hundred thousand want is remembered with all of them.
     const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-    pub(super) fn new(options: View, random: Box<dyn Randomness>, turn: Turn) -> Self {
+    /// `number` tells it from all others.
+    pub(super) fn new(number: u64, options: View, random: Box<dyn Randomness>, turn: Turn) -> Self {
         Self {
             matches: HashMap::default(),
             last: None,
@@ -107,7 +108,7 @@ impl Worker {
             options,
             random,
             spares: Spares::default(),
-            stages: Stages::default(),
+            stages: Stages::new(number),
             turn,
             touched: Vec::new(),
             backlog: VecDeque::new(),
@@ -252,7 +253,8 @@ impl Worker {
         }
     }
 
-    fn forget_all(&mut self) {
+    /// Forgets every look-up, and with them the connections they keep alive.
+    pub(super) fn forget_all(&mut self) {
         self.matches.clear();
         self.remembered_bytes = 0;
         self.last = None;

@@ -12,11 +12,11 @@ mod password;
 mod place;
 mod slots;
 mod spin;
+mod timers;
 mod turns;
 
 use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, VecDeque},
+    collections::VecDeque,
     io,
     sync::{
         Arc,
@@ -37,6 +37,7 @@ use self::{
     password::PasswordChecker,
     slots::Slots,
     spin::Spin,
+    timers::Timers,
     turns::{MAX_READ, MIN_READ, TURN},
 };
 pub(crate) use self::{
@@ -83,8 +84,7 @@ pub(crate) struct Reactor<C> {
     passwords: PasswordChecker,
     spin: Spin,
     buffer: Vec<u8>,
-    /// When something is due, and for whom.
-    timers: BinaryHeap<Reverse<(Mono, u64)>>,
+    timers: Timers,
     /// Busy clients who have something to be read, in the order of their turns, and those whose sockets have ended.
     busy: VecDeque<u64>,
     /// Until when they rest, because those they write to are far behind.
@@ -126,7 +126,7 @@ impl<C: Clock> Reactor<C> {
             passwords,
             spin,
             buffer: vec![0; MAX_READ],
-            timers: BinaryHeap::new(),
+            timers: Timers::default(),
             busy: VecDeque::new(),
             busy_rest: Mono::ZERO,
             spent: 0,
@@ -162,19 +162,18 @@ impl<C: Clock> Reactor<C> {
                 return Ok(());
             }
             let is_idle = events.is_empty() && self.busy.is_empty();
-            if is_idle || now >= self.forget_at {
+            if self.slots.is_empty() {
+                // Nothing may wake it for long.
+                self.core.forget(&mut self.worker);
+            } else if is_idle || now >= self.forget_at {
                 self.forget_at = now + FORGET;
                 self.core.forget_if_changed(&mut self.worker);
             }
-            if now >= self.next_due() {
+            if now >= self.timers.next() {
                 self.sweep(now);
             }
             self.core.go_on(&mut self.worker, now);
         }
-    }
-
-    fn next_due(&self) -> Mono {
-        self.timers.peek().map_or(Mono::MAX, |Reverse((due, _))| *due)
     }
 
     /// How long to sleep at most.
@@ -183,7 +182,7 @@ impl<C: Clock> Reactor<C> {
             return Some(Duration::ZERO);
         }
         let next_turn = if self.busy.is_empty() { Mono::MAX } else { self.busy_rest };
-        let next_due = self.next_due().min(next_turn);
+        let next_due = self.timers.next().min(next_turn);
         if next_due == Mono::MAX && self.slots.is_empty() {
             return None;
         }
@@ -196,7 +195,11 @@ impl<C: Clock> Reactor<C> {
             && at < entry.timer
         {
             entry.timer = at;
-            self.timers.push(Reverse((at, token)));
+            self.timers.set(at, token);
+            let slots = &mut self.slots;
+            self.timers.weed(slots.len() + 1, |at, token| {
+                token == LISTENER || slots.get_mut(token).is_some_and(|entry| entry.timer == at)
+            });
         }
     }
 
@@ -221,7 +224,7 @@ impl<C: Clock> Reactor<C> {
                         let _ = self.mailbox.poller.remove(listener);
                     }
                     self.listening_again = Some(now + ACCEPT_REST);
-                    self.timers.push(Reverse((now + ACCEPT_REST, LISTENER)));
+                    self.timers.set(now + ACCEPT_REST, LISTENER);
                     return;
                 }
             }
@@ -333,6 +336,8 @@ impl<C: Clock> Reactor<C> {
         let wanted = entry.usage.read().min(self.core.room_for_input(&self.worker).max(MIN_READ));
         let (count, next) = if std::mem::take(&mut entry.has_more) {
             (0, self.core.input(&mut entry.connection, &mut self.worker, &[], now))
+        } else if entry.connection.peer().is_dismissed() {
+            (0, Next::Close)
         } else {
             match entry.link.try_read(&mut self.buffer[..wanted]) {
                 Ok(0) => (0, Next::Close),
@@ -348,17 +353,22 @@ impl<C: Clock> Reactor<C> {
                 }
             }
         };
+        self.end_turn(token, next, count, count == wanted, now);
+        count == wanted
+    }
+
+    /// Follows what a turn led to, notes what it took, with `count` bytes read in it, and lets the client go if it belongs to the twin.
+    fn end_turn(&mut self, token: u64, next: Next, count: usize, was_full: bool, now: Mono) {
         let was_cut_short = matches!(next, Next::Yield);
         self.follow(token, next, now);
         let effort = READING + count as u64 / BYTES_A_UNIT + self.worker.effort();
         self.spent += effort;
         if let Some(entry) = self.slots.get_mut(token) {
-            entry.usage.note(effort, count == wanted, was_cut_short);
+            entry.usage.note(effort, was_full, was_cut_short);
         }
         if self.is_for_twin(token, now) {
             self.hand_over(token, now);
         }
-        count == wanted
     }
 
     fn is_for_twin(&mut self, token: u64, now: Mono) -> bool {
@@ -471,7 +481,7 @@ impl<C: Clock> Reactor<C> {
         entry.checking = None;
         self.worker.allow(TURN);
         let next = self.core.checked(&mut entry.connection, &mut self.worker, is_right, now);
-        self.follow(token, next, now);
+        self.end_turn(token, next, 0, false, now);
         self.resume(token);
     }
 
@@ -484,10 +494,7 @@ impl<C: Clock> Reactor<C> {
             }
         }
         for _ in 0..MAX_DUE {
-            let Some(Reverse((at, token))) = self.timers.peek().copied().filter(|Reverse((at, _))| now >= *at) else {
-                break;
-            };
-            self.timers.pop();
+            let Some((at, token)) = self.timers.ring(now) else { break };
             if let Some(entry) = self.slots.get_mut(token)
                 && entry.timer == at
             {
@@ -506,7 +513,7 @@ impl<C: Clock> Reactor<C> {
             // What was held back first, without waiting for more to come.
             self.worker.allow(TURN);
             let next = self.core.input(&mut entry.connection, &mut self.worker, &[], now);
-            self.follow(token, next, now);
+            self.end_turn(token, next, 0, false, now);
             self.resume(token);
         }
         let Some(entry) = self.slots.get_mut(token) else { return };

@@ -55,6 +55,10 @@ impl<T> Slots<T> {
         value
     }
 
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.len == 0
     }
