@@ -1,7 +1,7 @@
 //! Every way for processes to talk, and the ties that keep them in step.
 //!
-//! What is here today is the client of a broker, ours or a real nats-server; and [`shm`], memory that processes of one machine share and
-//! that stays whole whoever of them dies.
+//! What is here today is the client of a broker, ours or a real nats-server; [`Channel`], typed messages between two programs without a
+//! broker; and [`shm`], memory that processes of one machine share and that stays whole whoever of them dies.
 //!
 //! # The model
 //!
@@ -53,6 +53,30 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Channels
+//!
+//! A [`Channel`] needs no broker: it joins two programs over any endpoint that carries a stream (`unix:`, `shm:`, `tcp:`, `pipe:`, `exec:`, …) and carries typed messages
+//! both ways. [`blocking::Channel`] is the same for threads.
+//!
+//! ```
+//! use crosstie::{Untyped, blocking::{Channel, ChannelListener}};
+//! use std::{thread, time::Duration};
+//!
+//! // Or "unix:/run/shop.sock", "tcp://127.0.0.1:7000", "shm:shop".
+//! let listener = ChannelListener::<Untyped<String>>::bind(&"mem:shop".parse()?)?;
+//! let shop = thread::spawn(move || -> crosstie::Result<()> {
+//!     let mut customer = listener.accept(Duration::from_secs(5))?.open()?;
+//!     let order = customer.recv()?.value.0;
+//!     customer.send(&Untyped(format!("one {order}, coming")))
+//! });
+//!
+//! let mut channel = Channel::<Untyped<String>>::connect(&"mem:shop".parse()?)?;
+//! channel.send(&Untyped("coffee".to_owned()))?;
+//! assert_eq!(channel.recv()?.value.0, "one coffee, coming");
+//! # shop.join().unwrap()?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Shared memory
 //!
 //! A [`shm::Region`] is a value with a name that processes of one machine share. One of them changes it at a time, and what it has changed
@@ -99,14 +123,23 @@
 
 pub use bytes::Bytes;
 pub use crosstie_client::{
-    Client, ConnectOptions, Event, Events, Info, IntoEndpoint, Replies, Request, Stats, Subscription, blocking,
+    Client, ConnectOptions, Event, Events, Info, IntoEndpoint, Replies, Request, Stats, Subscription,
 };
 pub use crosstie_core::{
     Codec, Endpoint, EndpointError, Error, HeaderError, Headers, Kind, Message, Result, Status, Subject, SubjectError,
     SubjectPattern,
 };
+pub use crosstie_link::{
+    Accepted, Channel, ChannelListener, ChannelOptions, ChannelStats, Payload, Raw, Received, Receiver, Sender, Untyped,
+};
 
 pub use crosstie_core::{Schema, schema};
+
+/// The same for threads, without a runtime: clients and channels.
+pub mod blocking {
+    pub use crosstie_client::blocking::*;
+    pub use crosstie_link::blocking::*;
+}
 
 /// Shared memory: segments, participants, and what stands on them.
 pub mod shm {

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    ChannelOptions, Payload, Received, Stats,
+    ChannelOptions, ChannelStats, Payload, Received,
     shared::{Exchange, Input, Look},
 };
 
@@ -137,7 +137,7 @@ impl<S: Payload, R: Payload> Channel<S, R> {
     }
 
     /// What has come so far.
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> ChannelStats {
         self.receiver.stats()
     }
 
@@ -247,7 +247,7 @@ impl<R: Payload> Receiver<R> {
     }
 
     /// What has come so far.
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> ChannelStats {
         self.line.exchange.stats()
     }
 

@@ -47,5 +47,5 @@ pub use crate::{
     listener::{Accepted, ChannelListener},
     options::ChannelOptions,
     payload::{Payload, Raw, Untyped, decode, encode},
-    shared::{Received, Stats},
+    shared::{ChannelStats, Received},
 };

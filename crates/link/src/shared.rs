@@ -24,7 +24,7 @@ pub struct Received<T> {
 /// What has come over a channel so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Stats {
+pub struct ChannelStats {
     /// The number of the last message.
     pub last: u64,
     /// Messages that did not come, those included that came late.
@@ -76,10 +76,15 @@ impl Exchange {
         self.session().terms().copied()
     }
 
-    pub(crate) fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> ChannelStats {
         let session = self.session();
         let arrived = session.arrived();
-        Stats { last: arrived.last(), lost: arrived.lost(), duplicates: arrived.duplicates(), late: arrived.late() }
+        ChannelStats {
+            last: arrived.last(),
+            lost: arrived.lost(),
+            duplicates: arrived.duplicates(),
+            late: arrived.late(),
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl dyn Connector + '_ {
     ///
     /// # Errors
     ///
-    /// As [`Self::connect`].
+    /// As `connect`.
     pub fn connect_async(
         &self,
         timeout: Duration,

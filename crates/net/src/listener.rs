@@ -15,7 +15,7 @@ use crate::{capabilities::Capabilities, connection::Connection, connector::Conne
 /// Where connections come in.
 ///
 /// Its descriptor is readable when [`Listener::try_accept`] may have something, so any event loop can wait for it. Blocking twin:
-/// [`Listener::accept`]; for tokio: [`AsyncListener`].
+/// `accept`; for tokio: [`AsyncListener`].
 pub trait Listener: AsFd + Send + Sync {
     /// Accepts a connection that waits; `None` if none does. Never blocks.
     ///

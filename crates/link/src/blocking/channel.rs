@@ -11,7 +11,7 @@ use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result};
 use crosstie_net::{Connection, Peer, connector};
 
 use crate::{
-    ChannelOptions, Payload, Received, Stats,
+    ChannelOptions, ChannelStats, Payload, Received,
     shared::{Exchange, Input, Look},
 };
 
@@ -146,7 +146,7 @@ impl<S: Payload, R: Payload> Channel<S, R> {
     }
 
     /// What has come so far.
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> ChannelStats {
         self.receiver.stats()
     }
 
@@ -308,7 +308,7 @@ impl<R: Payload> Receiver<R> {
     }
 
     /// What has come so far.
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> ChannelStats {
         self.line.exchange.stats()
     }
 
