@@ -106,7 +106,12 @@ pub use crosstie_core::{
     SubjectPattern,
 };
 
-pub use crosstie_core::{Schema, schema};
+pub use crosstie_core::Schema;
+// The derive alone is another than that of `crosstie_macros`: it finds the trait through this crate.
+pub use crosstie_macros::SchemaThroughCrosstie as Schema;
+
+/// What types look like to others, and what can read what.
+pub use crosstie_core::schema;
 
 /// Shared memory: segments, participants, and what stands on them.
 pub mod shm {
