@@ -133,7 +133,12 @@ pub use crosstie_link::{
     Accepted, Channel, ChannelListener, ChannelOptions, ChannelStats, Payload, Raw, Received, Receiver, Sender, Untyped,
 };
 
-pub use crosstie_core::{Schema, schema};
+pub use crosstie_core::Schema;
+// The derive alone is another than that of `crosstie_macros`: it finds the trait through this crate.
+pub use crosstie_macros::SchemaThroughCrosstie as Schema;
+
+/// What types look like to others, and what can read what.
+pub use crosstie_core::schema;
 
 /// The same for threads, without a runtime: clients and channels.
 pub mod blocking {

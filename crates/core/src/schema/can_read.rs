@@ -103,7 +103,8 @@ impl<'a> Comparison<'a> {
             | (Shape::Char, Shape::Char)
             | (Shape::Text, Shape::Text)
             | (Shape::Bytes, Shape::Bytes)
-            | (Shape::Unit, Shape::Unit) => {}
+            | (Shape::Unit, Shape::Unit)
+            | (Shape::Marker, Shape::Marker) => {}
             (Shape::Option(w), Shape::Option(r)) => self.queue.push_back((w, r, at)),
             (w, Shape::Option(r)) => self.queue.push_back((w, r, at)),
             (Shape::List(w) | Shape::Set(w) | Shape::Array(w, _), Shape::List(r) | Shape::Set(r)) => {

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 /// Words that are kinds: a type of that name is quoted.
-const KINDS: [&str; 26] = [
+const KINDS: [&str; 27] = [
     "u8", "u16", "u32", "u64", "u128", "i8", "i16", "i32", "i64", "i128", "f32", "f64", "bool", "char", "text",
-    "bytes", "unit", "option", "list", "set", "map", "array", "tuple", "struct", "enum", "type",
+    "bytes", "unit", "marker", "option", "list", "set", "map", "array", "tuple", "struct", "enum", "type",
 ];
 
 /// The longest name in bytes.

@@ -32,3 +32,9 @@ pub trait Flat: Schema {
     /// Its fields, in their order.
     fn fields(definitions: &mut Definitions) -> Vec<Field>;
 }
+
+impl<T: Flat + ?Sized> Flat for Box<T> {
+    fn fields(definitions: &mut Definitions) -> Vec<Field> {
+        T::fields(definitions)
+    }
+}

@@ -224,6 +224,7 @@ impl<'a> Reader<'a> {
             "text" => Some(Shape::Text),
             "bytes" => Some(Shape::Bytes),
             "unit" => Some(Shape::Unit),
+            "marker" => Some(Shape::Marker),
             "f32" => Some(Shape::F32),
             "f64" => Some(Shape::F64),
             _ => None,

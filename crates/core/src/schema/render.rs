@@ -213,6 +213,7 @@ fn write_shape(text: &mut String, shape: &Shape, all: &[Definition]) {
         Shape::Text => return text.push_str("text"),
         Shape::Bytes => return text.push_str("bytes"),
         Shape::Unit => return text.push_str("unit"),
+        Shape::Marker => return text.push_str("marker"),
         Shape::F32 => return text.push_str("f32"),
         Shape::F64 => return text.push_str("f64"),
     }

@@ -14,6 +14,8 @@ pub enum Shape {
     Bytes,
     /// Nothing.
     Unit,
+    /// Nothing, by a name: a unit struct.
+    Marker,
     /// A whole number.
     Integer(Integer),
     /// A number of IEEE 754 in 32 bits.

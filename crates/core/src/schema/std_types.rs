@@ -55,7 +55,7 @@ plain! {
 
 impl<T: ?Sized> Schema for PhantomData<T> {
     fn shape(_: &mut Definitions) -> Shape {
-        Shape::Unit
+        Shape::Marker
     }
 }
 
