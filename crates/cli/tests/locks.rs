@@ -5,10 +5,11 @@ mod terminal;
 
 use std::{
     io::{BufRead, BufReader, Lines},
-    process::{Child, ChildStdout, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
+use crosstie::shm::{Error, Mutex};
 use place::Place;
 use serde_json::{Value, json};
 
@@ -213,6 +214,48 @@ fn the_exit_code_is_that_of_the_command() {
     assert_eq!(code(&["/"]), Some(126));
 }
 
+/// A lock has places for so many; whoever comes beyond that waits for one as it waits for the lock.
+#[test]
+fn more_may_come_for_a_lock_than_it_has_places() {
+    let place = Place::new();
+    let holder = place.holder();
+    let (directory, name) = (place.directory(), "backup".parse().unwrap());
+    let mut places = Vec::new();
+    let full = loop {
+        match Mutex::<u64>::open(&directory, &name) {
+            Ok(mutex) => places.push(mutex),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, Error::Full { slots: 32, .. }), "{full}");
+    place.told(&["lock", "backup", "--timeout", "50ms", "--", "true"], 7, "32 participants");
+
+    let mut late = place.shell();
+    let mut notes = BufReader::new(late.child.stderr.take().unwrap()).lines();
+    let note = notes.next().unwrap().unwrap();
+    assert!(note.contains("all 32 places are taken"), "{note}");
+    drop((places, holder));
+    late.has_it();
+    assert_eq!(late.finish()["code"], 0);
+}
+
+#[test]
+fn a_limit_of_the_length_of_files_is_told_and_kills_nobody() {
+    let place = Place::new();
+    let limited = |blocks: &str| {
+        let mut shell = Command::new("sh");
+        let script = "ulimit -f $1 && exec \"$0\" lock backup -- echo alone";
+        shell.args(["-c", script, env!("CARGO_BIN_EXE_crosstie"), blocks]).env("CROSSTIE_DIR", &place.segments);
+        shell.output().unwrap()
+    };
+    let refused = limited("8");
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(7), "{:?} {text}", refused.status);
+    assert!(text.contains("ulimit -f") && text.contains("286720 bytes"), "{text}");
+    assert_eq!(place.count(), 0);
+    assert_eq!(limited("unlimited").stdout, b"alone\n");
+}
+
 #[test]
 fn watch_shows_locks_as_they_come_and_go() {
     let place = Place::new();
@@ -281,7 +324,7 @@ fn since_when_a_shell_holds_a_lock_is_told_though_nobody_waits() {
 #[test]
 fn a_holder_that_looked_at_no_clock_is_shown_with_a_dash_and_help_says_why() {
     let place = Place::new();
-    let mutex = crosstie::shm::Mutex::open_or_create(&place.directory(), &"fast".parse().unwrap(), 0_u64).unwrap();
+    let mutex = Mutex::open_or_create(&place.directory(), &"fast".parse().unwrap(), 0_u64).unwrap();
     let _guard = mutex.try_lock().unwrap().into_guard();
     let text = place.text(&["locks"]);
     assert!(text.lines().nth(1).unwrap().contains("[1.1]  -  "), "{text}");

@@ -146,7 +146,22 @@ pub mod blocking {
     pub use crosstie_link::blocking::*;
 }
 
-/// Shared memory: segments, participants, and what stands on them.
+/// Shared memory: values, locks, rings and buffers that processes of one machine share and that stay whole when one of them is killed.
+///
+/// | to | take | what a killed process leaves |
+/// | --- | --- | --- |
+/// | change a value, one process at a time | [`Region`](shm::Region), [`Mutex`](shm::Mutex) | the value as it was last committed; the next holder is told |
+/// | change parts of a large value | [`TxRegion`](shm::TxRegion) | as above, by an undo journal |
+/// | change a value that many hold to read | [`RwLock`](shm::RwLock) | as above; its readers are withdrawn |
+/// | let so many in at a time | [`Semaphore`](shm::Semaphore) | its permits return |
+/// | send messages from one process to another | [`Ring`](shm::Ring), [`ByteRing`](shm::ByteRing) | what was sent is received, whole; its successor goes on |
+/// | hand over large messages without copying | [`Pool`](shm::Pool), and a ring for the tokens | its buffers return |
+/// | publish the newest value of something | [`Latest`](shm::Latest) | the last whole value |
+/// | wait for several of these at once | [`Notifier`](shm::Notifier), [`wait_any`](shm::wait_any) | whoever waits for it is woken |
+///
+/// All of them have `create`, `open` and `open_or_create`, which take a [`Directory`](shm::Directory) and a name, and wait until a
+/// [`Deadline`](shm::Deadline) ([`deadline_after`](shm::deadline_after), `Deadline::NEVER`). At most 32 may take part in one at a time, fewer in a ring; a `Latest` is made for so many readers.
+/// What else is here is what these stand on, for tools that look at it.
 pub mod shm {
     // All of it, so that there is one list of what there is. The derive macro alone is another, which finds the trait through this crate: whoever
     // depends on `crosstie` need not depend on what it is made of.

@@ -94,7 +94,8 @@ pub enum Error {
     },
     /// Every slot is taken by a process that lives.
     #[error(
-        "expected a free place among the {slots} participants of segment `{segment}`, all are taken by live processes"
+        "expected a free place among the {slots} participants of segment `{segment}`, all are taken by those who live; \
+         wait until one leaves"
     )]
     Full {
         /// Its name.

@@ -125,7 +125,8 @@ fn sweep_unfinished(directory: &Directory, file: &str) -> Result<Outcome> {
     Ok(Outcome::RemovedUnfinished)
 }
 
-/// Removes every generation of `name`, used or not: who still has it gets [`Error::Removed`] from the next act on. Returns how many files went.
+/// Removes every generation of `name`, if `even_if_used` while others take part: they get [`Error::Removed`] from the next act on, and what they
+/// commit until then is lost with it. Returns how many files went.
 ///
 /// # Errors
 ///

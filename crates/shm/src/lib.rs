@@ -1,7 +1,21 @@
 //! The shared-memory plane: memory that several processes share and that stays whole when one of them dies.
 //!
+//! | to | take | what a killed process leaves |
+//! | --- | --- | --- |
+//! | change a value, one process at a time | [`Region`], [`Mutex`] | the value as it was last committed; the next holder is told |
+//! | change parts of a large value | [`TxRegion`] | as above, by an undo journal |
+//! | change a value that many hold to read | [`RwLock`] | as above; its readers are withdrawn |
+//! | let so many in at a time | [`Semaphore`] | its permits return |
+//! | send messages from one process to another | [`Ring`], [`ByteRing`] | what was sent is received, whole; its successor goes on |
+//! | hand over large messages without copying | [`Pool`], and a ring for the tokens | its buffers return |
+//! | publish the newest value of something | [`Latest`] | the last whole value |
+//! | wait for several of these at once | [`Notifier`], [`wait_any`] | whoever waits for it is woken |
+//!
+//! All of them have `create`, `open` and `open_or_create`, which take a [`Directory`] and a name, and wait until a [`Deadline`] ([`deadline_after`],
+//! [`Deadline::NEVER`]). At most 32 may take part in one at a time, fewer in a ring; a [`Latest`] is made for so many readers.
+//!
 //! A [`Segment`] is one stretch of shared memory; a [`Participant`] is this process's place in it. Everything else stands on
-//! these two. What a segment holds, byte by byte, is in `docs/segment-format.md`.
+//! these two, and what else is here is for tools that look at them. What a segment holds, byte by byte, is in `docs/segment-format.md`.
 //!
 //! # Unsafe code
 //!
@@ -100,3 +114,7 @@ pub use crate::{
 #[doc(inline)]
 #[cfg(not(loom))]
 pub use crosstie_macros::ShmSafe;
+// What is given to the methods here, and what they give.
+#[doc(inline)]
+#[cfg(not(loom))]
+pub use crosstie_core::{Deadline, FencingToken, Mono};

@@ -5,7 +5,7 @@ mod processes;
 use std::{thread, time::Duration};
 
 use crosstie_shm::{
-    Directory, HeldPart, LockError, LockOutcome, RwLock, Semaphore, ShmSafe, TxError, TxRegion, deadline_after,
+    Directory, Error, HeldPart, LockError, LockOutcome, RwLock, Semaphore, ShmSafe, TxError, TxRegion, deadline_after,
 };
 
 use processes::{Other, name, place, soon};
@@ -255,6 +255,17 @@ fn a_full_journal_refuses_before_anything_is_written() {
         (0, 100),
         "what was written before the refusal counts"
     );
+}
+
+/// Sums of the lengths must not come round to something small.
+#[test]
+fn a_journal_longer_than_all_memory_is_refused() {
+    let (_folder, directory) = place();
+    for journal in [u64::MAX, u64::MAX - 64, u64::MAX - 4096, 1 << 63, 1 << 40] {
+        let refused = TxRegion::<[u64; 4]>::create(&directory, &name("endless"), journal, |_| ()).unwrap_err();
+        assert!(matches!(refused, Error::Spec { .. }), "{journal}: {refused}");
+    }
+    assert!(directory.list().unwrap().is_empty());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 
 /// The seals that make a mapping safe from faults: its length is fixed for ever.
 const FIXED_LENGTH: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
@@ -17,7 +17,6 @@ const FIXED_LENGTH: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(S
 /// The operating system's: too little memory, too many descriptors.
 pub fn sealed_memory(name: &str, len: u64) -> io::Result<OwnedFd> {
     let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    ftruncate(&file, len)?;
     super::reserve(&file, len)?;
     fcntl_add_seals(&file, FIXED_LENGTH)?;
     Ok(file)
@@ -34,6 +33,8 @@ pub fn is_sealed(file: impl AsFd) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::ftruncate;
+
     use super::*;
 
     #[test]

@@ -9,6 +9,7 @@ use std::{
 use rustix::{
     fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, fallocate, linkat, openat},
     io::Errno,
+    process::{Resource, getrlimit},
 };
 
 /// A file without a name on the file system of `directory`, or `None` where the file system has none (`O_TMPFILE`).
@@ -30,8 +31,13 @@ pub fn unnamed_file(directory: impl AsFd, mode: u32) -> io::Result<Option<OwnedF
 ///
 /// # Errors
 ///
-/// `StorageFull`, and others of the operating system.
+/// `StorageFull`; `FileTooLarge` beyond the limit that this process has for its files; others of the operating system.
 pub fn reserve(file: impl AsFd, len: u64) -> io::Result<()> {
+    // Going beyond it is answered with SIGXFSZ, which ends the process.
+    if let Some(limit) = getrlimit(Resource::Fsize).current.filter(|limit| len > *limit) {
+        let text = format!("files of this process may have {limit} bytes at most; raise the limit (ulimit -f)");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
     loop {
         match fallocate(&file, FallocateFlags::empty(), 0, len) {
             Err(Errno::INTR) => {}

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    header::Kind,
+    header::{Kind, MAX_LEN},
     name::SegmentName,
     notifier::{Alarm, Armer, Notifier},
     participant::{Participant, program_name},
@@ -122,6 +122,8 @@ impl<T: ShmSafe> TxRegion<T> {
     }
 
     const fn plan(journal: u64) -> Plan {
+        // No sum of lengths comes round to something small; a segment as long as this is refused.
+        let journal = if journal > MAX_LEN { MAX_LEN } else { journal };
         // Room for the count.
         let journal = (journal + protocol::JOURNAL_HEADER).next_multiple_of(64);
         Plan { kind: LockKind::Mutex, permits: 0, data: Self::DATA, journal }

@@ -23,6 +23,8 @@ use crate::{
 pub(super) const MAX_CLASSES: usize = 16;
 /// The most buffers of all classes together.
 const MAX_BUFFERS: u64 = 1 << 20;
+/// No buffer is as long.
+const MAX_BYTES: u64 = 1 << 38;
 const TABLE: u64 = MAX_CLASSES as u64 * 16;
 const FREED: u64 = 128;
 
@@ -63,10 +65,11 @@ impl Placed {
 /// [`Error::Spec`] if there are none or too many, or one is empty.
 pub(super) fn lay_out(classes: &[SizeClass]) -> Result<(Vec<Placed>, u64)> {
     let buffers: u64 = classes.iter().map(|class| u64::from(class.buffers)).sum();
-    let is_right = |class: &SizeClass| class.bytes > 0 && class.bytes < 1 << 38 && class.buffers > 0;
+    let is_right = |class: &SizeClass| class.bytes > 0 && class.bytes < MAX_BYTES && class.buffers > 0;
     if classes.is_empty() || classes.len() > MAX_CLASSES || buffers > MAX_BUFFERS || !classes.iter().all(is_right) {
         let what = format!(
-            "1 to {MAX_CLASSES} size classes, none empty, with at most {MAX_BUFFERS} buffers, came {classes:?}"
+            "1 to {MAX_CLASSES} size classes, none empty, each of less than {MAX_BYTES} bytes, with at most {MAX_BUFFERS} buffers in \
+             all, came {classes:?}"
         );
         return Err(Error::Spec { what });
     }

@@ -188,7 +188,7 @@ fn build(
     crosstie_sys::reserve(&new.file, bytes).map_err(|source| {
         let place = directory.path().display().to_string();
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Error::NoSpace { segment: name.to_string(), bytes, place }
             }
             _ => Error::System { doing: format!("reserving {bytes} bytes in {place}"), source },

@@ -63,7 +63,8 @@ impl<'m> Bell<'m> {
         step!("wait.bit_set");
         if is_kept(Fault::RingWake) {
             let notified = self.word.notify(Fence::Full);
-            debug_assert_eq!(notified, Notified::Done, "no flag of a bell asks for another bell");
+            // Only damage can set it; the sleepers are woken all the same.
+            debug_assert!(!cfg!(loom) || notified == Notified::Done, "no flag of a bell asks for another bell");
         }
     }
 

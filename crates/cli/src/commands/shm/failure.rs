@@ -18,6 +18,9 @@ impl From<Error> for Failure {
             Error::System { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 (Code::Denied, "denied")
             }
+            Error::System { source, .. } if source.kind() == std::io::ErrorKind::FileTooLarge => {
+                (Code::Refused, "full")
+            }
             Error::System { .. } => (Code::Failure, "io"),
             _ => (Code::Failure, "segment"),
         };

@@ -5,11 +5,14 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::Path,
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
 use clap::Args;
-use crosstie::shm::{self, Act, Keeper, LockError, Mutex, Participant, ParticipantId, SegmentName, deadline_after};
+use crosstie::shm::{
+    self, Act, Directory, Keeper, LockError, Mutex, Participant, ParticipantId, SegmentName, deadline_after,
+};
 use crosstie_core::Deadline;
 use serde_json::json;
 
@@ -30,6 +33,9 @@ ended it, 126 if it cannot be run, 127 if it is not there. SIGINT, SIGTERM and
 SIGHUP are passed on to it, and the lock is held until it has ended. If this
 process is killed with SIGKILL the lock is free, and the command may go on.
 
+32 at a time hold the lock or wait for it. Whoever comes beyond that is told,
+and looks for a place until the timeout.
+
 The command finds the number of its acquisition in CROSSTIE_FENCING_TOKEN:
 greater than all before, until 'crosstie shm gc' removes a lock that nobody
 uses. With --json a last line tells how it went.")]
@@ -48,6 +54,8 @@ pub(crate) struct LockArgs {
 
 /// The command finds its fencing token there.
 const TOKEN: &str = "CROSSTIE_FENCING_TOKEN";
+/// How soon who found no place looks again: seldom beside what commands take.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(args: &LockArgs, output: &Output) -> Result<(), Failure> {
     let directory = args.place.open()?;
@@ -55,11 +63,10 @@ pub(crate) fn run(args: &LockArgs, output: &Output) -> Result<(), Failure> {
     let (program, arguments) = args.command.split_first().expect("clap wants at least one word");
     // `crosstie locks` is to tell those who hold and wait from each other.
     let called = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
-    // The value counts the commands that ran to their end.
-    let mutex = Mutex::enter(&directory, &name, 0_u64, &format!("crosstie lock {called}"))?;
-
+    let called = format!("crosstie lock {called}");
     let begun = Instant::now();
     let deadline = args.timeout.map_or(Deadline::NEVER, deadline_after);
+    let mutex = enter(&directory, &name, &called, deadline, output)?;
     let acquired = mutex.lock(deadline).map_err(|error| not_got(&mutex, &name, args.timeout, error))?;
     let waited = begun.elapsed();
     let recovery = acquired.recovery();
@@ -94,6 +101,30 @@ pub(crate) fn run(args: &LockArgs, output: &Output) -> Result<(), Failure> {
         0 => Ok(()),
         // It has spoken for itself.
         code => Err(Failure::Command { code, message: None }),
+    }
+}
+
+/// Takes part in the mutex, which has places for so many; whoever comes beyond that looks again and again until one is free.
+fn enter(
+    directory: &Directory,
+    name: &SegmentName,
+    called: &str,
+    deadline: Deadline,
+    output: &Output,
+) -> Result<Mutex<u64>, Failure> {
+    let mut was_told = false;
+    loop {
+        // The value counts the commands that ran to their end.
+        let full = match Mutex::enter(directory, name, 0_u64, called) {
+            Err(shm::Error::Full { slots, .. }) if !deadline.expired(shm::now()) => slots,
+            outcome => return Ok(outcome?),
+        };
+        if !was_told {
+            let text = format!("crosstie: lock '{name}': all {full} places are taken; waiting for one, in no order");
+            output.event("full", &text);
+            was_told = true;
+        }
+        thread::sleep(deadline.remaining(shm::now()).map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN)));
     }
 }
 
