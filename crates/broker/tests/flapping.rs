@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_broker::{Broker, Options};
+use crosstie_broker::{Broker, Options, Permissions, Secret, User};
 use crosstie_core::{HostPort, Target};
 use crosstie_net::SocketListener;
 
@@ -208,6 +208,76 @@ fn wait_until(condition: impl Fn() -> bool, what: &str) {
         assert!(Instant::now() < until, "{what}");
         thread::park_timeout(Duration::from_millis(1));
     }
+}
+
+#[test]
+fn who_takes_slowly_while_it_moves_gets_everything() {
+    const MESSAGES: u32 = 3_000;
+    let (broker, port) = start(1, |options| options.limits.max_pending = 64 * 1024 * 1024);
+    let mut slow = Client::open(port, "SUB y 1\r\n");
+    thread::scope(|scope| {
+        let mut writing = slow.stream.try_clone().unwrap();
+        scope.spawn(move || {
+            for _ in 0..4 {
+                writing.write_all("PUB nobody 1\r\nm\r\n".repeat(BURST as usize * 2).as_bytes()).unwrap();
+                for _ in 0..40 {
+                    writing.write_all(b"PUB nobody 1\r\nm\r\n").unwrap();
+                    thread::park_timeout(Duration::from_millis(4));
+                }
+            }
+        });
+        scope.spawn(move || {
+            let mut publisher = Client::open(port, "");
+            for number in 0..MESSAGES {
+                publisher.say(&format!("PUB y 8008\r\n{number:08}{}\r\n", "m".repeat(8_000)));
+            }
+            publisher.until_pong();
+        });
+        for expected in 0..MESSAGES {
+            let (_, text) = slow.next().unwrap();
+            assert_eq!(text[..8].parse::<u32>().unwrap(), expected, "missing, doubled or out of order");
+            if expected % 8 == 0 {
+                thread::park_timeout(Duration::from_millis(1));
+            }
+        }
+    });
+    assert_eq!(broker.snapshot().slow_consumers, 0);
+    broker.shutdown();
+}
+
+#[test]
+fn who_shows_its_password_again_while_it_is_busy_goes_on_where_it_was() {
+    const ROUNDS: u32 = 4;
+    let password = Secret::new(bcrypt::hash("a", 4).unwrap());
+    let ann = User { name: "ann".into(), password, permissions: Permissions::default() };
+    let (broker, port) = start(2, |options| options.auth.users = vec![ann]);
+    let enter = "CONNECT {\"verbose\":false,\"user\":\"ann\",\"pass\":\"a\"}\r\n";
+    let open = |text: &str| {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = Client { reader: BufReader::new(stream.try_clone().unwrap()), stream };
+        client.say(&format!("{enter}{text}"));
+        client.until_pong();
+        client
+    };
+    let mut subscriber = open("SUB x 1\r\n");
+    thread::scope(|scope| {
+        for from in 0..3 {
+            let mut client = open("");
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    // In the middle of what makes it busy, several times.
+                    let numbers = round * BURST..(round + 1) * BURST;
+                    for piece in numbers.step_by(BURST as usize / 4) {
+                        client.say(&format!("{}{enter}", messages("x", from, piece..piece + BURST / 4)));
+                    }
+                    client.rest();
+                }
+            });
+        }
+        take_all(&mut subscriber, 3, ROUNDS * BURST);
+    });
+    broker.shutdown();
 }
 
 #[test]
