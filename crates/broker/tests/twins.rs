@@ -13,7 +13,7 @@ use crosstie_broker::{Broker, Options};
 use crosstie_core::{HostPort, Target};
 use crosstie_net::SocketListener;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One test at a time: they count the program's threads and descriptors.
 fn alone() -> MutexGuard<'static, ()> {
