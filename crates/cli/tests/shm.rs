@@ -22,6 +22,7 @@ const TESTS: &[(&str, fn())] = &[
     ("gc_after_killing_everything_leaves_the_directory_empty", gc_after_killing_everything_leaves_the_directory_empty),
     ("control_gc_keeps_what_is_in_use", control_gc_keeps_what_is_in_use),
     ("rm_refuses_what_is_in_use_unless_forced", rm_refuses_what_is_in_use_unless_forced),
+    ("rm_goes_on_behind_what_it_cannot_remove", rm_goes_on_behind_what_it_cannot_remove),
     ("what_is_wrong_has_its_exit_code", what_is_wrong_has_its_exit_code),
     ("show_prints_the_fields_of_a_value_as_it_was_committed", show_prints_the_fields_of_a_value_as_it_was_committed),
     ("dump_says_what_the_bytes_are", dump_says_what_the_bytes_are),
@@ -168,6 +169,17 @@ fn control_gc_keeps_what_is_in_use() {
     let one = segment(&place, "one");
     let _alive = member(&one, "alive", 0);
     assert_eq!(place.text(&["shm", "gc"]), "kept one@1: 1 live participants\n");
+    assert_eq!(std::fs::read_dir(&place.segments).unwrap().count(), 1);
+}
+
+fn rm_goes_on_behind_what_it_cannot_remove() {
+    let place = Place::new();
+    drop((segment(&place, "first"), segment(&place, "last")));
+    std::fs::create_dir(place.segments.join("folder@1")).unwrap();
+    let output = place.run(&["shm", "rm", "--force", "first", "folder", "nothing", "last"]);
+    let (told, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!((output.status.code(), told.as_str()), (Some(1), "removed first\nremoved last\n"), "{errors}");
+    assert!(errors.contains("folder@1") && errors.contains("'nothing'"), "{errors}");
     assert_eq!(std::fs::read_dir(&place.segments).unwrap().count(), 1);
 }
 

@@ -234,10 +234,13 @@ fn another_kind_element_or_number_of_elements_is_refused() {
     let open = |expect: &Expect| refusal(place.open_as(&place.whole, expect));
     let kind = open(&Expect::kind(Kind::Ring));
     assert_eq!(kind, Refusal::Kind { expected: Kind::Ring, came: Kind::Region });
-    assert_eq!(kind.to_string(), "expected a ring, came a region");
+    assert_eq!(kind.to_string(), "expected the kind `ring`, came `region`; something else has this name: take another");
     let unknown = place.changed(KIND, &99u32.to_le_bytes());
     let unknown = refusal(place.open_as(&unknown, &Expect::kind(Kind::Region)));
-    assert_eq!(unknown.to_string(), "expected a region, came a kind 99");
+    assert_eq!(
+        unknown.to_string(),
+        "expected the kind `region`, came `kind 99`; something else has this name: take another"
+    );
     let size = open(&Expect::any().element(u32::element()));
     assert!(size.to_string().starts_with("expected elements of 4 bytes, alignment 4, hash "), "{size}");
     assert!(size.to_string().contains(", came 8 bytes, alignment 8, hash "), "{size}");
@@ -305,6 +308,23 @@ fn a_directory_must_be_ours_alone_and_no_link() {
     // A directory above that is not there is not made: it would have no owner to ask.
     let refused = Directory::at(folder.path().join("no/segments")).unwrap_err();
     assert!(matches!(refused, Error::NoDirectory { .. }), "{refused}");
+}
+
+#[test]
+fn what_lies_in_the_place_of_a_file_is_named() {
+    let place = Place::new();
+    let path = |name: &str| place.directory.path().join(name);
+    fs::create_dir(path("folder@1")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(path("socket@1")).unwrap();
+    symlink(place.file(), path("link@1")).unwrap();
+    for (name, expected) in [("folder", "a directory"), ("socket", "a socket"), ("link", "a symbolic link")] {
+        for expect in [Expect::any(), Expect::any().looking_only()] {
+            match refusal(Segment::open(&place.directory, &name.parse().unwrap(), &expect)) {
+                Refusal::NotMemory { expected: "a file", came } => assert!(came.starts_with(expected), "{came}"),
+                other => panic!("{name}: {other}"),
+            }
+        }
+    }
 }
 
 #[test]

@@ -193,7 +193,9 @@ impl fmt::Display for Refusal {
                     "expected features out of {known:#x}, came {came:#x}: one must know {unknown:#x} {what}; update this program"
                 )
             }
-            Self::Kind { expected, came } => write!(f, "expected a {expected}, came a {came}"),
+            Self::Kind { expected, came } => {
+                write!(f, "expected the kind `{expected}`, came `{came}`; something else has this name: take another")
+            }
             Self::Layout { ours, theirs } => layout(f, ours, theirs),
             Self::Elements { expected, came } => write!(f, "expected {expected} elements, came {came}"),
             Self::NotMemory { expected, came } => write!(f, "expected {expected}, came {came}"),

@@ -41,7 +41,8 @@ use crate::{
 ///
 /// A process may have half a million readers in at a time.
 ///
-/// A thread that has a read guard and wants to write waits for itself, until its deadline.
+/// A thread that has a read guard and wants to write waits for itself, until its deadline. So does one that wants to read once more while a
+/// writer waits for its first guard.
 #[derive(Debug)]
 pub struct RwLock<T>(Guarded<T>);
 

@@ -218,9 +218,13 @@ impl Directory {
         let opened = match openat(&self.0.folder, file, flags, Mode::empty()) {
             Ok(opened) => opened,
             Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP) => {
-                let came = "a symbolic link".to_owned();
-                return Err(refuse(Refusal::NotMemory { expected: "a file", came }));
+            Err(error @ (Errno::LOOP | Errno::ISDIR | Errno::NXIO)) => {
+                let came = match error {
+                    Errno::LOOP => "a symbolic link",
+                    Errno::ISDIR => "a directory",
+                    _ => "a socket or the like",
+                };
+                return Err(refuse(Refusal::NotMemory { expected: "a file", came: came.to_owned() }));
             }
             Err(error) => {
                 let place = self.path().join(file);
@@ -230,7 +234,12 @@ impl Directory {
         let stat = fstat(&opened).map_err(|error| Error::system(format!("looking at `{file}`"))(error.into()))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind != FileType::RegularFile {
-            return Err(refuse(Refusal::NotMemory { expected: "a file", came: format!("{kind:?}") }));
+            let came = match kind {
+                FileType::Directory => "a directory".to_owned(),
+                FileType::Fifo => "a pipe".to_owned(),
+                other => format!("{other:?}"),
+            };
+            return Err(refuse(Refusal::NotMemory { expected: "a file", came }));
         }
         check_owner(&stat, self.0.group).map_err(refuse)?;
         let (expected, came) = (self.file_mode(), stat.st_mode & 0o777);

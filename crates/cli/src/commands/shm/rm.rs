@@ -4,6 +4,7 @@ use clap::Args;
 use crosstie::shm::{Directory, Error, SegmentName, remove};
 use serde_json::json;
 
+use super::failure::as_here;
 use crate::{exit::Failure, output::Output};
 
 #[derive(Args)]
@@ -23,10 +24,20 @@ pub(super) fn run(directory: &Directory, args: &RmArgs, output: &Output) -> Resu
     // All names are read before anything is removed.
     let names: Vec<SegmentName> =
         args.names.iter().map(|name| name.parse()).collect::<Result<_, _>>().map_err(Error::from)?;
+    // What cannot be removed keeps nothing else from being removed; the first says with which code it ends.
+    let mut failure = None;
     for name in names {
-        let files = remove(directory, &name, args.force)?;
-        let value = json!({ "name": name.as_str(), "removed_files": files });
-        output.data(&value, || format!("removed {name}\n").into_bytes())?;
+        match remove(directory, &name, args.force) {
+            Ok(files) => {
+                let value = json!({ "name": name.as_str(), "removed_files": files });
+                output.data(&value, || format!("removed {name}\n").into_bytes())?;
+            }
+            Err(error) => match &mut failure {
+                None => failure = Some(Failure::from(error)),
+                Some(Failure::Told { message, .. }) => *message += &format!("; {}", as_here(&error.to_string())),
+                Some(_) => {}
+            },
+        }
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
