@@ -18,11 +18,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// What each codec makes of it on the other side. Another value follows, for a codec may be content to leave what it does not need.
 fn sent<W: Serialize, R: DeserializeOwned>(value: &W) -> [(&'static str, Result<R, String>); 3] {
     let value = &(value, "the end");
-    let cbor = minicbor_serde::to_vec(value).unwrap();
+    let mut cbor = Vec::new();
+    ciborium::into_writer(value, &mut cbor).unwrap();
     let json = serde_json::to_vec(value).unwrap();
     let msgpack = rmp_serde::to_vec_named(value).unwrap();
     [
-        ("CBOR", ended(minicbor_serde::from_slice(&cbor))),
+        ("CBOR", ended(ciborium::from_reader(&cbor[..]))),
         ("JSON", ended(serde_json::from_slice(&json))),
         ("MessagePack", ended(rmp_serde::from_slice(&msgpack))),
     ]

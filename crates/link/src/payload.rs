@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use crosstie_core::{Codec, Error, Kind, Result, Schema, SchemaText};
+use crosstie_core::{Codec, Error, Kind, Result, Schema, SchemaText, schema};
 use crosstie_proto::frame::Described;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -44,7 +44,11 @@ impl<T: Schema + Serialize + DeserializeOwned> Payload for T {
     }
 
     fn codecs() -> &'static [Codec] {
-        &[Codec::Postcard, Codec::Cbor, Codec::MessagePack, Codec::Json]
+        if schema::is_positional::<T>() {
+            &[Codec::Postcard, Codec::Cbor, Codec::MessagePack, Codec::Json]
+        } else {
+            &[Codec::Cbor, Codec::MessagePack, Codec::Json]
+        }
     }
 
     #[inline]
@@ -113,10 +117,7 @@ impl<T: Serialize + DeserializeOwned> Payload for Untyped<T> {
 pub fn encode<T: Serialize>(value: &T, codec: Codec, out: &mut Vec<u8>) -> Result<()> {
     match codec {
         Codec::Postcard => postcard::serialize_with_flavor(value, Appending(out)).map_err(|why| unfit(codec, why)),
-        Codec::Cbor => {
-            let mut serializer = minicbor_serde::Serializer::new(out);
-            value.serialize(&mut serializer).map_err(|why| unfit(codec, why))
-        }
+        Codec::Cbor => ciborium::into_writer(value, out).map_err(|why| unfit(codec, why)),
         Codec::MessagePack => {
             let mut serializer = rmp_serde::Serializer::new(out).with_struct_map();
             value.serialize(&mut serializer).map_err(|why| unfit(codec, why))
@@ -149,6 +150,9 @@ impl postcard::ser_flavors::Flavor for Appending<'_> {
     }
 }
 
+/// How deep a value may nest: as deep as serde_json has it. It is a stranger's message that is read.
+const MAX_DEPTH: usize = 128;
+
 /// Reads what serde makes of `bytes` in `codec`. All of them belong to the value.
 ///
 /// # Errors
@@ -163,14 +167,16 @@ pub fn decode<T: DeserializeOwned>(codec: Codec, bytes: &[u8]) -> Result<T> {
             if rest.is_empty() { Ok(value) } else { Err(broken(format!("{} bytes are left over", rest.len()))) }
         }
         Codec::Cbor => {
-            let mut deserializer = minicbor_serde::Deserializer::new(bytes);
-            let value = T::deserialize(&mut deserializer).map_err(|why| broken(why.to_string()))?;
-            let left = bytes.len() - deserializer.decoder().position();
-            if left == 0 { Ok(value) } else { Err(broken(format!("{left} bytes are left over"))) }
+            let mut rest = bytes;
+            let value = ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_DEPTH)
+                .map_err(|why| broken(why.to_string()))?;
+            if rest.is_empty() { Ok(value) } else { Err(broken(format!("{} bytes are left over", rest.len()))) }
         }
         Codec::MessagePack => {
             let mut rest = bytes;
-            let value = rmp_serde::from_read(&mut rest).map_err(|why| broken(why.to_string()))?;
+            let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
+            deserializer.set_max_depth(MAX_DEPTH);
+            let value = T::deserialize(&mut deserializer).map_err(|why| broken(why.to_string()))?;
             if rest.is_empty() { Ok(value) } else { Err(broken(format!("{} bytes are left over", rest.len()))) }
         }
         Codec::Json => serde_json::from_slice(bytes).map_err(|why| broken(why.to_string())),
@@ -247,6 +253,52 @@ mod tests {
             let mut out = Vec::new();
             encode(&order(State::Open), codec, &mut out).unwrap();
             assert_eq!(decode::<Newer>(codec, &out).unwrap(), Newer { id: u64::MAX, price: 0 }, "{codec}");
+        }
+    }
+
+    #[derive(Debug, Serialize, Deserialize, crosstie_macros::Schema)]
+    struct Tree(Vec<Self>);
+
+    #[derive(Serialize, Deserialize, crosstie_macros::Schema)]
+    struct Flattened {
+        #[serde(flatten)]
+        plain: Plain,
+    }
+
+    #[derive(Serialize, Deserialize, crosstie_macros::Schema)]
+    struct Plain {
+        at: u32,
+    }
+
+    #[derive(Serialize, Deserialize, crosstie_macros::Schema)]
+    struct Sometimes {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<u8>,
+    }
+
+    #[derive(Serialize, Deserialize, crosstie_macros::Schema)]
+    #[serde(tag = "kind")]
+    enum Tagged {
+        Plain(Plain),
+    }
+
+    #[test]
+    fn what_a_codec_without_names_cannot_carry_is_not_offered_in_it() {
+        assert!(
+            Plain::codecs().contains(&Codec::Postcard) && <Vec<(Plain, Plain)>>::codecs().contains(&Codec::Postcard)
+        );
+        let refused =
+            [Tree::codecs(), Flattened::codecs(), Sometimes::codecs(), Tagged::codecs(), <Vec<Tagged>>::codecs()];
+        assert!(refused.iter().all(|codecs| !codecs.contains(&Codec::Postcard)));
+    }
+
+    #[test]
+    fn a_message_that_nests_for_ever_is_refused_and_overflows_nothing() {
+        let nested = |open: u8| vec![open; 200_000];
+        for (codec, bytes) in
+            [(Codec::Cbor, nested(0x81)), (Codec::MessagePack, nested(0x91)), (Codec::Json, nested(b'['))]
+        {
+            assert_eq!(decode::<Tree>(codec, &bytes).unwrap_err().kind(), Kind::Protocol, "{codec}");
         }
     }
 

@@ -12,6 +12,7 @@ pub struct Definitions {
     known: HashMap<Key, usize>,
     /// Types whose shape is being told and that have no definition so far.
     open: Vec<Key>,
+    has_flattened: bool,
 }
 
 /// A type: its full name, and where it stands, for two blocks of one function can each have a type of one name.
@@ -24,6 +25,15 @@ impl Definitions {
 
     pub(super) fn finish(self) -> Vec<Definition> {
         self.entries
+    }
+
+    pub(super) const fn has_flattened(&self) -> bool {
+        self.has_flattened
+    }
+
+    /// Notes that the fields of one struct stand among those of another, which the text does not show.
+    pub const fn note_flattened(&mut self) {
+        self.has_flattened = true;
     }
 
     /// The shape of a type with a definition, which `body` tells if nobody has so far. `place` is where the type stands in its source.

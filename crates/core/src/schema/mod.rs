@@ -8,6 +8,7 @@ mod difference;
 mod name;
 mod of_type;
 mod parse;
+mod positional;
 mod refused;
 mod render;
 mod shape;
@@ -19,6 +20,7 @@ pub use self::{
     definitions::Definitions,
     difference::{Difference, DifferenceKind},
     of_type::{Flat, Schema},
+    positional::is_positional,
     refused::SchemaError,
     shape::{Body, Content, Definition, Field, Integer, Shape, Tagging, Variant},
     text::{SCHEMA_TEXT_MAX, SchemaHash, SchemaText},

@@ -39,7 +39,8 @@ fn failure(writer: &Model, reader: &Model, rng: &mut Rng) -> Option<String> {
             let (sent, read) = (writer.schema(), reader.schema());
             Some(format!("{codec}: {error}\n{value:?}\nwritten as\n{sent}read as\n{read}"))
         };
-        let cbor = minicbor_serde::to_vec(&value).unwrap();
+        let mut cbor = Vec::new();
+        ciborium::into_writer(&value, &mut cbor).unwrap();
         if let Err(error) = Reader(reader).of_cbor(&cbor) {
             return failed("CBOR", error);
         }

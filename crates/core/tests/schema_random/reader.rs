@@ -15,7 +15,8 @@ pub(crate) struct Reader<'a>(pub(crate) &'a Model);
 
 impl Reader<'_> {
     pub(crate) fn of_cbor(self, bytes: &[u8]) -> Result<(), String> {
-        self.deserialize(&mut minicbor_serde::Deserializer::new(bytes)).map_err(|error| error.to_string())
+        READ_NOW.set(Some(self.0.clone()));
+        ciborium::from_reader::<ReadNow, _>(bytes).map(drop).map_err(|error| error.to_string())
     }
 
     pub(crate) fn of_json(self, bytes: &[u8]) -> Result<(), String> {
@@ -24,6 +25,20 @@ impl Reader<'_> {
 
     pub(crate) fn of_msgpack(self, bytes: &[u8]) -> Result<(), String> {
         self.deserialize(&mut rmp_serde::Deserializer::from_read_ref(bytes)).map_err(|error| error.to_string())
+    }
+}
+
+thread_local! {
+    static READ_NOW: std::cell::RefCell<Option<Model>> = const { std::cell::RefCell::new(None) };
+}
+
+/// What is read by the model that the thread holds: ciborium takes types, and no seeds.
+struct ReadNow;
+
+impl<'de> Deserialize<'de> for ReadNow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let model = READ_NOW.take().expect("set before");
+        Reader(&model).deserialize(deserializer).map(|()| Self)
     }
 }
 

@@ -197,7 +197,10 @@ impl Writer<'_> {
                 is_flattened = true;
                 let ty = options.written_as.as_ref().unwrap_or(&field.ty);
                 self.bind(ty, &parse_quote!(#home::Flat));
-                lines.push(quote_spanned!(ty.span()=> fields.extend(<#ty as #home::Flat>::fields(definitions));));
+                lines.push(quote_spanned!(ty.span()=> fields.extend({
+                    definitions.note_flattened();
+                    <#ty as #home::Flat>::fields(definitions)
+                });));
                 continue;
             }
             let ident = field.ident.as_ref().expect("fields of braces have names");
