@@ -1,5 +1,7 @@
 //! Descriptors of clients who are gone, while a broker is never at rest. Alone in its program, which counts all of them.
 
+mod served;
+
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -8,9 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_broker::{Broker, Options};
-use crosstie_core::{HostPort, Target};
-use crosstie_net::SocketListener;
+use crosstie_broker::Options;
+
+use self::served::serve;
 
 /// A client that never says `CONNECT`, so that nothing is due for it soon.
 fn open(port: u16, text: &str) -> TcpStream {
@@ -37,12 +39,10 @@ fn clients_who_are_gone_hold_no_descriptor_while_others_publish() {
     let mut options = Options::default();
     (options.reactors, options.ping_interval) = (1, Duration::from_secs(3600));
     options.write_deadline = Duration::from_secs(3600);
-    let target = Target::Tcp { host: HostPort { host: "127.0.0.1".into(), port: 0 } };
-    let broker = Broker::start(options, vec![SocketListener::bind(&target).unwrap()]).unwrap();
-    let Target::Tcp { host } = broker.local_endpoints()[0].target().clone() else { panic!() };
-    let mut publisher = open(host.port, "");
+    let (broker, port) = serve(options);
+    let mut publisher = open(port, "");
     let before = descriptors();
-    let mut clients: Vec<_> = (0..CLIENTS).map(|_| open(host.port, "SUB x 1\r\n")).collect();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| open(port, "SUB x 1\r\n")).collect();
     assert_eq!(descriptors(), before + 2 * CLIENTS);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {

@@ -1,5 +1,7 @@
 //! Clients that become busy and light again all the time, and what may happen to them in the middle of a move from one twin to the other.
 
+mod served;
+
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
@@ -13,8 +15,8 @@ use std::{
 };
 
 use crosstie_broker::{Broker, Options, Permissions, Secret, User};
-use crosstie_core::{HostPort, Target};
-use crosstie_net::SocketListener;
+
+use self::served::serve;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Less than the minute after which the kernel forgets a socket that was let go.
@@ -27,10 +29,7 @@ fn start(reactors: usize, change: impl FnOnce(&mut Options)) -> (Broker, u16) {
     options.reactors = reactors;
     (options.lame_duck_grace, options.lame_duck_duration) = (Duration::ZERO, Duration::ZERO);
     change(&mut options);
-    let target = Target::Tcp { host: HostPort { host: "127.0.0.1".into(), port: 0 } };
-    let broker = Broker::start(options, vec![SocketListener::bind(&target).unwrap()]).unwrap();
-    let Target::Tcp { host } = broker.local_endpoints()[0].target().clone() else { panic!() };
-    (broker, host.port)
+    serve(options)
 }
 
 struct Client {

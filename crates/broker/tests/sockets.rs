@@ -1,5 +1,7 @@
 //! The broker over real sockets, spoken to by hand.
 
+mod served;
+
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
@@ -11,12 +13,7 @@ use crosstie_broker::{Auth, Broker, Options, Permissions, Rule, Rules, Secret, U
 use crosstie_core::{HostPort, Target};
 use crosstie_net::SocketListener;
 
-fn start(options: Options) -> (Broker, u16) {
-    let target = Target::Tcp { host: HostPort { host: "127.0.0.1".into(), port: 0 } };
-    let broker = Broker::start(options, vec![SocketListener::bind(&target).unwrap()]).unwrap();
-    let Target::Tcp { host } = broker.local_endpoints()[0].target().clone() else { panic!() };
-    (broker, host.port)
-}
+use self::served::serve;
 
 /// A client that writes text and reads until it has seen what it waits for.
 struct Client {
@@ -75,7 +72,7 @@ impl Client {
 
 #[test]
 fn a_message_reaches_every_subscriber_once_and_one_of_a_group() {
-    let (broker, port) = start(Options::default());
+    let (broker, port) = serve(Options::default());
     let mut all = Client::open(port);
     all.say("SUB a.* 1\r\nSUB a.> 2\r\n");
     all.fence();
@@ -104,7 +101,7 @@ fn a_message_reaches_every_subscriber_once_and_one_of_a_group() {
 
 #[test]
 fn a_request_nobody_hears_is_answered_with_503() {
-    let (broker, port) = start(Options::default());
+    let (broker, port) = serve(Options::default());
     let mut client = Client::open(port);
     client.say("SUB inbox.1 9\r\nPUB nobody inbox.1 2\r\nhi\r\n");
     assert_eq!(client.fence(), "HMSG inbox.1 9 38 38\r\nNATS/1.0 503\r\nNats-Subject: nobody\r\n\r\n\r\n");
@@ -113,7 +110,7 @@ fn a_request_nobody_hears_is_answered_with_503() {
 
 #[test]
 fn headers_are_passed_on_and_cut_off_for_those_who_cannot_read_them() {
-    let (broker, port) = start(Options::default());
+    let (broker, port) = serve(Options::default());
     let (mut new, mut old) = (Client::open(port), Client::connect(port));
     new.say("SUB h 1\r\n");
     new.fence();
@@ -127,7 +124,7 @@ fn headers_are_passed_on_and_cut_off_for_those_who_cannot_read_them() {
 
 #[test]
 fn a_subscription_ends_after_the_count_it_asked_for() {
-    let (broker, port) = start(Options::default());
+    let (broker, port) = serve(Options::default());
     let mut client = Client::open(port);
     client.say("SUB a 1\r\nUNSUB 1 2\r\nPUB a 1\r\nx\r\nPUB a 1\r\ny\r\nPUB a 1\r\nz\r\n");
     assert_eq!(client.fence(), "MSG a 1 1\r\nx\r\nMSG a 1 1\r\ny\r\n");
@@ -137,7 +134,7 @@ fn a_subscription_ends_after_the_count_it_asked_for() {
 
 #[test]
 fn a_large_payload_arrives_whole_at_all() {
-    let (broker, port) = start(Options::default());
+    let (broker, port) = serve(Options::default());
     let mut clients = [Client::open(port), Client::open(port), Client::open(port)];
     for client in &mut clients {
         client.say("SUB big 1\r\n");
@@ -186,7 +183,7 @@ fn log_in(port: u16, user: &str, pass: &str) -> Client {
 
 #[test]
 fn only_those_who_know_the_password_get_in() {
-    let (broker, port) = start(with_users());
+    let (broker, port) = serve(with_users());
     assert_eq!(log_in(port, "ann", "a").until("PONG\r\n"), "PONG\r\n");
     assert_eq!(log_in(port, "bob", "b").until("PONG\r\n"), "PONG\r\n");
     for (user, pass) in [("ann", "b"), ("bob", "x"), ("eve", "a"), ("", "")] {
@@ -203,7 +200,7 @@ fn only_those_who_know_the_password_get_in() {
 
 #[test]
 fn permissions_hold_for_publishing_subscribing_and_wildcards() {
-    let (broker, port) = start(with_users());
+    let (broker, port) = serve(with_users());
     let mut ann = log_in(port, "ann", "a");
     ann.until("PONG\r\n");
     ann.say("SUB > 1\r\nSUB secret.x 2\r\nPUB open.secret 0\r\n\r\nPUB other 0\r\n\r\nPUB open.a 1\r\nx\r\n");
@@ -225,7 +222,7 @@ fn permissions_hold_for_publishing_subscribing_and_wildcards() {
 fn a_client_that_takes_nothing_is_cut_off_and_others_are_not_hurt() {
     let mut options = Options::default();
     options.limits.max_pending = 256 * 1024;
-    let (broker, port) = start(options);
+    let (broker, port) = serve(options);
     let mut stuck = Client::open(port);
     stuck.say("SUB flood 1\r\n");
     stuck.fence();
@@ -252,7 +249,7 @@ fn lame_duck_mode_tells_clients_and_ends() {
     let mut options = Options::default();
     options.lame_duck_grace = Duration::from_millis(50);
     options.lame_duck_duration = Duration::from_millis(100);
-    let (broker, port) = start(options);
+    let (broker, port) = serve(options);
     let mut client = Client::connect(port);
     client.say("CONNECT {\"verbose\":false,\"protocol\":1}\r\n");
     client.fence();
@@ -282,7 +279,7 @@ fn an_open_door_to_the_network_has_to_be_spelled_out() {
 fn held_by_eight(limit: usize) -> (u64, u64) {
     let mut options = Options::default();
     options.limits.max_held_input_total = limit;
-    let (broker, port) = start(options);
+    let (broker, port) = serve(options);
     let mut hoarders: Vec<_> = (0..8).map(|_| Client::open(port)).collect();
     for hoarder in &mut hoarders {
         hoarder.fence();
@@ -341,7 +338,7 @@ fn what_a_client_said_before_it_ended_is_done_though_its_password_is_checked_fir
     let bob = User { name: "bob".into(), password: Secret::new(bcrypt_of("b")), permissions: Permissions::default() };
     let mut options = Options::default();
     options.auth.users = vec![bob];
-    let (broker, port) = start(options);
+    let (broker, port) = serve(options);
     let login = "CONNECT {\"verbose\":false,\"user\":\"bob\",\"pass\":\"b\"}\r\n";
     let mut watcher = Client::connect(port);
     watcher.say(login);
@@ -360,7 +357,7 @@ fn what_a_client_said_before_it_ended_is_done_though_its_password_is_checked_fir
 #[test]
 fn what_a_client_said_before_it_ended_is_done_though_it_had_to_pause() {
     const COUNT: usize = 20_000;
-    let (broker, port) = start(Options::default());
+    let (broker, port) = serve(Options::default());
     let mut slow = Client::open(port);
     slow.say("SUB x 1\r\n");
     slow.fence();
@@ -393,7 +390,7 @@ fn busy_clients_are_not_cut_off_for_what_their_turns_leave() {
     options.reactors = 1;
     // A first read of each would be three times as much.
     options.limits.max_held_input_total = 256 * 1024;
-    let (broker, port) = start(options);
+    let (broker, port) = serve(options);
     // Each message makes an effort for a hundred receivers, none of whom takes it.
     let mut clients: Vec<_> = (0..CLIENTS)
         .map(|number| {
@@ -419,7 +416,7 @@ fn busy_clients_are_not_cut_off_for_what_their_turns_leave() {
 #[test]
 fn whoever_is_on_the_way_when_the_broker_ends_is_closed_like_everybody() {
     for _ in 0..20 {
-        let (broker, port) = start(Options::default());
+        let (broker, port) = serve(Options::default());
         let mut publishers: Vec<_> = (0..8).map(|_| Client::open(port)).collect();
         thread::scope(|scope| {
             for publisher in &mut publishers {

@@ -1,5 +1,7 @@
 //! A client that goes from one twin reactor to the other and back. Alone in its program, which looks at the threads by name.
 
+mod served;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -10,8 +12,8 @@ use std::{
 };
 
 use crosstie_broker::{Broker, Options};
-use crosstie_core::{HostPort, Target};
-use crosstie_net::SocketListener;
+
+use self::served::serve;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,10 +28,7 @@ fn start() -> (Broker, u16) {
     // Nothing is due that would wake a reactor.
     (options.reactors, options.ping_interval) = (1, Duration::from_secs(3600));
     options.write_deadline = Duration::from_secs(3600);
-    let target = Target::Tcp { host: HostPort { host: "127.0.0.1".into(), port: 0 } };
-    let broker = Broker::start(options, vec![SocketListener::bind(&target).unwrap()]).unwrap();
-    let Target::Tcp { host } = broker.local_endpoints()[0].target().clone() else { panic!() };
-    (broker, host.port)
+    serve(options)
 }
 
 fn open(port: u16, text: &str) -> TcpStream {
