@@ -116,24 +116,20 @@ fn who_armed_for_a_mutex_and_dies_is_in_nobodys_way() {
 
 #[test]
 fn two_who_armed_for_a_mutex_get_it() {
-    explore_deaths(1, |after, note| {
-        let world = World::new(Undoes::Copies, 3);
-        let one = spawn_mortal(&world, 1, after, pass_through);
-        let two = spawn(&world, 2, poll_and_change);
-        let three = spawn(&world, 3, poll_and_change);
-        note(one.join().unwrap());
-        two.join().unwrap();
-        three.join().unwrap();
-        world.close();
-    });
+    pass_by_three(poll_and_change);
 }
 
 #[test]
 fn who_sleeps_and_who_armed_do_not_hide_each_other() {
-    explore_deaths(1, |after, note| {
+    pass_by_three(pass_through);
+}
+
+/// One passes who may die, the second as it is told, the third armed.
+fn pass_by_three(second: fn(&Actor<'_>)) {
+    explore_deaths(1, move |after, note| {
         let world = World::new(Undoes::Copies, 3);
         let one = spawn_mortal(&world, 1, after, pass_through);
-        let two = spawn(&world, 2, pass_through);
+        let two = spawn(&world, 2, second);
         let three = spawn(&world, 3, poll_and_change);
         note(one.join().unwrap());
         two.join().unwrap();
