@@ -7,7 +7,7 @@
 //! | what | one file each | how it is used |
 //! | --- | --- | --- |
 //! | `mem:` `pipe:` `fd:` `exec:` `fifo:` `unix:` `shm:` `tcp:` | `scheme/…` | [`listen`], [`connector`]; [`pipe_pair`], [`standard_streams`], [`activated`], [`Reconnecting`] |
-//! | datagrams: `unix:` `udp:` | `datagram` | [`receive_datagrams`], [`send_datagrams`] |
+//! | datagrams: `unix:` `udp:` | `datagram/…` | [`receive_datagrams`], [`send_datagrams`] |
 //! | shared memory | `shared` | [`shared::receive`] and its kin, for tokio alone: it needs no connection |
 //! | for reactors | `socket/…`, `memory` | [`SocketListener`], [`Dial`], [`connect`], [`connect_async`], [`MemoryListener`], [`memory_pair`] |
 //!

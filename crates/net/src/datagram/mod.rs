@@ -1,0 +1,75 @@
+//! Datagrams: one message each, whole or not at all. One file for each scheme that has them.
+
+mod carrier;
+mod datagrams;
+mod socket;
+mod udp;
+mod unix;
+
+use std::io;
+
+use crosstie_core::{Endpoint, Error, Kind, Target};
+
+pub use self::{
+    carrier::Received,
+    datagrams::{AsyncDatagrams, Datagrams},
+};
+
+/// Receives datagrams at an endpoint, a multicast group among them.
+///
+/// # Errors
+///
+/// [`Kind::Denied`] beyond loopback without `?insecure`; [`Kind::Unsupported`] for a scheme without datagrams; [`Kind::Io`] where the operating
+/// system refuses.
+pub fn receive_datagrams(endpoint: &Endpoint) -> Result<Datagrams, Error> {
+    check(endpoint)?;
+    let bound = match endpoint.target() {
+        Target::Unix { address } => unix::receive(address),
+        Target::Udp { host } => {
+            if !host.is_loopback() && !endpoint.options().insecure {
+                let text = format!(
+                    "'{endpoint}' can be reached from other machines, and nothing says who sends: receive on 127.0.0.1, or say '?insecure'"
+                );
+                return Err(Error::new(Kind::Denied, text));
+            }
+            udp::receive(host, endpoint)
+        }
+        _ => return Err(unsupported(endpoint)),
+    };
+    bound.map_err(|error| Error::new(Kind::Io, format!("cannot receive at '{endpoint}'")).because(error))
+}
+
+/// Sends datagrams to an endpoint. Nothing is sent yet, and over UDP nobody need be there.
+///
+/// # Errors
+///
+/// [`Kind::NoResponders`] if nobody receives there, except over UDP; [`Kind::Unsupported`] for a scheme without datagrams; [`Kind::Io`] where the
+/// operating system refuses.
+pub fn send_datagrams(endpoint: &Endpoint) -> Result<Datagrams, Error> {
+    check(endpoint)?;
+    let connected = match endpoint.target() {
+        Target::Unix { address } => unix::send(address, endpoint),
+        Target::Udp { host } => udp::send(host, endpoint),
+        _ => return Err(unsupported(endpoint)),
+    };
+    connected.map_err(|error| {
+        let is_nobody = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+        let kind = if is_nobody { Kind::NoResponders } else { Kind::Io };
+        Error::new(kind, format!("cannot send to '{endpoint}'")).because(error)
+    })
+}
+
+fn check(endpoint: &Endpoint) -> Result<(), Error> {
+    if !endpoint.may_be_opened() {
+        let text = format!("'{endpoint}' must come from the caller's own code or command line (`Endpoint::trusted`)");
+        return Err(Error::new(Kind::Denied, text));
+    }
+    if endpoint.options().fault.is_some() {
+        return Err(Error::new(Kind::Unsupported, format!("'{endpoint}': faults are not made on datagrams yet")));
+    }
+    Ok(())
+}
+
+fn unsupported(endpoint: &Endpoint) -> Error {
+    Error::new(Kind::Unsupported, format!("datagrams need unix: or udp:, found '{endpoint}'"))
+}
