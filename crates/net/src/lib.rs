@@ -7,7 +7,7 @@
 //! | what | one file each | how it is used |
 //! | --- | --- | --- |
 //! | `mem:` `pipe:` `fd:` `exec:` `fifo:` `unix:` `shm:` `tcp:` | `scheme/…` | [`listen`], [`connector`]; [`pipe_pair`], [`standard_streams`], [`activated`], [`Reconnecting`] |
-//! | datagrams: `unix:` `udp:` | `datagram/…` | [`receive_datagrams`], [`send_datagrams`] |
+//! | datagrams: `mem:` `unix:` `shm:` `udp:` | `datagram/…` | [`receive_datagrams`], [`send_datagrams`] |
 //! | shared memory | `shared` | [`shared::receive`] and its kin, for tokio alone: it needs no connection |
 //! | for reactors | `socket/…`, `memory` | [`SocketListener`], [`Dial`], [`connect`], [`connect_async`], [`MemoryListener`], [`memory_pair`] |
 //!
@@ -62,7 +62,9 @@ pub use crate::{
     connect::{connect, connect_async},
     connection::{AsyncConnection, AsyncReader, AsyncWriter, Connection, PATIENCE},
     connector::{Attempt, Connector, Progress},
-    datagram::{AsyncDatagrams, Datagrams, Received, receive_datagrams, send_datagrams},
+    datagram::{
+        AsyncDatagrams, DatagramCapabilities, Datagrams, Overflow, Received, receive_datagrams, send_datagrams,
+    },
     dial::Dial,
     lifeline::Death,
     listener::{AsyncListener, Listener},

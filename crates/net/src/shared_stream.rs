@@ -33,7 +33,16 @@ use crate::{
 /// Bytes on the way in each direction.
 pub(crate) const CAPACITY: u32 = 128 * 1024;
 
-const MAGIC: &[u8; 8] = b"ctstream";
+/// What goes through the memory: the two ends say it to each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    pub(crate) magic: &'static [u8; 8],
+    pub(crate) capacity: u32,
+}
+
+/// Bytes, both ways.
+pub(crate) const STREAM: Form = Form { magic: b"ctstream", capacity: CAPACITY };
+
 const VERSION: u32 = 1;
 /// Magic, version, capacity.
 const GREETING: usize = 16;
@@ -59,13 +68,13 @@ struct Bells {
 
 impl SharedStream {
     /// Makes the memory and hands it over. The socket does not block.
-    pub(crate) fn offer(lifeline: UnixStream) -> io::Result<Self> {
-        let (memory, file) = StreamMemory::create(CAPACITY)?;
+    pub(crate) fn offer(lifeline: UnixStream, form: Form) -> io::Result<Self> {
+        let (memory, file) = StreamMemory::create(form.capacity)?;
         let bells = [Signal::new()?, Signal::new()?, Signal::new()?, Signal::new()?];
         let mut greeting = [0; GREETING];
-        greeting[..8].copy_from_slice(MAGIC);
+        greeting[..8].copy_from_slice(form.magic);
         greeting[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        greeting[12..].copy_from_slice(&CAPACITY.to_le_bytes());
+        greeting[12..].copy_from_slice(&form.capacity.to_le_bytes());
         let mut descriptors = vec![file.as_fd()];
         descriptors.extend(bells.iter().map(AsFd::as_fd));
         if send_descriptors(&lifeline, &greeting, &descriptors)? != GREETING {
@@ -75,7 +84,7 @@ impl SharedStream {
     }
 
     /// Takes what the other side has handed over. `WouldBlock` if it has not yet.
-    pub(crate) fn take(lifeline: &UnixStream) -> io::Result<Self> {
+    pub(crate) fn take(lifeline: &UnixStream, form: Form) -> io::Result<Self> {
         let refuse = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("expected {what}"));
         let mut greeting = [0; GREETING];
         let (count, descriptors) = receive_descriptors(lifeline, &mut greeting)?;
@@ -84,8 +93,8 @@ impl SharedStream {
         }
         let number =
             |at: usize| u32::from_le_bytes([greeting[at], greeting[at + 1], greeting[at + 2], greeting[at + 3]]);
-        if count != GREETING || greeting[..8] != *MAGIC {
-            return Err(refuse("the greeting of a stream in shared memory"));
+        if count != GREETING || greeting[..8] != *form.magic {
+            return Err(refuse("the greeting of this kind of shared memory"));
         }
         if number(8) != VERSION {
             return Err(refuse(&format!("version {VERSION} of the stream in shared memory, came {}", number(8))));
@@ -117,12 +126,36 @@ impl SharedStream {
     }
 
     /// Looks whether the other side is still there. Nothing comes over the socket any more, so anything but silence is the end.
-    fn look_at_lifeline(&self) {
+    pub(crate) fn look_at_lifeline(&self) {
         match recv(&self.lifeline, &mut [0_u8; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
             Err(Errno::AGAIN | Errno::INTR) => {}
             // pairs with the Acquire in try_read: what the peer wrote before is seen after.
             _ => self.is_gone.store(true, Release),
         }
+    }
+
+    /// The memory, for who sends letters through it instead of bytes.
+    pub(crate) const fn memory(&self) -> &StreamMemory {
+        &self.memory
+    }
+
+    pub(crate) fn lifeline(&self) -> &UnixStream {
+        &self.lifeline
+    }
+
+    /// Whether the other side is gone, as far as was looked.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone.load(Acquire)
+    }
+
+    /// Tells the reader that something came.
+    pub(crate) fn ring_bytes(&self, wakes: Wakes) {
+        ring(&self.bells.bytes_went, wakes);
+    }
+
+    /// Tells the writer that there is room.
+    pub(crate) fn ring_room(&self, wakes: Wakes) {
+        ring(&self.bells.room_went, wakes);
     }
 
     fn is_ready(&self, reading: bool) -> bool {
@@ -133,7 +166,7 @@ impl SharedStream {
         if reading { self.memory.arm_reading() } else { self.memory.arm_writing() }
     }
 
-    fn bell(&self, reading: bool) -> &Signal {
+    pub(crate) fn bell(&self, reading: bool) -> &Signal {
         if reading { &self.bells.bytes_came } else { &self.bells.room_came }
     }
 

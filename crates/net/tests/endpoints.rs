@@ -9,7 +9,7 @@ use std::{
 };
 
 use crosstie_core::{Endpoint, Kind, Target};
-use crosstie_net::{Capabilities, connector, listen};
+use crosstie_net::{Capabilities, connector, listen, receive_datagrams};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, socket};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -170,4 +170,16 @@ fn what_carries_no_streams_says_so() {
     assert_eq!(connector(&pipe).err().unwrap().kind(), Kind::Unsupported);
     let exec = parsed("exec:cat").trusted();
     assert_eq!(listen(&exec).err().unwrap().kind(), Kind::Unsupported);
+}
+
+#[test]
+fn nobody_receives_datagrams_beyond_loopback_unless_insecure_is_spelled_out() {
+    for text in ["udp://0.0.0.0:0", "udp://239.255.77.1:0?iface=lo"] {
+        let error = receive_datagrams(&parsed(text)).err().unwrap();
+        assert_eq!(error.kind(), Kind::Denied, "{error}");
+    }
+    receive_datagrams(&parsed("udp://0.0.0.0:0?insecure")).unwrap();
+    for text in ["tcp://127.0.0.1:1", "pipe:"] {
+        assert_eq!(receive_datagrams(&parsed(text)).err().unwrap().kind(), Kind::Unsupported);
+    }
 }

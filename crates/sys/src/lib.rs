@@ -7,12 +7,13 @@
 //! | memory | [`Mapping`], [`sealed_memory`], [`unnamed_file`] with [`reserve`] and [`publish`] |
 //! | waiting | [`futex`], [`time_slice`], [`Poller`], [`Signal`] (an eventfd), [`ProcessHandle`] (a pidfd) |
 //! | life and death | [`range_lock`], [`ForkClosed`], [`Incarnation`], [`process`] |
-//! | handing over | [`send_descriptors`], [`receive_descriptors`] |
+//! | handing over | [`send_descriptors`], [`receive_descriptors`], [`tell_senders`] |
 //!
 //! Two features are for tests: `trial` (processes to be killed) and `crash-points` (named places where a process may end).
 #![warn(unsafe_op_in_unsafe_fn)]
 
 mod crash;
+mod datagram;
 mod descriptors;
 mod fork;
 pub mod futex;
@@ -39,6 +40,7 @@ pub use crate::crash::uncounted;
 #[cfg(feature = "crash-points")]
 pub use crate::crash::{CrashPlan, NEXT_POINT, Planned, hit, plan_crash};
 pub use crate::{
+    datagram::{receive_from_process, tell_senders},
     descriptors::{MAX_DESCRIPTORS, receive_descriptors, send_descriptors},
     fork::ForkClosed,
     incarnation::Incarnation,

@@ -2,8 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "streams")]
+pub mod datagrams;
 #[cfg(feature = "kill")]
 pub mod kill;
+#[cfg(feature = "streams")]
+mod matrix;
+#[cfg(feature = "streams")]
+mod open_descriptors;
 #[cfg(feature = "streams")]
 pub mod streams;
 pub mod wire;

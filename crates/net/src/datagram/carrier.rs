@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, os::fd::BorrowedFd};
 
 use crosstie_core::Error;
-use crosstie_sys::Interest;
+use crosstie_sys::{Interest, PeerProcess};
 
 /// A datagram that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Received {
     pub len: usize,
     /// Where it says it came from, which proves nothing; `None` over anything but UDP.
     pub from: Option<SocketAddr>,
+    /// The process that sent it, for which the kernel vouches; `None` where nobody does.
+    pub sender: Option<PeerProcess>,
 }
 
 /// Which way a datagram goes.

@@ -1,7 +1,10 @@
 //! Datagrams: one message each, whole or not at all. One file for each scheme that has them.
 
+mod capabilities;
 mod carrier;
 mod datagrams;
+mod mem;
+mod shm;
 mod socket;
 mod udp;
 mod unix;
@@ -11,6 +14,7 @@ use std::io;
 use crosstie_core::{Endpoint, Error, Kind, Target};
 
 pub use self::{
+    capabilities::{DatagramCapabilities, Overflow},
     carrier::Received,
     datagrams::{AsyncDatagrams, Datagrams},
 };
@@ -24,7 +28,9 @@ pub use self::{
 pub fn receive_datagrams(endpoint: &Endpoint) -> Result<Datagrams, Error> {
     check(endpoint)?;
     let bound = match endpoint.target() {
+        Target::Mem { name } => mem::receive(name),
         Target::Unix { address } => unix::receive(address),
+        Target::Shm { name } => shm::receive(name),
         Target::Udp { host } => {
             if !host.is_loopback() && !endpoint.options().insecure {
                 let text = format!(
@@ -48,7 +54,9 @@ pub fn receive_datagrams(endpoint: &Endpoint) -> Result<Datagrams, Error> {
 pub fn send_datagrams(endpoint: &Endpoint) -> Result<Datagrams, Error> {
     check(endpoint)?;
     let connected = match endpoint.target() {
+        Target::Mem { name } => mem::send(name, endpoint),
         Target::Unix { address } => unix::send(address, endpoint),
+        Target::Shm { name } => shm::send(name, endpoint),
         Target::Udp { host } => udp::send(host, endpoint),
         _ => return Err(unsupported(endpoint)),
     };
@@ -71,5 +79,5 @@ fn check(endpoint: &Endpoint) -> Result<(), Error> {
 }
 
 fn unsupported(endpoint: &Endpoint) -> Error {
-    Error::new(Kind::Unsupported, format!("datagrams need unix: or udp:, found '{endpoint}'"))
+    Error::new(Kind::Unsupported, format!("datagrams need mem:, unix:, shm: or udp:, found '{endpoint}'"))
 }

@@ -9,7 +9,7 @@ use crosstie_core::{Endpoint, Error};
 use crosstie_sys::Interest;
 use rustix::{
     io::Errno,
-    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recvfrom, send, socket_with},
+    net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socket_with},
 };
 
 use super::carrier::{Carrier, Received, Way, cut, full, nobody};
@@ -19,11 +19,15 @@ pub(super) fn socket(family: AddressFamily) -> io::Result<OwnedFd> {
     Ok(socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?)
 }
 
+/// Takes a datagram from a socket: its whole length, whatever fits.
+pub(super) type Take = fn(&OwnedFd, &mut [u8]) -> io::Result<Received>;
+
 /// A socket that is bound, or connected.
 pub(super) struct Socket<K> {
     pub(super) socket: OwnedFd,
     pub(super) max_len: usize,
     pub(super) endpoint: Endpoint,
+    pub(super) take: Take,
     /// What lives as long as the socket does.
     pub(super) _kept: K,
 }
@@ -46,12 +50,11 @@ impl<K: Send + Sync> Carrier for Socket<K> {
 
     fn try_receive(&self, buf: &mut [u8]) -> Result<Option<Received>, Error> {
         let room = buf.len();
-        // With TRUNC the kernel tells the whole length, whatever fits.
-        match recvfrom(&self.socket, buf, RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
-            Ok((_, len, _)) if len > room => Err(cut(len, room)),
-            Ok((_, len, from)) => Ok(Some(Received { len, from: from.and_then(|from| from.try_into().ok()) })),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
-            Err(error) => Err(io::Error::from(error).into()),
+        match (self.take)(&self.socket, buf) {
+            Ok(received) if received.len > room => Err(cut(received.len, room)),
+            Ok(received) => Ok(Some(received)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 

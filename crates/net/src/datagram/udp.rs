@@ -8,8 +8,9 @@ use std::{
 
 use crosstie_core::{Endpoint, HostPort, Target};
 use rustix::net::{
-    AddressFamily, bind, connect, getsockname,
+    AddressFamily, RecvFlags, bind, connect, getsockname,
     netdevice::name_to_index,
+    recvfrom,
     sockopt::{
         set_ip_add_membership_with_ifindex, set_ip_multicast_if_with_ifindex, set_ip_multicast_loop,
         set_ip_multicast_ttl, set_socket_reuseaddr,
@@ -17,12 +18,15 @@ use rustix::net::{
 };
 
 use super::{
+    carrier::Received,
     datagrams::Datagrams,
     socket::{Socket, socket},
 };
 
-/// The most that a datagram carries over IPv4 and IPv6: 65,535 bytes less the headers.
-const MAX: (usize, usize) = (65_507, 65_527);
+/// The most that a datagram carries over IPv4: 65,535 bytes less the headers.
+pub(crate) const LONGEST: usize = 65_507;
+/// And over IPv6, whose headers do not count.
+const LONGEST_IPV6: usize = 65_527;
 
 pub(super) fn receive(host: &HostPort, endpoint: &Endpoint) -> io::Result<Datagrams> {
     let address = resolved(host)?;
@@ -57,7 +61,12 @@ pub(super) fn send(host: &HostPort, endpoint: &Endpoint) -> io::Result<Datagrams
 }
 
 fn datagrams(socket: OwnedFd, max_len: usize, endpoint: Endpoint) -> Datagrams {
-    Datagrams::new(Socket { socket, max_len, endpoint: endpoint.clone(), _kept: () }, endpoint)
+    Datagrams::new(Socket { socket, max_len, endpoint: endpoint.clone(), take, _kept: () }, endpoint)
+}
+
+fn take(socket: &OwnedFd, buf: &mut [u8]) -> io::Result<Received> {
+    let (_, len, from) = recvfrom(socket, buf, RecvFlags::DONTWAIT | RecvFlags::TRUNC)?;
+    Ok(Received { len, from: from.and_then(|from| from.try_into().ok()), sender: None })
 }
 
 /// The first address of a host. Blocks while a name is looked up.
@@ -68,7 +77,7 @@ fn resolved(host: &HostPort) -> io::Result<SocketAddr> {
 
 fn open(address: SocketAddr) -> io::Result<(OwnedFd, usize)> {
     let (family, max_len) =
-        if address.is_ipv4() { (AddressFamily::INET, MAX.0) } else { (AddressFamily::INET6, MAX.1) };
+        if address.is_ipv4() { (AddressFamily::INET, LONGEST) } else { (AddressFamily::INET6, LONGEST_IPV6) };
     Ok((socket(family)?, max_len))
 }
 

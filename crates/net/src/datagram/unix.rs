@@ -7,12 +7,14 @@ use std::{
 };
 
 use crosstie_core::{Endpoint, Target, UnixAddress};
+use crosstie_sys::{receive_from_process, tell_senders};
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketAddrUnix, bind, connect, sockopt::socket_send_buffer_size},
 };
 
 use super::{
+    carrier::Received,
     datagrams::Datagrams,
     socket::{Socket, socket},
 };
@@ -38,6 +40,7 @@ impl Drop for OwnFile {
 
 pub(super) fn receive(address: &UnixAddress) -> io::Result<Datagrams> {
     let (it, endpoint) = (socket(AddressFamily::UNIX)?, Endpoint::new(Target::Unix { address: address.clone() }));
+    tell_senders(&it)?;
     let UnixAddress::Path(path) = address else {
         bind(&it, &of(address)?)?;
         return datagrams(it, endpoint, None);
@@ -68,5 +71,10 @@ fn of(address: &UnixAddress) -> io::Result<SocketAddrUnix> {
 
 fn datagrams(socket: OwnedFd, endpoint: Endpoint, file: Option<OwnFile>) -> io::Result<Datagrams> {
     let max_len = socket_send_buffer_size(&socket)?.saturating_sub(OVERHEAD);
-    Ok(Datagrams::new(Socket { socket, max_len, endpoint: endpoint.clone(), _kept: file }, endpoint))
+    Ok(Datagrams::new(Socket { socket, max_len, endpoint: endpoint.clone(), take, _kept: file }, endpoint))
+}
+
+fn take(socket: &OwnedFd, buf: &mut [u8]) -> io::Result<Received> {
+    let (len, sender) = receive_from_process(socket, buf)?;
+    Ok(Received { len, from: None, sender })
 }

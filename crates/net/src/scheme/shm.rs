@@ -21,7 +21,7 @@ use crate::{
     connector::{Attempt, Connector, Progress, unreachable},
     lifeline::Lifeline,
     listener::Listener,
-    shared_stream::SharedStream,
+    shared_stream::{STREAM, SharedStream},
     socket::unix,
     transport::Peer,
 };
@@ -80,7 +80,7 @@ impl ShmListener {
         }
         for _ in 0..waiting.len() {
             let Some(socket) = waiting.pop_front() else { break };
-            match SharedStream::take(&socket) {
+            match SharedStream::take(&socket, STREAM) {
                 Ok(stream) => {
                     self.poller.remove(&socket)?;
                     return connection(stream, &socket).map(Some);
@@ -144,7 +144,7 @@ struct Connecting {
 impl Connecting {
     fn connect(&self) -> io::Result<Connection> {
         let socket = super::unix::dial(&address(&self.name)?)?;
-        connection(SharedStream::offer(socket.try_clone()?)?, &socket)
+        connection(SharedStream::offer(socket.try_clone()?, STREAM)?, &socket)
     }
 }
 

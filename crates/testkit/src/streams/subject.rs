@@ -67,6 +67,18 @@ impl Drop for Other {
     }
 }
 
+impl crate::matrix::Subject for Subject {
+    type Capabilities = Capabilities;
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn capabilities(&self) -> &'static Capabilities {
+        self.capabilities
+    }
+}
+
 impl Subject {
     /// Every scheme in every form.
     pub(super) fn all(folder: &Path) -> Vec<Self> {

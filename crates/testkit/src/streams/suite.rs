@@ -4,7 +4,6 @@ use std::{
     collections::BTreeSet,
     fs, io,
     io::{Read, Write},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     process::Command,
     thread,
@@ -17,6 +16,11 @@ use crosstie_net::{
     Reconnecting,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::{
+    matrix::{self, Test, tests},
+    open_descriptors,
+};
 
 use super::{
     pattern::Pattern,
@@ -42,19 +46,7 @@ impl Sizes {
     pub const FULL: Self = Self { bytes: 1 << 30, connections: 1000, cycles: 10_000 };
 }
 
-struct Test {
-    name: &'static str,
-    holds: fn(&Capabilities) -> bool,
-    run: fn(&Subject, &Sizes),
-}
-
-macro_rules! tests {
-    ($($name:ident if $holds:expr;)*) => {
-        &[$(Test { name: stringify!($name), holds: $holds, run: $name }),*]
-    };
-}
-
-const TESTS: &[Test] = tests! {
+const TESTS: &[Test<Subject, Sizes>] = tests! {
     bytes_arrive_whole_and_in_order if |_| true;
     bytes_go_both_ways_at_once if is_two_way;
     tokio_carries_the_same_bytes if |_| true;
@@ -79,33 +71,12 @@ const TESTS: &[Test] = tests! {
 ///
 /// What they leave in the file system is in `folder`.
 pub fn run(folder: &Path, sizes: &Sizes, wanted: &str) -> usize {
-    let (mut ran, mut failed) = (0, Vec::new());
-    for subject in Subject::all(folder) {
-        for test in TESTS.iter().filter(|test| (test.holds)(subject.capabilities)) {
-            let name = format!("{}::{}", subject.name, test.name);
-            if !name.contains(wanted) {
-                continue;
-            }
-            let began = Instant::now();
-            let outcome = catch_unwind(AssertUnwindSafe(|| (test.run)(&subject, sizes)));
-            ran += 1;
-            println!("test {name} ... {} ({:.2?})", if outcome.is_ok() { "ok" } else { "FAILED" }, began.elapsed());
-            if outcome.is_err() {
-                failed.push(name);
-            }
-        }
-    }
-    println!("\nstreams: {ran} tests, {} failed {failed:?}\n", failed.len());
-    failed.len()
+    matrix::run("streams", &Subject::all(folder), TESTS, sizes, wanted)
 }
 
 /// The names of all tests.
 pub fn names(folder: &Path) -> BTreeSet<String> {
-    let of = |subject: &Subject| {
-        let held = TESTS.iter().filter(|test| (test.holds)(subject.capabilities));
-        held.map(|test| format!("{}::{}", subject.name, test.name)).collect::<Vec<_>>()
-    };
-    Subject::all(folder).iter().flat_map(of).collect()
+    matrix::names(&Subject::all(folder), TESTS)
 }
 
 fn is_two_way(capabilities: &Capabilities) -> bool {
@@ -431,10 +402,6 @@ fn a_thousand_connections_at_a_time(subject: &Subject, sizes: &Sizes) {
     }
 }
 
-fn descriptors() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
 fn descriptors_stay_as_many_as_they_were(subject: &Subject, sizes: &Sizes) {
     let listener = subject.listener();
     let cycle = || {
@@ -458,35 +425,24 @@ fn descriptors_stay_as_many_as_they_were(subject: &Subject, sizes: &Sizes) {
     for _ in 0..3 {
         cycle();
     }
-    settled(None);
-    let before = descriptors();
+    open_descriptors::settled(None);
+    let before = open_descriptors::count();
     // A process takes a millisecond.
     let cycles = if subject.pair().is_some() { sizes.cycles } else { sizes.cycles / 10 };
     for _ in 0..cycles {
         cycle();
     }
     // Fewer, if children that had been there before are gone now; more for a moment, while children that were left to end do so.
-    assert!(settled(Some(before)), "{} after {cycles} cycles, {before} before", descriptors());
+    assert!(
+        open_descriptors::settled(Some(before)),
+        "{} after {cycles} cycles, {before} before",
+        open_descriptors::count()
+    );
     // The control: a connection that is kept is seen.
     if let Some(pair) = listener.as_ref().map(|listener| meet(&**listener)) {
-        assert!(subject.capabilities.identity == Identity::ThisProcess || descriptors() > before);
+        assert!(subject.capabilities.identity == Identity::ThisProcess || open_descriptors::count() > before);
         drop(pair);
     }
-}
-
-/// Waits until there are as many descriptors as expected, or no fewer than a moment ago; false if that never was.
-fn settled(expected: Option<usize>) -> bool {
-    let until = Instant::now() + LONG;
-    let mut known = usize::MAX;
-    while Instant::now() < until {
-        let now = descriptors();
-        if expected.map_or(now >= known, |expected| now <= expected) {
-            return true;
-        }
-        known = now;
-        thread::yield_now();
-    }
-    false
 }
 
 fn descriptors_are_handed_over(subject: &Subject, _: &Sizes) {

@@ -22,6 +22,8 @@
 //! Nobody is woken who has not said that he waits. Who is about to sleep says so, and looks once more; who has changed something looks for the
 //! word afterwards. A full fence on both sides between the two steps lets neither miss the other.
 
+mod letters;
+
 use std::{
     io::{self, IoSlice},
     os::fd::{AsFd, OwnedFd},
@@ -182,10 +184,12 @@ impl StreamMemory {
         position.own += count as u64;
         // pairs with the Acquire in look_at_head: the bytes were read.
         ring.u64(HEAD).store(position.own, Release);
-        // A writer that sleeps is woken once a quarter is free, or all: waking it for every byte would have it sleep again at once.
-        let left = there - count as u64;
-        let is_worth_while = left == 0 || left <= self.capacity - self.capacity / 4;
-        Ok((count, if is_worth_while { ring.wakes(WRITER_WAITS) } else { Wakes(false) }))
+        Ok((count, if self.is_worth_waking(there - count as u64) { ring.wakes(WRITER_WAITS) } else { Wakes(false) }))
+    }
+
+    /// A writer that sleeps is woken once a quarter is free, or all: waking it for every byte would have it sleep again at once.
+    const fn is_worth_waking(&self, left: u64) -> bool {
+        left == 0 || left <= self.capacity - self.capacity / 4
     }
 
     /// True if a read would find something, the end included.

@@ -1,0 +1,112 @@
+//! One scheme under test: a receiver at an address of its own, senders to it, and other processes.
+
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use crosstie_core::Endpoint;
+use crosstie_net::{DatagramCapabilities, Datagrams, receive_datagrams, send_datagrams};
+
+use super::peer::{AS_PEER, Role};
+
+/// A scheme, and a folder for what it leaves in the file system.
+pub(super) struct Subject {
+    name: &'static str,
+    capabilities: &'static DatagramCapabilities,
+    /// An address in which `{}` is to be replaced.
+    template: &'static str,
+    folder: PathBuf,
+    count: AtomicU32,
+}
+
+impl crate::matrix::Subject for Subject {
+    type Capabilities = DatagramCapabilities;
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn capabilities(&self) -> &'static DatagramCapabilities {
+        self.capabilities
+    }
+}
+
+/// Another process. It is killed in the end, if it was not before.
+pub(super) struct Other(Child);
+
+impl Other {
+    pub(super) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits until it has written a line.
+    pub(super) fn said_something(&mut self) {
+        let stdout = self.0.stdout.take().expect("asked for once");
+        BufReader::new(stdout).read_line(&mut String::new()).unwrap();
+    }
+
+    pub(super) fn kill(&mut self) {
+        self.0.kill().expect("it has not been taken away");
+        self.0.wait().expect("a child of this process");
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // Dead already is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Subject {
+    /// Every scheme in every form.
+    pub(super) fn all(folder: &Path) -> Vec<Self> {
+        let forms = [
+            ("mem", "mem", "mem:{}"),
+            ("unix_path", "unix", "unix:{folder}/{}"),
+            ("unix_abstract", "unix", "unix:@{}"),
+            ("shm", "shm", "shm:{}"),
+            ("udp", "udp", "udp://127.0.0.1:0"),
+        ];
+        let of = |(name, scheme, template)| Self {
+            name,
+            capabilities: DatagramCapabilities::of(scheme).expect("a scheme in the matrix"),
+            template,
+            folder: folder.to_owned(),
+            count: AtomicU32::new(0),
+        };
+        forms.into_iter().map(of).collect()
+    }
+
+    /// An address that nothing else has.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let name = format!("letters-{}-{}-{number}", self.name, std::process::id());
+        let folder = self.folder.to_str().expect("a folder of plain letters");
+        let url = self.template.replace("{folder}", folder).replace("{}", &name);
+        url.parse().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(super) fn receiver(&self) -> Datagrams {
+        receive_datagrams(&self.endpoint()).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
+    /// Both ends in this process: who receives, and who sends.
+    pub(super) fn pair(&self) -> (Datagrams, Datagrams) {
+        let receiver = self.receiver();
+        let sender = send_datagrams(receiver.endpoint()).unwrap();
+        (receiver, sender)
+    }
+}
+
+/// Another process that plays a role at an endpoint.
+pub(super) fn process(role: Role, endpoint: &Endpoint) -> Other {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args([AS_PEER, &endpoint.to_string(), &role.name()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    Other(command.spawn().unwrap())
+}
