@@ -36,14 +36,16 @@ impl Changes {
     /// Notes that a subscription to `pattern` has come or gone.
     pub(super) fn note(&self, pattern: &[u8]) {
         let kept = if pattern.len() <= MAX_PATTERN { pattern } else { b">" };
+        // It is allocated before the lock is taken, and another is freed after: the lock is held for a moment only.
+        let kept = kept.into();
         let mut patterns = lock(&self.patterns);
-        if patterns.len() == KNOWN {
-            patterns.pop_front();
-        }
-        patterns.push_back(kept.into());
+        let forgotten = if patterns.len() == KNOWN { patterns.pop_front() } else { None };
+        patterns.push_back(kept);
         // Release pairs with the Acquire in `generation`: whoever sees the new generation sees the new index. The lock keeps it in step
         // with the patterns.
         self.generation.fetch_add(1, Ordering::Release);
+        drop(patterns);
+        drop(forgotten);
     }
 
     /// Goes up with every change.
@@ -59,7 +61,8 @@ impl Changes {
         if since == self.generation() {
             return Some(since);
         }
-        let patterns = lock(&self.patterns);
+        // Whoever notes a change just now may be put aside: a search takes less long than to wait for that.
+        let patterns = self.patterns.try_lock().ok()?;
         let now = self.generation.load(Ordering::Relaxed);
         let missed = usize::try_from(now - since).ok().filter(|missed| *missed <= patterns.len())?;
         // A comparison is a hundredth of a microsecond for what differs at once, and goes on to the end of the shorter one at the most.

@@ -592,7 +592,6 @@ impl Connection {
         }
         lock(&self.peer.subscriptions).insert(&subscription);
         worker.effort += core.directory.insert(&subscription);
-        worker.has_used_index = true;
         if subscription.has_ended() {
             // Its client was cut off by another reactor before it was in the index.
             core.directory.remove(&subscription);
@@ -611,7 +610,6 @@ impl Connection {
         drop(subscriptions);
         if let Some(subscription) = ended {
             worker.effort += core.directory.remove(&subscription);
-            worker.has_used_index = true;
             self.has_ended_some = true;
         }
         self.confirm(core, worker);

@@ -8,8 +8,8 @@ use crosstie_proto::nats::{client_op::Pub, write::push_decimal};
 
 use super::{
     Core, DELIVERY, MAX_UNFLUSHED,
-    index::{Matched, Target},
     lock::lock,
+    matched::{Matched, Target},
     peer::{Peer, Subscription},
     stage::Epoch,
     subscription::Claim,

@@ -1,20 +1,21 @@
 //! The index that all reactors read, and what is remembered of its changes.
 
 use std::sync::{
-    Arc, PoisonError, RwLock,
+    Arc,
     atomic::{AtomicU64, Ordering},
 };
 
 use super::{
     changes::Changes,
-    index::{Index, Matched},
+    index::Index,
+    matched::Matched,
     peer::Subscription,
     remembered::{Charge, Remembered, Room},
 };
 
 /// Who wants what, shared by all reactors.
 pub(super) struct Directory {
-    index: RwLock<Index>,
+    index: Index,
     /// What tells whether a look-up made earlier still holds.
     pub(super) changes: Changes,
     inserts: AtomicU64,
@@ -25,15 +26,15 @@ pub(super) struct Directory {
 
 /// What a subscription takes up besides its texts: itself, its places in two tables, and what the allocator adds.
 const SUBSCRIPTION: usize = 448;
-/// What a level of the index takes up if it is the only one in its table, which is the worst case.
-const LEVEL: usize = 600;
+/// What a level of the index takes up: itself, and its place in a table that has just been doubled.
+const LEVEL: usize = 256;
 /// What a subject hidden from its client takes up.
 const HIDDEN: usize = 64;
 
 impl Directory {
     pub(super) fn new() -> Self {
         Self {
-            index: RwLock::default(),
+            index: Index::new(),
             changes: Changes::new(),
             inserts: AtomicU64::new(0),
             removes: AtomicU64::new(0),
@@ -49,11 +50,9 @@ impl Directory {
 
     /// Begins a subscription, and says how much of an effort that was.
     pub(super) fn insert(&self, subscription: &Arc<Subscription>) -> u64 {
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        let levels = index.insert(subscription);
+        let levels = self.index.insert(subscription);
         let charge = Charge { own: share(subscription), sum: texts(subscription) + in_levels(levels) };
         self.remembered.add(&subscription.peer.remembered, charge);
-        drop(index);
         self.inserts.fetch_add(1, Ordering::Relaxed);
         self.changes.note(&subscription.subject);
         effort(subscription)
@@ -62,11 +61,9 @@ impl Directory {
     /// Ends a subscription, and says how much of an effort that was. Ending it twice does nothing.
     pub(super) fn remove(&self, subscription: &Arc<Subscription>) -> u64 {
         subscription.end();
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(levels) = index.remove(subscription) {
+        if let Some(levels) = self.index.remove(subscription) {
             let charge = Charge { own: share(subscription), sum: texts(subscription) + in_levels(levels) };
             self.remembered.remove(&subscription.peer.remembered, charge);
-            drop(index);
             self.removes.fetch_add(1, Ordering::Relaxed);
             self.changes.note(&subscription.subject);
         }
@@ -78,7 +75,7 @@ impl Directory {
         if subject.split(|b| *b == b'.').any(<[u8]>::is_empty) {
             return Matched::default();
         }
-        self.index.read().unwrap_or_else(PoisonError::into_inner).matches(subject)
+        self.index.matches(subject)
     }
 
     /// Subscriptions made since the start.
@@ -92,7 +89,7 @@ impl Directory {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.index.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.index.len()
     }
 }
 

@@ -1,199 +1,242 @@
-//! Which subscriptions want a subject: a tree with one level per token.
+//! Which subscriptions want a subject: a tree with one level per token, which any reactor searches and changes at any time.
 //!
-//! Every level has a map for literal tokens, a branch for `*` and a list for `>`. A subscription knows its place in its list, so it
-//! is removed without a search, however many share its pattern.
+//! From each level an edge per token leads to the next, `*` among them; patterns end at a level, or with `>` after it. No lock is held for
+//! longer than one step of a walk takes, and none above the place where something changes: a client that subscribes without end holds
+//! up nobody who publishes to other subjects. So what a search finds is not what held at one moment, but it is right for every
+//! subscription that was there all the while or was not, and whoever remembers it asks what has changed since (see `changes`).
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::{Arc, atomic::Ordering},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use super::peer::Subscription;
+use super::{
+    edges::{Edges, Grown},
+    level::{Ending, Level},
+    matched::Matched,
+    peer::Subscription,
+};
 
 /// The tree.
-#[derive(Default)]
 pub(super) struct Index {
-    root: Level,
-    len: usize,
-}
-
-#[derive(Default)]
-struct Level {
-    literal: HashMap<Box<[u8]>, Self, foldhash::fast::RandomState>,
-    star: Option<Box<Self>>,
-    /// Patterns that end here.
-    here: Vec<Arc<Subscription>>,
-    /// Patterns that end with `>` after this level.
-    rest: Vec<Arc<Subscription>>,
-}
-
-/// Who wants a subject: each plain subscription, and one of each queue group.
-#[derive(Default)]
-pub(super) struct Matched {
-    pub(super) plain: Vec<Target>,
-    pub(super) groups: Vec<Vec<Target>>,
-    /// How many levels were looked at to find them.
-    pub(super) steps: usize,
-}
-
-/// A subscription that wants a subject, and what a worker knows of it.
-pub(super) struct Target {
-    pub(super) subscription: Arc<Subscription>,
-    /// The number of its client's stage.
-    pub(super) stage: u32,
-    /// How its frames begin, `MSG <subject> <sid> `; empty if nobody made it ready.
-    pub(super) head: Box<[u8]>,
-}
-
-impl Target {
-    fn new(subscription: &Arc<Subscription>) -> Self {
-        Self { subscription: Arc::clone(subscription), stage: 0, head: Box::default() }
-    }
-}
-
-impl Matched {
-    /// Everybody, members of groups included.
-    pub(super) fn targets(&mut self) -> impl Iterator<Item = &mut Target> {
-        self.plain.iter_mut().chain(self.groups.iter_mut().flatten())
-    }
-
-    /// Bytes of its lists.
-    pub(super) fn size(&self) -> usize {
-        let members = self.groups.iter().map(|group| group.len() + 1).sum::<usize>();
-        let heads = self.plain.iter().chain(self.groups.iter().flatten()).map(|target| target.head.len());
-        (self.plain.len() + members) * size_of::<Target>() + heads.sum::<usize>()
-    }
-
-    fn extend(&mut self, subscriptions: &[Arc<Subscription>]) {
-        for subscription in subscriptions {
-            let Some(queue) = &subscription.queue else {
-                self.plain.push(Target::new(subscription));
-                continue;
-            };
-            let group = self.groups.iter_mut().find(|group| group[0].subscription.queue.as_ref() == Some(queue));
-            match group {
-                Some(group) => group.push(Target::new(subscription)),
-                None => self.groups.push(vec![Target::new(subscription)]),
-            }
-        }
-    }
+    root: Arc<Level>,
+    edges: Edges,
+    next_id: AtomicU64,
+    len: AtomicUsize,
 }
 
 impl Index {
-    pub(super) const fn len(&self) -> usize {
-        self.len
+    pub(super) fn new() -> Self {
+        Self {
+            root: Arc::new(Level::new(0)),
+            edges: Edges::new(),
+            next_id: AtomicU64::new(1),
+            len: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
     }
 
     /// Puts it in, and says how many levels that added.
-    pub(super) fn insert(&mut self, subscription: &Arc<Subscription>) -> usize {
-        let mut level = &mut self.root;
-        let mut to_rest = false;
+    pub(super) fn insert(&self, subscription: &Arc<Subscription>) -> usize {
+        let (tokens, ending) = parts(&subscription.subject);
         let mut added = 0;
-        for token in subscription.subject.split(|b| *b == b'.') {
-            match token {
-                b">" => to_rest = true,
-                b"*" => {
-                    added += usize::from(level.star.is_none());
-                    level = level.star.get_or_insert_default();
-                }
-                _ => {
-                    let entry = level.literal.entry(token.into());
-                    added += usize::from(matches!(entry, Entry::Vacant(_)));
-                    level = entry.or_default();
-                }
-            }
-        }
-        let list = if to_rest { &mut level.rest } else { &mut level.here };
-        subscription.slot.store(list.len(), Ordering::Relaxed);
-        list.push(Arc::clone(subscription));
-        self.len += 1;
+        // Where it meets with a level that somebody else has taken out meanwhile, it begins anew. Levels it has added by then are
+        // found again, unless they were needed by somebody else, who then took them out.
+        while !self.try_insert(&tokens, ending, subscription, &mut added) {}
+        self.len.fetch_add(1, Ordering::Relaxed);
         added
     }
 
+    fn try_insert(
+        &self,
+        tokens: &[&[u8]],
+        ending: Ending,
+        subscription: &Arc<Subscription>,
+        added: &mut usize,
+    ) -> bool {
+        let mut level = Arc::clone(&self.root);
+        for token in tokens {
+            level = match self.edges.get(level.id, token) {
+                Some(level) => level,
+                None => {
+                    let new = Level::new(self.next_id.fetch_add(1, Ordering::Relaxed));
+                    match self.edges.insert(&level, token, new) {
+                        Grown::New(level) => {
+                            *added += 1;
+                            level
+                        }
+                        Grown::Known(level) => level,
+                        Grown::TooLate => {
+                            level.wait_until_out();
+                            return false;
+                        }
+                    }
+                }
+            };
+        }
+        level.push(ending, subscription)
+    }
+
     /// Removes it, and says how many levels went with it; `None` if it was not there.
-    pub(super) fn remove(&mut self, subscription: &Arc<Subscription>) -> Option<usize> {
-        let tokens: Vec<&[u8]> = subscription.subject.split(|b| *b == b'.').collect();
-        let levels = self.root.remove(&tokens, subscription)?;
-        self.len -= 1;
-        Some(levels)
+    pub(super) fn remove(&self, subscription: &Arc<Subscription>) -> Option<usize> {
+        let (tokens, ending) = parts(&subscription.subject);
+        let walked = self.walk(&tokens);
+        let last = walked.last().filter(|_| walked.len() > tokens.len())?;
+        if !last.take(ending, subscription) {
+            return None;
+        }
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        Some(self.prune(&walked, &tokens))
+    }
+
+    /// The levels along `tokens`, the root first, as far as there are any.
+    fn walk(&self, tokens: &[&[u8]]) -> Vec<Arc<Level>> {
+        let mut walked = Vec::with_capacity(tokens.len() + 1);
+        walked.push(Arc::clone(&self.root));
+        for token in tokens {
+            let Some(next) = walked.last().and_then(|level| self.edges.get(level.id, token)) else { break };
+            walked.push(next);
+        }
+        walked
+    }
+
+    /// Takes out the levels at the end of `walked` that nobody needs any more, and says how many those were.
+    fn prune(&self, walked: &[Arc<Level>], tokens: &[&[u8]]) -> usize {
+        let mut removed = 0;
+        for (pair, token) in walked.windows(2).zip(tokens).rev() {
+            let [above, level] = pair else { break };
+            if !level.end(|| self.edges.remove(above.id, token)) {
+                break;
+            }
+            above.disown();
+            removed += 1;
+        }
+        removed
     }
 
     pub(super) fn matches(&self, subject: &[u8]) -> Matched {
         let mut found = Matched::default();
         let tokens: Vec<&[u8]> = subject.split(|b| *b == b'.').collect();
-        self.root.collect(&tokens, &mut found);
+        self.collect(&self.root, &tokens, &mut found);
         found
     }
-}
 
-impl Level {
-    fn is_empty(&self) -> bool {
-        self.literal.is_empty() && self.star.is_none() && self.here.is_empty() && self.rest.is_empty()
-    }
-
-    fn collect(&self, tokens: &[&[u8]], found: &mut Matched) {
+    fn collect(&self, level: &Level, tokens: &[&[u8]], found: &mut Matched) {
         found.steps += 1;
         let Some((first, others)) = tokens.split_first() else {
-            found.extend(&self.here);
+            level.collect_here(found);
             return;
         };
-        found.extend(&self.rest);
-        if let Some(level) = self.literal.get(*first) {
-            level.collect(others, found);
+        level.collect_rest(found);
+        if !level.goes_on() {
+            return;
         }
-        if let Some(level) = &self.star {
-            level.collect(others, found);
+        // Whoever publishes to `*` means that token, and no pattern has it but as the wildcard, which is next.
+        if *first != b"*"
+            && let Some(next) = self.edges.get(level.id, first)
+        {
+            self.collect(&next, others, found);
         }
-    }
-
-    /// Removes the subscription and, on the way back, every level it leaves empty; says how many those were.
-    fn remove(&mut self, tokens: &[&[u8]], subscription: &Arc<Subscription>) -> Option<usize> {
-        let Some((first, others)) = tokens.split_first() else {
-            return take(&mut self.here, subscription).then_some(0);
-        };
-        match *first {
-            b">" => take(&mut self.rest, subscription).then_some(0),
-            b"*" => {
-                let level = self.star.as_mut()?;
-                let levels = level.remove(others, subscription)?;
-                if !level.is_empty() {
-                    return Some(levels);
-                }
-                self.star = None;
-                Some(levels + 1)
-            }
-            token => {
-                let level = self.literal.get_mut(token)?;
-                let levels = level.remove(others, subscription)?;
-                if !level.is_empty() {
-                    return Some(levels);
-                }
-                self.literal.remove(token);
-                // A table keeps the size it once had; one that has become far too large is given back in part.
-                if self.literal.capacity() > 64 && self.literal.len() < self.literal.capacity() / 8 {
-                    self.literal.shrink_to(2 * self.literal.len());
-                }
-                Some(levels + 1)
-            }
+        if let Some(next) = self.edges.get(level.id, b"*") {
+            self.collect(&next, others, found);
         }
     }
 }
 
-fn take(list: &mut Vec<Arc<Subscription>>, subscription: &Arc<Subscription>) -> bool {
-    // Relaxed is enough: slots are read and written under the index's write lock alone.
-    let slot = subscription.slot.load(Ordering::Relaxed);
-    if !list.get(slot).is_some_and(|found| Arc::ptr_eq(found, subscription)) {
-        return false;
+/// The tokens of a pattern that lead to a level, and how it ends there.
+fn parts(pattern: &[u8]) -> (Vec<&[u8]>, Ending) {
+    let mut tokens: Vec<&[u8]> = pattern.split(|b| *b == b'.').collect();
+    let ending = if tokens.pop_if(|last| *last == b">").is_some() { Ending::Rest } else { Ending::Here };
+    (tokens, ending)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::atomic::AtomicIsize, thread};
+
+    use crosstie_core::{Randomness, Seeded, matches};
+
+    use super::*;
+    use crate::core::peer::nobody;
+
+    const PATTERNS: [&[u8]; 12] =
+        [b"a", b"a.b", b"a.*", b"a.>", b"a.b.c", b"a.*.c", b"*", b"*.b.>", b">", b"b", b"b.b", b"a.b.d.e"];
+    const SUBJECTS: [&[u8]; 9] = [b"a", b"a.b", b"a.b.c", b"a.x.c", b"b", b"b.b", b"b.b.b", b"a.b.d.e", b"a.*"];
+
+    fn subscription(pattern: &[u8], queue: Option<&[u8]>) -> Arc<Subscription> {
+        Arc::new(Subscription::new(nobody(1), pattern, queue, b"1", Vec::new()))
     }
-    list.swap_remove(slot);
-    if list.capacity() > 64 && list.len() < list.capacity() / 8 {
-        list.shrink_to(2 * list.len());
+
+    /// How many are found of `sought`.
+    fn count(index: &Index, subject: &[u8], sought: &Arc<Subscription>) -> usize {
+        let mut matched = index.matches(subject);
+        matched.targets().filter(|target| Arc::ptr_eq(&target.subscription, sought)).count()
     }
-    if let Some(moved) = list.get(slot) {
-        moved.slot.store(slot, Ordering::Relaxed);
+
+    #[test]
+    fn it_finds_what_a_comparison_with_each_pattern_finds() {
+        let index = Index::new();
+        let mut random = Seeded::new(1);
+        let mut choose = |most: usize| (random.next_u64() % most as u64) as usize;
+        let mut there: Vec<Arc<Subscription>> = Vec::new();
+        let (mut added, mut removed) = (0, 0);
+        for _ in 0..5_000 {
+            if there.is_empty() || choose(5) < 2 {
+                let queue = [None, Some(&b"q"[..])][choose(2)];
+                let new = subscription(PATTERNS[choose(PATTERNS.len())], queue);
+                added += index.insert(&new);
+                there.push(new);
+            } else if choose(2) == 0 {
+                let old = there.swap_remove(choose(there.len()));
+                removed += index.remove(&old).expect("it is there");
+                assert_eq!(index.remove(&old), None);
+            }
+            let subject = SUBJECTS[choose(SUBJECTS.len())];
+            let mut found: Vec<_> =
+                index.matches(subject).targets().map(|target| Arc::as_ptr(&target.subscription)).collect();
+            let wanted = there.iter().filter(|subscription| matches(&subscription.subject, subject));
+            let mut wanted: Vec<_> = wanted.map(Arc::as_ptr).collect();
+            found.sort_unstable();
+            wanted.sort_unstable();
+            assert_eq!(found, wanted, "{}", subject.escape_ascii());
+        }
+        assert_eq!(index.len(), there.len());
+        for old in there {
+            removed += index.remove(&old).expect("it is there");
+        }
+        assert_eq!((index.edges.len(), index.root.goes_on(), removed), (0, false, added));
     }
-    if list.is_empty() {
-        *list = Vec::new();
+
+    #[test]
+    fn whoever_subscribes_is_found_at_once_while_others_come_and_go_on_the_same_levels() {
+        const WAYS: [(&[u8], &[u8]); 5] = [
+            (b"a.b.c.d", b"a.b.c.d"),
+            (b"a.b", b"a.b"),
+            (b"a.*.c", b"a.b.c"),
+            (b"a.b.>", b"a.b.c.d"),
+            (b"x.y.z", b"x.y.z"),
+        ];
+        let (index, levels) = (Index::new(), AtomicIsize::new(0));
+        thread::scope(|scope| {
+            for number in 0..4 {
+                let (index, levels) = (&index, &levels);
+                scope.spawn(move || {
+                    for round in 0..8_000 {
+                        let (pattern, subject) = WAYS[(round * (number + 1) + number) % WAYS.len()];
+                        let own = subscription(pattern, None);
+                        levels.fetch_add(index.insert(&own) as isize, Ordering::Relaxed);
+                        assert_eq!(count(index, subject, &own), 1, "inserted");
+                        let removed = index.remove(&own).expect("it is there");
+                        levels.fetch_sub(removed as isize, Ordering::Relaxed);
+                        assert_eq!(count(index, subject, &own), 0, "removed");
+                    }
+                });
+            }
+        });
+        let left = (index.len(), index.edges.len(), index.root.goes_on(), levels.into_inner());
+        assert_eq!(left, (0, 0, false, 0));
     }
-    true
 }

@@ -21,9 +21,12 @@ mod counters;
 mod deliver;
 mod departed;
 mod directory;
+mod edges;
 mod in_force;
 mod index;
+mod level;
 mod lock;
+mod matched;
 mod outbox;
 mod peer;
 mod permissions;
@@ -266,8 +269,7 @@ impl Core {
     fn put_away(&self, peer: &Peer) {
         let subscriptions = std::mem::take(&mut *lock(&peer.subscriptions));
         if subscriptions.len() > 0 {
-            lock(&self.leaving).push(subscriptions);
-            self.is_leaving.store(true, Ordering::Relaxed);
+            self.change_leaving(|leaving| leaving.push(subscriptions));
             self.clear_some();
         }
     }
@@ -298,17 +300,23 @@ impl Core {
         }
         let mut effort = 0;
         while effort < CLEARING && self.is_leaving.load(Ordering::Relaxed) {
-            let some = {
-                let mut leaving = lock(&self.leaving);
-                let some = leaving.last_mut().map(|subscriptions| subscriptions.take(1)).unwrap_or_default();
-                if leaving.last().is_some_and(|subscriptions| subscriptions.len() == 0) {
-                    leaving.pop();
-                }
-                self.is_leaving.store(!leaving.is_empty(), Ordering::Relaxed);
-                some
-            };
-            effort += some.iter().map(|subscription| self.directory.remove(subscription)).sum::<u64>();
+            // They are out of the list while they are cleared away, so that nobody waits for its lock.
+            let Some(mut subscriptions) = self.change_leaving(Vec::pop) else { return };
+            while effort < CLEARING && subscriptions.len() > 0 {
+                let some = subscriptions.take(1);
+                effort += some.iter().map(|subscription| self.directory.remove(subscription)).sum::<u64>();
+            }
+            if subscriptions.len() > 0 {
+                self.change_leaving(|leaving| leaving.push(subscriptions));
+            }
         }
+    }
+
+    fn change_leaving<R>(&self, change: impl FnOnce(&mut Vec<Subscriptions>) -> R) -> R {
+        let mut leaving = lock(&self.leaving);
+        let changed = change(&mut leaving);
+        self.is_leaving.store(!leaving.is_empty(), Ordering::Relaxed);
+        changed
     }
 
     /// Whether there is room for `subscription`. Where there is next to none, whoever asks clears away what is left of others first.

@@ -191,3 +191,29 @@ impl Peer {
         total.fetch_add(held.wrapping_sub(before), Ordering::Relaxed);
     }
 }
+
+/// A client whose transport goes nowhere.
+#[cfg(test)]
+pub(super) fn nobody(id: u64) -> Arc<Peer> {
+    use std::io::{self, IoSlice};
+
+    struct Nowhere;
+
+    impl ByteTransport for Nowhere {
+        fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn try_write(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn shutdown(&self) {}
+    }
+
+    impl Link for Nowhere {
+        fn watch_writable(&self) {}
+    }
+
+    Arc::new(Peer::new(id, Arc::new(Nowhere), None, Mono::ZERO, Wall::from_unix_nanos(0)))
+}

@@ -107,34 +107,8 @@ impl Stages {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, IoSlice};
-
-    use crosstie_core::{ByteTransport, Mono, Wall};
-
     use super::*;
-    use crate::core::peer::Link;
-
-    struct Nowhere;
-
-    impl ByteTransport for Nowhere {
-        fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
-
-        fn try_write(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
-
-        fn shutdown(&self) {}
-    }
-
-    impl Link for Nowhere {
-        fn watch_writable(&self) {}
-    }
-
-    fn peer(id: u64) -> Arc<Peer> {
-        Arc::new(Peer::new(id, Arc::new(Nowhere), None, Mono::ZERO, Wall::from_unix_nanos(0)))
-    }
+    use crate::core::peer::nobody as peer;
 
     /// Whose stages hold something, and how many bytes.
     fn emptied(stages: &mut Stages) -> Vec<(u64, usize)> {

@@ -12,7 +12,7 @@ use super::{
     counters::Tally,
     directory::Directory,
     in_force::{InForce, View},
-    index::Matched,
+    matched::Matched,
     outbox::Spares,
     peer::Peer,
     quiet::Turn,
@@ -56,9 +56,6 @@ pub struct Worker {
     step: u64,
     most: u64,
     company: Option<Box<dyn Company>>,
-    /// The index was searched or changed in this turn. Other reactors wait for its lock, and nobody sees them wait: no turn that needs it
-    /// is a long one.
-    pub(super) has_used_index: bool,
     /// Bytes appended since the last flush.
     pub(super) unflushed: usize,
     /// What the input of this turn has earned others, measured as `MAX_TURN` is.
@@ -117,7 +114,6 @@ impl Worker {
             step: u64::MAX,
             most: u64::MAX,
             company: None,
-            has_used_index: false,
             unflushed: 0,
             spent: 0,
             is_stalled: false,
@@ -136,7 +132,6 @@ impl Worker {
     /// As [`Worker::allow`], but goes on up to `most` as long as nobody waits, as the company given by [`Worker::keep`] tells.
     pub const fn allow_alone(&mut self, allowance: u64, most: u64) {
         (self.allowance, self.step, self.most, self.effort) = (allowance, allowance, most, 0);
-        self.has_used_index = false;
     }
 
     /// Who is to be asked whether somebody waits.
@@ -165,7 +160,6 @@ impl Worker {
     #[cold]
     fn is_called_away(&mut self, is_behind: impl FnOnce(&Self) -> bool) -> bool {
         let may_go_on = self.effort < self.most
-            && !self.has_used_index
             && !is_behind(self)
             && self.company.as_mut().is_some_and(|company| !company.is_waiting());
         if may_go_on {
@@ -208,7 +202,6 @@ impl Worker {
     /// Finds in the index who wants `subject`, and remembers it.
     fn search(&mut self, directory: &Directory, subject: &[u8]) -> Found {
         self.tally.misses += 1;
-        self.has_used_index = true;
         // What changes from here on may be in what is found already, or not.
         let generation = directory.changes.generation();
         let mut matched = directory.matches(subject);

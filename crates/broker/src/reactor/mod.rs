@@ -38,7 +38,7 @@ use self::{
     slots::Slots,
     spin::Spin,
     timers::Timers,
-    turns::{MAX_READ, MIN_READ, TURN},
+    turns::{Load, MAX_READ, MIN_READ, TURN},
 };
 pub(crate) use self::{
     mailbox::{Command, Mailbox},
@@ -91,6 +91,7 @@ pub(crate) struct Reactor<C> {
     busy_rest: Mono,
     /// What was spent on clients since events were asked for.
     spent: u64,
+    load: Load,
     /// Connections that were accepted and wait to be taken over.
     newcomers: VecDeque<(Box<dyn SocketTransport>, Peer)>,
     /// When look-ups that are out of date are forgotten next.
@@ -130,6 +131,7 @@ impl<C: Clock> Reactor<C> {
             busy: VecDeque::new(),
             busy_rest: Mono::ZERO,
             spent: 0,
+            load: Load::new(Mono::ZERO),
             newcomers: VecDeque::new(),
             forget_at: Mono::ZERO,
             served,
@@ -267,7 +269,7 @@ impl<C: Clock> Reactor<C> {
                 return;
             }
             let may_go_on = self.spent < TURN || entry.usage.is_light();
-            if alone || !entry.usage.is_busy(now) && may_go_on {
+            if alone || may_go_on && !entry.usage.is_beyond(self.load.limit(now), now) {
                 self.read(event.token, now);
             } else {
                 self.queue(event.token);
@@ -363,6 +365,7 @@ impl<C: Clock> Reactor<C> {
         self.follow(token, next, now);
         let effort = READING + count as u64 / BYTES_A_UNIT + self.worker.effort();
         self.spent += effort;
+        self.load.note(effort);
         if let Some(entry) = self.slots.get_mut(token) {
             entry.usage.note(effort, was_full, was_cut_short);
         }
@@ -373,10 +376,16 @@ impl<C: Clock> Reactor<C> {
 
     fn is_for_twin(&mut self, token: u64, now: Mono) -> bool {
         let Some(entry) = self.slots.get_mut(token).filter(|entry| entry.may_move()) else { return false };
-        match self.clients {
-            Clients::Light => entry.usage.is_busy(now),
-            Clients::Busy => !entry.usage.is_busy(now) && entry.usage.is_light(),
+        if let Clients::Busy = self.clients {
+            return entry.usage.may_return(now);
         }
+        let limit = self.load.limit(now);
+        let is_busy = entry.usage.is_beyond(limit, now);
+        if is_busy {
+            entry.usage.leave(limit, now);
+            self.load.without(&entry.usage);
+        }
+        is_busy
     }
 
     /// Gives a client to the other reactor of this core. All that its last turn has earned is in the outboxes by now, so that what the next
