@@ -13,6 +13,7 @@ mod codec;
 mod deadline;
 mod endpoint;
 mod error;
+pub mod fault;
 mod fencing_token;
 mod headers;
 mod message;

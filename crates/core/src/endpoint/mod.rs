@@ -3,6 +3,7 @@
 //! An endpoint is parsed once, from the grammar of RFC 3986, and is valid from then on. Two forms leave the RFC: `exec:` takes the
 //! rest of the text verbatim as shell words, and the authority of `nats:` and `tls:` may be a list of hosts.
 
+mod fault_spec;
 mod options;
 mod parse;
 mod part;
@@ -11,7 +12,8 @@ mod target;
 use std::{fmt, str::FromStr};
 
 pub use self::{
-    options::{Compression, Durability, FaultSpec, Options, Probability},
+    fault_spec::{FaultSpec, Probability},
+    options::{Compression, Durability, Options},
     part::EndpointError,
     target::{Credentials, HostPort, Target, UnixAddress},
 };
@@ -37,6 +39,7 @@ pub struct Endpoint {
     target: Target,
     options: Options,
     is_trusted: bool,
+    allows_faults: bool,
 }
 
 impl Endpoint {
@@ -45,7 +48,7 @@ impl Endpoint {
 
     /// The endpoint at `target` with default options.
     pub fn new(target: Target) -> Self {
-        Self { target, options: Options::default(), is_trusted: false }
+        Self { target, options: Options::default(), is_trusted: false, allows_faults: false }
     }
 
     /// The same endpoint, vouched for: it is in the caller's own code or on its command line.
@@ -65,6 +68,19 @@ impl Endpoint {
     pub fn trusted(mut self) -> Self {
         self.is_trusted = true;
         self
+    }
+
+    /// The same endpoint, whose `?fault=` is made even where `CROSSTIE_ALLOW_FAULTS=1` does not allow it. It must be
+    /// [trusted](Self::trusted) all the same.
+    #[must_use]
+    pub fn allow_faults(mut self) -> Self {
+        self.allows_faults = true;
+        self
+    }
+
+    /// True if the program allows faults here.
+    pub const fn allows_faults(&self) -> bool {
+        self.allows_faults
     }
 
     /// The same endpoint with other options. It is trusted if it was.
@@ -108,7 +124,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         let (target, options) = parse::parse(text)?;
-        Ok(Self { target, options, is_trusted: false })
+        Ok(Self { target, options, is_trusted: false, allows_faults: false })
     }
 }
 

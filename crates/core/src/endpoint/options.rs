@@ -1,8 +1,11 @@
 //! The query part of an endpoint.
 
-use std::{fmt, ops::RangeInclusive, time::Duration};
+use std::{fmt, time::Duration};
 
-use super::part::{EndpointError, Part, encode};
+use super::{
+    fault_spec::FaultSpec,
+    part::{EndpointError, Part, duration_text, encode},
+};
 use crate::Codec;
 
 /// What follows the `?` of an endpoint. Absent options are `None` or `false`.
@@ -159,96 +162,13 @@ pub enum Durability {
     Disk,
 }
 
-/// A share of all frames, from 0 to 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
-pub struct Probability(f64);
-
-impl Probability {
-    /// The share as a number from 0 to 1.
-    pub const fn value(self) -> f64 {
-        self.0
-    }
-
-    fn parse(part: Part<'_>) -> Result<Self, EndpointError> {
-        let percent = part.text().strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
-        let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
-        percent.map(|percent| Self(percent / 100.0)).ok_or_else(|| part.expected("a share from 0% to 100%"))
-    }
-}
-
-/// Deliberate misbehaviour, the same each time: `seed:42,drop:1%,dup:1%,delay:5ms..50ms,reorder:2%,cut:0.1%`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FaultSpec {
-    /// Where the decisions come from; zero unless given.
-    pub seed: u64,
-    /// Frames that vanish.
-    pub drop: Probability,
-    /// Frames that come twice.
-    pub dup: Probability,
-    /// Frames that are overtaken.
-    pub reorder: Probability,
-    /// Frames after which the connection is cut.
-    pub cut: Probability,
-    /// How long frames are held back.
-    pub delay: Option<RangeInclusive<Duration>>,
-}
-
-impl FaultSpec {
-    fn parse(part: Part<'_>) -> Result<Self, EndpointError> {
-        const FORM: &str = "faults as in 'seed:42,drop:1%,dup:1%,delay:5ms..50ms,reorder:2%,cut:0.1%'";
-        let mut spec = Self::default();
-        for item in part.split(',') {
-            let (name, value) = item.split_once(':').ok_or_else(|| item.expected(FORM))?;
-            match name.text() {
-                "seed" => spec.seed = read(value, "a seed, a number")?,
-                "drop" => spec.drop = Probability::parse(value)?,
-                "dup" => spec.dup = Probability::parse(value)?,
-                "reorder" => spec.reorder = Probability::parse(value)?,
-                "cut" => spec.cut = Probability::parse(value)?,
-                "delay" => spec.delay = Some(delay(value)?),
-                _ => return Err(name.expected(FORM)),
-            }
-        }
-        Ok(spec)
-    }
-}
-
-fn delay(part: Part<'_>) -> Result<RangeInclusive<Duration>, EndpointError> {
-    let invalid = || part.expected("a delay as in '5ms' or '5ms..50ms'");
-    let read = |text: &str| humantime::parse_duration(text).map_err(|_| invalid());
-    let (low, high) = match part.text().split_once("..") {
-        Some((low, high)) => (read(low)?, read(high)?),
-        None => (read(part.text())?, read(part.text())?),
-    };
-    if low > high { Err(invalid()) } else { Ok(low..=high) }
-}
-
-impl fmt::Display for FaultSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "seed:{}", self.seed)?;
-        for (name, share) in [("drop", self.drop), ("dup", self.dup), ("reorder", self.reorder), ("cut", self.cut)] {
-            if share.0 > 0.0 {
-                write!(f, ",{name}:{}%", share.0 * 100.0)?;
-            }
-        }
-        if let Some(delay) = &self.delay {
-            write!(f, ",delay:{}..{}", text_of(*delay.start()), text_of(*delay.end()))?;
-        }
-        Ok(())
-    }
-}
-
-fn text_of(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string().replace(' ', "")
-}
-
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut pairs: Vec<String> = Vec::new();
         let mut add = |key: &str, value: Option<String>| pairs.extend(value.map(|value| format!("{key}={value}")));
         add("codec", self.codec.map(|codec| codec.to_string()));
         add("compress", self.compress.map(|c| if c == Compression::Zstd { "zstd" } else { "none" }.to_owned()));
-        add("deadline", self.deadline.map(text_of));
+        add("deadline", self.deadline.map(duration_text));
         add("window", self.window.map(|n| n.to_string()));
         add("retry", self.retry.map(|n| n.to_string()));
         add("fault", self.fault.as_ref().map(ToString::to_string));
@@ -276,16 +196,6 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_read_and_printed_alike() {
-        let text = "seed:42,drop:1%,dup:1%,reorder:2%,cut:0.1%,delay:5ms..50ms";
-        let fault = options(&format!("fault={text}")).fault.unwrap();
-        assert_eq!(fault.seed, 42);
-        assert!((fault.drop.value() - 0.01).abs() < 1e-12);
-        assert_eq!(fault.delay, Some(Duration::from_millis(5)..=Duration::from_millis(50)));
-        assert_eq!(fault.to_string(), text);
-    }
-
-    #[test]
     fn typed_values_are_read() {
         let options = options("codec=cbor&compress=zstd&deadline=250ms&window=64&retry=3&insecure");
         assert_eq!((options.codec, options.compress), (Some(Codec::Cbor), Some(Compression::Zstd)));
@@ -302,8 +212,6 @@ mod tests {
         assert!(error("tcp://h:1?ttl=1").contains("belongs to udp"));
         assert!(error("tcp://h:1?deadline=soon").contains("a duration, as in '250ms'"));
         assert!(error("tcp://h:1?deadline").contains("with a value"));
-        assert!(error("tcp://h:1?fault=drop:101%").contains("0% to 100%"));
-        assert!(error("tcp://h:1?fault=delay:9ms..1ms").contains("'5ms..50ms'"));
         assert!(error("tcp://h:1?window=1&window=2").contains("once"));
     }
 }

@@ -105,6 +105,11 @@ fn without_secret(text: &str) -> String {
     }
 }
 
+/// A duration as a URL holds it.
+pub(super) fn duration_text(duration: std::time::Duration) -> String {
+    humantime::format_duration(duration).to_string().replace(' ', "")
+}
+
 /// Escapes what would end a path or a user name.
 pub(super) fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
