@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 
 use crate::{
     capabilities::Capabilities,
+    fault::{FaultLine, FaultLog, FaultyStream, Splitter},
     lifeline::{Death, Lifeline},
     transport::{AsyncStream, Peer, Transport},
     watched::watched,
@@ -32,6 +33,8 @@ pub struct Connection {
     transport: Box<dyn Transport>,
     facts: Facts,
     timeout: Option<Duration>,
+    /// The faults that wait to be told what a frame is.
+    meets: Option<FaultLine>,
 }
 
 /// What is known of a connection besides its bytes.
@@ -39,6 +42,7 @@ struct Facts {
     peer: Peer,
     lifeline: Lifeline,
     capabilities: &'static Capabilities,
+    faults: Option<FaultLog>,
 }
 
 impl Connection {
@@ -48,7 +52,32 @@ impl Connection {
         lifeline: Lifeline,
         capabilities: &'static Capabilities,
     ) -> Self {
-        Self { transport, facts: Facts { peer, lifeline, capabilities }, timeout: Some(DEFAULT_TIMEOUT) }
+        let facts = Facts { peer, lifeline, capabilities, faults: None };
+        Self { transport, facts, timeout: Some(DEFAULT_TIMEOUT), meets: None }
+    }
+
+    /// The same connection, which is to meet faults.
+    pub(crate) fn meet(mut self, line: FaultLine) -> Self {
+        self.facts.faults = Some(line.log().clone());
+        self.meets = Some(line);
+        self
+    }
+
+    /// The same connection with the faults that its endpoint asked for, made on frames as `split` tells them, or on blocks of bytes. Does nothing where
+    /// there are none, or they are made already.
+    ///
+    /// With frames, each write must begin with whole ones, and be repeated as it was after it has been told to wait.
+    #[must_use]
+    pub fn with_faults(mut self, split: Option<Splitter>) -> Self {
+        if let Some(line) = self.meets.take() {
+            self.transport = Box::new(FaultyStream::new(self.transport, line, split));
+        }
+        self
+    }
+
+    /// What was done to it on purpose so far, if faults are made here.
+    pub const fn faults(&self) -> Option<&FaultLog> {
+        self.facts.faults.as_ref()
     }
 
     /// Sets how long each read and write waits at most; 10 seconds unless set. `None` is without limit.
@@ -250,6 +279,11 @@ impl AsyncConnection {
         self.facts.capabilities
     }
 
+    /// As [`Connection::faults`].
+    pub fn faults(&self) -> Option<&FaultLog> {
+        self.facts.faults.as_ref()
+    }
+
     /// As [`Connection::death`].
     ///
     /// # Errors
@@ -277,6 +311,11 @@ impl AsyncConnection {
 }
 
 impl AsyncReader {
+    /// As [`Connection::faults`].
+    pub fn faults(&self) -> Option<&FaultLog> {
+        self.facts.faults.as_ref()
+    }
+
     /// As [`Connection::explain`].
     pub fn explain(&self, error: io::Error) -> impl Future<Output = Error> + Send + use<> {
         // The stream itself may not be looked at by two threads.

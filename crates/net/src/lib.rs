@@ -8,6 +8,7 @@
 //! | --- | --- | --- |
 //! | `mem:` `pipe:` `fd:` `exec:` `fifo:` `unix:` `shm:` `tcp:` | `scheme/…` | [`listen`], [`connector`]; [`pipe_pair`], [`standard_streams`], [`activated`], [`Reconnecting`] |
 //! | datagrams: `mem:` `unix:` `shm:` `udp:` | `datagram/…` | [`receive_datagrams`], [`send_datagrams`] |
+//! | faults on purpose | `fault` | `?fault=` of an endpoint, [`Faults`], [`Paused`] |
 //! | shared memory | `shared` | [`shared::receive`] and its kin, for tokio alone: it needs no connection |
 //! | for reactors | `socket/…`, `memory` | [`SocketListener`], [`Dial`], [`connect`], [`connect_async`], [`MemoryListener`], [`memory_pair`] |
 //!
@@ -40,6 +41,7 @@ mod connector;
 mod datagram;
 mod descriptor;
 mod dial;
+mod fault;
 mod lifeline;
 mod listener;
 mod memory;
@@ -66,10 +68,11 @@ pub use crate::{
         AsyncDatagrams, DatagramCapabilities, Datagrams, Overflow, Received, receive_datagrams, send_datagrams,
     },
     dial::Dial,
+    fault::{FaultLog, Faults, Paused, Split, Splitter},
     lifeline::Death,
     listener::{AsyncListener, Listener},
     memory::{MemoryListener, MemoryTransport, memory_pair},
-    open::{connector, listen},
+    open::{connector, connector_of_frames, listen, listen_for_frames},
     reconnecting::{Backoff, Reconnecting},
     scheme::{
         fd::standard_streams,

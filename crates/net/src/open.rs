@@ -6,6 +6,7 @@ use crosstie_core::{Endpoint, Error, Kind, Target, UnixAddress};
 
 use crate::{
     connector::Connector,
+    fault::{self, Scope, permitted},
     listener::Listener,
     options,
     scheme::{
@@ -45,7 +46,22 @@ use crate::{
 /// [`Kind::Denied`] for `fd:` and `fifo:` unless the caller [vouches](Endpoint::trusted) for the endpoint, and for an address beyond loopback
 /// without `?insecure`; [`Kind::Unsupported`] for a scheme without listeners; [`Kind::Io`] where the operating system refuses.
 pub fn listen(endpoint: &Endpoint) -> Result<Box<dyn Listener>, Error> {
+    open_listener(endpoint, Scope::Bytes)
+}
+
+/// Listens as [`listen`] does, for a protocol of frames: faults that the endpoint asks for are made once
+/// [`Connection::with_faults`](crate::Connection::with_faults) is told what a frame is.
+///
+/// # Errors
+///
+/// As [`listen`].
+pub fn listen_for_frames(endpoint: &Endpoint) -> Result<Box<dyn Listener>, Error> {
+    open_listener(endpoint, Scope::Frames)
+}
+
+fn open_listener(endpoint: &Endpoint, scope: Scope) -> Result<Box<dyn Listener>, Error> {
     check(endpoint)?;
+    let faults = permitted(endpoint, scope)?;
     let listener: io::Result<Box<dyn Listener>> = match endpoint.target() {
         Target::Mem { name } => MemListener::bind(name).map(boxed),
         Target::Pipe => PipeListener::new().map(boxed),
@@ -66,6 +82,10 @@ pub fn listen(endpoint: &Endpoint) -> Result<Box<dyn Listener>, Error> {
     };
     let listener =
         listener.map_err(|error| Error::new(Kind::Io, format!("cannot listen on '{endpoint}'")).because(error))?;
+    let listener = match faults {
+        Some(faults) => fault::listener(listener, faults, scope),
+        None => listener,
+    };
     Ok(options::listener(listener, endpoint))
 }
 
@@ -101,7 +121,22 @@ fn listen_unix(address: &UnixAddress) -> io::Result<SchemeListener> {
 /// [`Kind::Denied`] for `exec:`, `fd:` and `fifo:` unless the caller [vouches](Endpoint::trusted) for the endpoint; [`Kind::Unsupported`] for a
 /// scheme that carries no streams; [`Kind::InvalidInput`] for a command that is none.
 pub fn connector(endpoint: &Endpoint) -> Result<Box<dyn Connector>, Error> {
+    open_connector(endpoint, Scope::Bytes)
+}
+
+/// The way that [`connector`] gives, for a protocol of frames: faults that the endpoint asks for are made once
+/// [`Connection::with_faults`](crate::Connection::with_faults) is told what a frame is.
+///
+/// # Errors
+///
+/// As [`connector`].
+pub fn connector_of_frames(endpoint: &Endpoint) -> Result<Box<dyn Connector>, Error> {
+    open_connector(endpoint, Scope::Frames)
+}
+
+fn open_connector(endpoint: &Endpoint, scope: Scope) -> Result<Box<dyn Connector>, Error> {
     check(endpoint)?;
+    let faults = permitted(endpoint, scope)?;
     let connector: Box<dyn Connector> = match endpoint.target() {
         Target::Mem { name } => Box::new(MemConnector { name: name.clone() }),
         Target::Fd { number } => Box::new(FdConnector { number: *number }),
@@ -116,19 +151,20 @@ pub fn connector(endpoint: &Endpoint) -> Result<Box<dyn Connector>, Error> {
         }
         _ => return Err(unsupported(endpoint, "connector")),
     };
+    let connector = match faults {
+        Some(faults) => fault::connector(connector, faults, scope),
+        None => connector,
+    };
     Ok(options::connector(connector, endpoint))
 }
 
-/// Refuses what text from elsewhere must not open, and options that would be ignored.
+/// Refuses what text from elsewhere must not open.
 fn check(endpoint: &Endpoint) -> Result<(), Error> {
     if !endpoint.may_be_opened() {
         let text = format!(
             "'{endpoint}' acts with the rights of this process, so it must come from its own code or command line (`Endpoint::trusted`)"
         );
         return Err(Error::new(Kind::Denied, text));
-    }
-    if endpoint.options().fault.is_some() {
-        return Err(Error::new(Kind::Unsupported, format!("'{endpoint}': faults are not made on byte streams yet")));
     }
     Ok(())
 }

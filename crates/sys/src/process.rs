@@ -34,17 +34,32 @@ pub fn pid_namespace() -> io::Result<u64> {
 ///
 /// `InvalidData` if `/proc` speaks in another way than the kernel documents.
 pub fn start_time(pid: u32) -> io::Result<Option<u64>> {
+    // The 22nd of all fields.
+    field(pid, 19, "a start time")
+}
+
+/// True if the process `pid` of this PID namespace is stopped by a signal; false if it is not, or there is none.
+///
+/// # Errors
+///
+/// As [`start_time`].
+pub fn is_stopped(pid: u32) -> io::Result<bool> {
+    Ok(field::<char>(pid, 0, "a state")? == Some('T'))
+}
+
+/// A field of what the kernel tells of a process, counted from 0 after its name.
+fn field<T: std::str::FromStr>(pid: u32, index: usize, what: &str) -> io::Result<Option<T>> {
     let path = if pid == std::process::id() { "/proc/self/stat".to_owned() } else { format!("/proc/{pid}/stat") };
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    // The second field is the program's name in brackets, which may hold anything, brackets too; the start time is the 22nd.
+    // The second field is the program's name in brackets, which may hold anything, brackets too.
     let after_name = text.rsplit_once(')').map(|(_, rest)| rest);
-    let start = after_name.and_then(|rest| rest.split_whitespace().nth(19)).and_then(|field| field.parse().ok());
-    let what = || io::Error::new(io::ErrorKind::InvalidData, format!("expected a start time in {path}"));
-    start.map(Some).ok_or_else(what)
+    let found = after_name.and_then(|rest| rest.split_whitespace().nth(index)).and_then(|field| field.parse().ok());
+    let wrong = || io::Error::new(io::ErrorKind::InvalidData, format!("expected {what} in {path}"));
+    found.map(Some).ok_or_else(wrong)
 }
 
 /// The id of this boot of the machine: what it holds in memory cannot be older.

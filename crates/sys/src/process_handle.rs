@@ -71,7 +71,29 @@ impl ProcessHandle {
     ///
     /// `PermissionDenied`, and others of the operating system.
     pub fn kill(&self) -> io::Result<()> {
-        match pidfd_send_signal(&self.0, Signal::KILL) {
+        self.signal(Signal::KILL)
+    }
+
+    /// Stops it, until [`Self::resume`]. That it has ended already is no error.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::kill`].
+    pub fn stop(&self) -> io::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on. That it was not stopped, or has ended already, is no error.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::kill`].
+    pub fn resume(&self) -> io::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        match pidfd_send_signal(&self.0, signal) {
             Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -3,12 +3,14 @@
 //! A program that runs it is its own peer: [`play_if_asked`] comes first in its `main`, and the suite starts the program again to have another
 //! process at the other end, one that can be killed.
 
+mod faults;
 mod pattern;
 mod peer;
+mod play;
 mod subject;
 mod suite;
 
 pub use self::{
-    peer::play_if_asked,
+    play::play_if_asked,
     suite::{Sizes, names, run},
 };

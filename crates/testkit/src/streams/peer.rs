@@ -125,10 +125,8 @@ pub(super) const STANDARD: &str = "-";
 /// The argument that makes a program a server that systemd would have started; it echoes to one client.
 pub(super) const AS_ACTIVATED: &str = "--as-activated";
 
-/// Plays the peer if that is what this process was started for; then the process ends with this code.
-///
-/// Call it first in `main`.
-pub fn play_if_asked() -> Option<ExitCode> {
+/// Plays the peer if that is what this process was started for.
+pub(super) fn play_if_asked() -> Option<ExitCode> {
     let arguments: Vec<String> = env::args().collect();
     if arguments.get(1).is_some_and(|argument| argument == AS_ACTIVATED) {
         serve_activated();

@@ -10,8 +10,10 @@ use std::{
     thread,
 };
 
-use crosstie_core::Endpoint;
-use crosstie_net::{Capabilities, Connection, Connections, Listener, Peer, connector, listen, pipe_pair};
+use crosstie_core::{Endpoint, FaultSpec};
+use crosstie_net::{
+    Capabilities, Connection, Connections, Connector, Faults, Listener, Peer, connector, listen, pipe_pair,
+};
 use crosstie_sys::{ProcessHandle, pass_on};
 
 use super::peer::{AS_PEER, LONG, Role, STANDARD};
@@ -80,6 +82,11 @@ impl crate::matrix::Subject for Subject {
 }
 
 impl Subject {
+    /// Where it may leave files.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Every scheme in every form.
     pub(super) fn all(folder: &Path) -> Vec<Self> {
         let forms = [
@@ -106,16 +113,55 @@ impl Subject {
     /// A listener at an address that nothing else has.
     pub(super) fn listener(&self) -> Option<Box<dyn Listener>> {
         match self.form {
-            Form::Listener(template) => {
-                let number = self.count.fetch_add(1, Ordering::Relaxed);
-                let name = format!("suite-{}-{}-{number}", self.name, std::process::id());
-                let folder = self.folder.to_str().expect("a folder of plain letters");
-                let url = template.replace("{folder}", folder).replace("{}", &name);
-                Some(listen(&endpoint(&url)).unwrap_or_else(|error| panic!("{url}: {error}")))
+            Form::Listener(_) => {
+                let at = self.address();
+                Some(listen(&at).unwrap_or_else(|error| panic!("{at}: {error}")))
             }
             Form::Pipe => Some(listen(&endpoint("pipe:")).unwrap()),
             Form::Fd | Form::Exec => None,
         }
+    }
+
+    /// Both ends in this process, or this one and another process, with faults at this end or at `both` that this process has: by `fault=` where
+    /// the form has an address that takes it, else by the program. What must live as long is the last.
+    pub(super) fn faulty(
+        &self,
+        spec: &FaultSpec,
+        role: Role,
+        both: bool,
+    ) -> (Connection, Option<Connection>, Option<Other>) {
+        let over = |connection| Faults::of(spec.clone()).over(connection).unwrap();
+        let with = |endpoint: &Endpoint| {
+            let mut options = endpoint.options().clone();
+            options.fault = Some(spec.clone());
+            endpoint.clone().with_options(options).trusted()
+        };
+        match self.form {
+            Form::Listener(_) => {
+                let at = self.address();
+                let listener = listen(&if both { with(&at) } else { at }).unwrap();
+                let connector = connector(&with(listener.endpoint())).unwrap();
+                let (near, far) = meet_by(&*listener, &*connector);
+                (near, Some(far), None)
+            }
+            Form::Pipe | Form::Fd => {
+                let (near, far) = self.pair().expect("both are in this process");
+                (over(near), Some(if both { over(far) } else { far }), None)
+            }
+            Form::Exec => {
+                let (near, other) = self.with_process(role).expect("it is another process");
+                (over(near), None, Some(other))
+            }
+        }
+    }
+
+    /// An address that nothing else has.
+    fn address(&self) -> Endpoint {
+        let Form::Listener(template) = self.form else { panic!("{} has no address", self.name) };
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let name = format!("suite-{}-{}-{number}", self.name, std::process::id());
+        let folder = self.folder.to_str().expect("a folder of plain letters");
+        endpoint(&template.replace("{folder}", folder).replace("{}", &name))
     }
 
     /// Both ends in this process: who connected, and who accepted. `None` where the other end is always another process.
@@ -173,7 +219,10 @@ impl Subject {
 
 /// A connection through a listener.
 pub(super) fn meet(listener: &dyn Listener) -> (Connection, Connection) {
-    let connector = listener.connector().unwrap();
+    meet_by(listener, &*listener.connector().unwrap())
+}
+
+fn meet_by(listener: &dyn Listener, connector: &dyn Connector) -> (Connection, Connection) {
     // A named pipe is accepted with its first byte, and is there to connect to once the listener has seen the end of the one before.
     if listener.capabilities().connections == Connections::InTurn {
         return thread::scope(|scope| {

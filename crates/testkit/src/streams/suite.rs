@@ -23,6 +23,7 @@ use crate::{
 };
 
 use super::{
+    faults,
     pattern::Pattern,
     peer::{AS_ACTIVATED, Gate, HALF, LONG, MESSAGE, Role, on_thread, verdict},
     subject::{Subject, meet},
@@ -65,6 +66,8 @@ const TESTS: &[Test<Subject, Sizes>] = tests! {
     a_lost_listener_is_found_again if |it| it.listens && !matches!(it.scheme, "pipe" | "fd" | "tcp" | "fifo");
     a_socket_of_the_parent_is_listened_on if |it| matches!(it.scheme, "unix" | "tcp");
     an_address_has_one_listener_and_is_free_after_it if |it| it.listens && !matches!(it.scheme, "pipe" | "fd");
+    the_same_seed_makes_the_same_faults_in_two_processes if |_| true;
+    a_connection_is_cut_at_the_same_byte_in_two_processes if |_| true;
 };
 
 /// Runs the tests whose full name (`scheme::test`) contains `wanted`; how many failed.
@@ -538,4 +541,31 @@ fn a_socket_of_the_parent_is_listened_on(subject: &Subject, _: &Sizes) {
     assert!(child.wait().unwrap().success());
     // The file is still there for the next: it belongs to whoever has bound it.
     listener.connector().unwrap().connect(LONG).unwrap();
+}
+
+fn the_same_seed_makes_the_same_faults_in_two_processes(subject: &Subject, _: &Sizes) {
+    let log =
+        |face, seed| faults::log_of_another_process(subject, face, &format!("seed:{seed},short:20%,delay:0ms..1ms"));
+    let known = log("thread", 42);
+    // Each end makes them, in each direction that it has.
+    let ends = if subject.pair().is_some() { 2 } else { 1 };
+    let ways = if is_two_way(subject.capabilities) { 2 } else { 1 };
+    assert_eq!(known.matches("# ").count(), ends, "{known}");
+    assert!(known.matches(" delay ").count() >= 64 * ends * ways, "every block is held back: {known}");
+    assert!(known.contains(" short "), "{known}");
+    assert_eq!(known, log("thread", 42));
+    assert_eq!(known, log("task", 42), "on tokio, too");
+    // The control.
+    let other = log("thread", 43);
+    assert_ne!(known.replace("seed:42", ""), other.replace("seed:43", ""));
+}
+
+fn a_connection_is_cut_at_the_same_byte_in_two_processes(subject: &Subject, _: &Sizes) {
+    let log = |face, seed| faults::log_of_another_process(subject, face, &format!("seed:{seed},cut:2%"));
+    let known = log("thread", 42);
+    assert_eq!(known.matches(" cut ").count(), 1, "{known}");
+    assert_eq!(known, log("thread", 42));
+    assert_eq!(known, log("task", 42), "on tokio, too");
+    // The control.
+    assert_ne!(known.replace("seed:42", ""), log("thread", 43).replace("seed:43", ""));
 }
