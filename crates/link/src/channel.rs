@@ -3,7 +3,7 @@
 use std::{future::poll_fn, io, marker::PhantomData, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Mono, Result};
-use crosstie_net::{AsyncReader, AsyncWriter, Connection, Peer, connector};
+use crosstie_net::{AsyncReader, AsyncWriter, Connection, FaultLog, Peer, connector_of_frames};
 use tokio::{
     io::{AsyncReadExt, AsyncWrite},
     sync::Mutex,
@@ -12,6 +12,7 @@ use tokio::{
 
 use crate::{
     ChannelOptions, ChannelStats, Payload, Received,
+    faults::with_faults,
     shared::{Exchange, Input, Look},
 };
 
@@ -72,7 +73,7 @@ impl<S: Payload, R: Payload> Channel<S, R> {
     ///
     /// As [`Channel::connect`].
     pub async fn connect_with(endpoint: &Endpoint, options: ChannelOptions) -> Result<Self> {
-        let connection = connector(endpoint)?.connect_async(options.connect_timeout).await?;
+        let connection = connector_of_frames(endpoint)?.connect_async(options.connect_timeout).await?;
         Self::over(connection, options).await
     }
 
@@ -82,6 +83,7 @@ impl<S: Payload, R: Payload> Channel<S, R> {
     ///
     /// As [`Channel::connect`].
     pub async fn over(connection: Connection, options: ChannelOptions) -> Result<Self> {
+        let connection = with_faults(connection, &options)?;
         let exchange = Exchange::new::<S, R>(options)?;
         let (reader, writer) = connection.into_async()?.into_split();
         let outbox = Mutex::new(Outbox { writer, bytes: Vec::new(), written: 0 });
@@ -139,6 +141,11 @@ impl<S: Payload, R: Payload> Channel<S, R> {
     /// What has come so far.
     pub fn stats(&self) -> ChannelStats {
         self.receiver.stats()
+    }
+
+    /// What was done on purpose so far, where this end makes [faults](crosstie_net::Faults).
+    pub fn faults(&self) -> Option<&FaultLog> {
+        self.receiver.reader.faults()
     }
 
     /// Writes what waits, says goodbye with a reason (or none: ""), and ends the connection.

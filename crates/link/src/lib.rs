@@ -37,6 +37,7 @@
 
 pub mod blocking;
 mod channel;
+mod faults;
 mod listener;
 mod options;
 mod payload;

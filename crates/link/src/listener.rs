@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, time::Duration};
 
 use crosstie_core::{Endpoint, Error, Kind, Result};
-use crosstie_net::{AsyncListener, Connection, Peer, listen};
+use crosstie_net::{AsyncListener, Connection, Peer, listen_for_frames};
 
 use crate::{Channel, ChannelOptions, Payload};
 
@@ -21,7 +21,7 @@ impl<S: Payload, R: Payload> ChannelListener<S, R> {
     ///
     /// # Errors
     ///
-    /// Those of [`listen`] and of [`ChannelOptions::of`].
+    /// Those of [`listen`](crosstie_net::listen) and of [`ChannelOptions::of`].
     pub fn bind(endpoint: &Endpoint) -> Result<Self> {
         Self::bind_with(endpoint, ChannelOptions::of(endpoint)?)
     }
@@ -30,9 +30,9 @@ impl<S: Payload, R: Payload> ChannelListener<S, R> {
     ///
     /// # Errors
     ///
-    /// Those of [`listen`].
+    /// Those of [`listen`](crosstie_net::listen).
     pub fn bind_with(endpoint: &Endpoint, options: ChannelOptions) -> Result<Self> {
-        Ok(Self { listener: AsyncListener::new(listen(endpoint)?)?, options, types: PhantomData })
+        Ok(Self { listener: AsyncListener::new(listen_for_frames(endpoint)?)?, options, types: PhantomData })
     }
 
     /// Waits for somebody to connect, at most `timeout`.

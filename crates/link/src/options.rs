@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crosstie_core::{Codec, Compression, Endpoint, Error, Kind, Result};
-use crosstie_net::Capabilities;
+use crosstie_net::{Capabilities, Faults};
 use crosstie_proto::frame::{DEFAULT_MAX_FRAME, Hello, Options};
 
 use crate::Payload;
@@ -28,6 +28,8 @@ pub struct ChannelOptions {
     pub keep_alive: Option<Duration>,
     /// The name of this process, for people.
     pub name: String,
+    /// Faults on purpose, instead of those that the endpoint asks for.
+    pub faults: Option<Faults>,
 }
 
 impl Default for ChannelOptions {
@@ -41,6 +43,7 @@ impl Default for ChannelOptions {
             max_frame: DEFAULT_MAX_FRAME,
             keep_alive: None,
             name: String::new(),
+            faults: None,
         }
     }
 }
@@ -58,9 +61,6 @@ impl ChannelOptions {
         let options = endpoint.options();
         if options.compress == Some(Compression::Zstd) {
             return Err(unsupported(endpoint, "compress=zstd"));
-        }
-        if options.fault.is_some() {
-            return Err(unsupported(endpoint, "fault="));
         }
         let defaults = Self::default();
         let is_far = Capabilities::of(endpoint.target().scheme()).is_some_and(|able| able.remote);

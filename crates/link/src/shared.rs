@@ -161,14 +161,13 @@ impl Input {
                             let (number, lost) = (message.number, message.lost);
                             return Ok(Look::Message(Received { value, headers: message.headers, number, lost }));
                         }
-                        Some(Event::Finished { .. }) => {
-                            return Err(self.end(Kind::Closed, "the other side has sent its last message".to_owned()));
+                        Some(Event::Finished { lost }) => {
+                            let text = format!("the other side has sent its last message{}", told(lost));
+                            return Err(self.end(Kind::Closed, text));
                         }
-                        Some(Event::Closed("")) => {
-                            return Err(self.end(Kind::Closed, "the other side has closed the channel".to_owned()));
-                        }
-                        Some(Event::Closed(why)) => {
-                            let text = format!("the other side has closed the channel: {why}");
+                        Some(Event::Closed { why, lost }) => {
+                            let colon = if why.is_empty() { "" } else { ": " };
+                            let text = format!("the other side has closed the channel{}{colon}{why}", told(lost));
                             return Err(self.end(Kind::Closed, text));
                         }
                         Some(Event::Refused(why)) => {
@@ -206,6 +205,11 @@ impl Input {
             self.bytes = vec![0; Self::READ];
         }
     }
+}
+
+/// What is missing at the end, for nothing comes after it that could tell.
+fn told(lost: u64) -> String {
+    if lost == 0 { String::new() } else { format!(", and the {lost} before that are lost") }
 }
 
 /// Both texts come from the two hellos: one of them is a stranger's.

@@ -8,10 +8,11 @@ use std::{
 };
 
 use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result};
-use crosstie_net::{Connection, Peer, connector};
+use crosstie_net::{Connection, FaultLog, Peer, connector_of_frames};
 
 use crate::{
     ChannelOptions, ChannelStats, Payload, Received,
+    faults::with_faults,
     shared::{Exchange, Input, Look},
 };
 
@@ -53,6 +54,8 @@ struct Line {
 struct Outbox {
     bytes: Vec<u8>,
     written: usize,
+    /// Why nothing goes any more. Proof of a death is waited for once.
+    lost: Option<(Kind, String)>,
 }
 
 /// A message that was not taken, and why.
@@ -71,7 +74,7 @@ impl<S: Payload, R: Payload> Channel<S, R> {
     ///
     /// # Errors
     ///
-    /// Those of [`connector`] and of [`ChannelOptions::of`]; `Rejected` with the difference if the two sides' types or codecs do not fit;
+    /// Those of [`connector`](crosstie_net::connector) and of [`ChannelOptions::of`]; `Rejected` with the difference if the two sides' types or codecs do not fit;
     /// `Timeout` if the other side says no hello in time; `Protocol` if it speaks something else.
     pub fn connect(endpoint: &Endpoint) -> Result<Self> {
         Self::connect_with(endpoint, ChannelOptions::of(endpoint)?)
@@ -83,7 +86,7 @@ impl<S: Payload, R: Payload> Channel<S, R> {
     ///
     /// As [`Channel::connect`].
     pub fn connect_with(endpoint: &Endpoint, options: ChannelOptions) -> Result<Self> {
-        let connection = connector(endpoint)?.connect(options.connect_timeout)?;
+        let connection = connector_of_frames(endpoint)?.connect(options.connect_timeout)?;
         Self::over(connection, options)
     }
 
@@ -93,6 +96,7 @@ impl<S: Payload, R: Payload> Channel<S, R> {
     ///
     /// As [`Channel::connect`].
     pub fn over(connection: Connection, options: ChannelOptions) -> Result<Self> {
+        let connection = with_faults(connection, &options)?;
         let exchange = Exchange::new::<S, R>(options)?;
         let line = Arc::new(Line { connection, exchange, outbox: Mutex::default() });
         let mut receiver = Receiver { line: Arc::clone(&line), input: Input::default(), types: PhantomData };
@@ -148,6 +152,11 @@ impl<S: Payload, R: Payload> Channel<S, R> {
     /// What has come so far.
     pub fn stats(&self) -> ChannelStats {
         self.receiver.stats()
+    }
+
+    /// What was done on purpose so far, where this end makes [faults](crosstie_net::Faults).
+    pub fn faults(&self) -> Option<&FaultLog> {
+        self.receiver.line.connection.faults()
     }
 
     /// Writes what waits, says goodbye with a reason (or none: ""), and ends the connection.
@@ -406,7 +415,10 @@ impl Line {
 
     fn write(&self, mut outbox: MutexGuard<'_, Outbox>, until: Option<Instant>) -> Result<()> {
         loop {
-            let Outbox { bytes, written } = &mut *outbox;
+            let Outbox { bytes, written, lost } = &mut *outbox;
+            if let Some((kind, text)) = lost {
+                return Err(Error::new(*kind, text.clone()));
+            }
             if *written == bytes.len() {
                 bytes.clear();
                 *written = 0;
@@ -425,7 +437,13 @@ impl Line {
                     );
                     return Err(Error::new(Kind::Timeout, text));
                 }
-                Err(error) => return Err(self.connection.explain(error)),
+                Err(error) => {
+                    let error = self.connection.explain(error);
+                    if matches!(error.kind(), Kind::Disconnected | Kind::PeerDied) {
+                        *lost = Some((error.kind(), error.to_string()));
+                    }
+                    return Err(error);
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, time::Duration};
 
 use crosstie_core::{Endpoint, Result};
-use crosstie_net::{Connection, Listener, Peer, listen};
+use crosstie_net::{Connection, Listener, Peer, listen_for_frames};
 
 use super::Channel;
 use crate::{ChannelOptions, Payload};
@@ -23,7 +23,7 @@ impl<S: Payload, R: Payload> ChannelListener<S, R> {
     ///
     /// # Errors
     ///
-    /// Those of [`listen`] and of [`ChannelOptions::of`].
+    /// Those of [`listen`](crosstie_net::listen) and of [`ChannelOptions::of`].
     pub fn bind(endpoint: &Endpoint) -> Result<Self> {
         Self::bind_with(endpoint, ChannelOptions::of(endpoint)?)
     }
@@ -32,9 +32,9 @@ impl<S: Payload, R: Payload> ChannelListener<S, R> {
     ///
     /// # Errors
     ///
-    /// Those of [`listen`].
+    /// Those of [`listen`](crosstie_net::listen).
     pub fn bind_with(endpoint: &Endpoint, options: ChannelOptions) -> Result<Self> {
-        Ok(Self { listener: listen(endpoint)?, options, types: PhantomData })
+        Ok(Self { listener: listen_for_frames(endpoint)?, options, types: PhantomData })
     }
 
     /// Waits for somebody to connect, at most `timeout`.

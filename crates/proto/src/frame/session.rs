@@ -38,8 +38,13 @@ pub enum Event<'a> {
         /// Zero on a link that loses nothing.
         lost: u64,
     },
-    /// The other side is done, and says this.
-    Closed(&'a str),
+    /// The other side is done, and says why, if there is anything to say.
+    Closed {
+        /// May be empty.
+        why: &'a str,
+        /// So many of its last messages are lost.
+        lost: u64,
+    },
     /// The other side will have no channel, and says why.
     Refused(&'a str),
 }
@@ -179,7 +184,8 @@ impl Session {
             }
             (FrameKind::Goodbye, _) => {
                 self.phase = Phase::Ended;
-                text(frame.body).map(|why| Some(Event::Closed(why)))
+                let lost = self.arrived.end(frame.number);
+                text(frame.body).map(|why| Some(Event::Closed { why, lost }))
             }
             (FrameKind::Finish, Phase::Open(_)) => {
                 self.other_has_finished = true;

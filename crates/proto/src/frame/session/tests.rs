@@ -61,7 +61,8 @@ fn tell(event: &Event<'_>) -> String {
             format!("{}{lost}{headers} {}", incoming.number, String::from_utf8_lossy(incoming.payload))
         }
         Event::Finished { lost } => format!("finished, {lost} lost"),
-        Event::Closed(why) => format!("closed: {why}"),
+        Event::Closed { why, lost: 0 } => format!("closed: {why}"),
+        Event::Closed { why, lost } => format!("closed, {lost} lost: {why}"),
         Event::Refused(why) => format!("refused: {why}"),
     }
 }
