@@ -8,6 +8,7 @@ use crate::{
     commands::{
         serve::ServeArgs,
         shm::{ShmArgs, lock::LockArgs, locks::LocksArgs},
+        stream::pipe::PipeArgs,
     },
     demo::DemoArgs,
     exit::TABLE,
@@ -22,6 +23,7 @@ const EXAMPLES: &str = "Examples:
   crosstie pub orders.new 'three crossties'  publish
   crosstie reply time --exec date            answer requests
   crosstie request time                      ask
+  crosstie pipe tcp://:9000 unix:/run/app    join any two ends of streams
   crosstie lock backup -- ./backup.sh        one at a time on this machine
   crosstie locks                             who holds locks, and who waits
   crosstie shm ls                            shared memory, and who is in it";
@@ -123,6 +125,8 @@ pub(crate) enum Command {
     Reply(ReplyArgs),
     /// Measure rate and latency through a broker
     Bench(BenchArgs),
+    /// Join any two ends of streams: pipes, sockets, shared memory, programs
+    Pipe(PipeArgs),
     /// Run a command while holding a mutex of this machine
     Lock(LockArgs),
     /// Show who holds locks in shared memory, and who waits for them

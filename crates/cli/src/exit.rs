@@ -23,6 +23,10 @@ pub(crate) enum Code {
     Application = 6,
     /// Refused, overloaded, or no connection to a broker: nothing was executed, trying again is safe.
     Refused = 7,
+    /// The process at the other end has died, which is proved: what was on its way may be lost.
+    PeerDied = 8,
+    /// The connection was lost in the middle; nobody knows how much the other side has.
+    Disconnected = 9,
 }
 
 /// The exit codes as the help shows them.
@@ -37,6 +41,8 @@ pub(crate) const TABLE: &str = "Exit codes:
   6    the other side answered with an error
   7    refused or overloaded, a lock held or a segment in use by others, or no
        broker to connect to; nothing was executed, try again
+  8    the process at the other end of an endpoint has died
+  9    the connection to an endpoint was lost; nobody knows what has arrived
   130  interrupted (SIGINT, Ctrl-C)
   143  terminated (SIGTERM)
 'serve' and 'demo' end in order on these two signals, with 0 if all went well.";
@@ -91,6 +97,18 @@ impl Failure {
             Kind::Timeout | Kind::Disconnected => Self::new(Code::Refused, error.kind().name(), error.to_string()),
             _ => error.into(),
         }
+    }
+}
+
+impl Failure {
+    /// The failure of a connection over an endpoint that was there.
+    pub(crate) fn on_the_way(kind: Kind, message: impl Into<String>) -> Self {
+        let code = match kind {
+            Kind::PeerDied => Code::PeerDied,
+            Kind::Disconnected => Code::Disconnected,
+            _ => return Self::from(Error::new(kind, message.into())),
+        };
+        Self::new(code, kind.name(), message)
     }
 }
 

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         Command::Request(args) => commands::request::run(&args, &cli.server.url, &output),
         Command::Reply(args) => commands::reply::run(&args, &cli.server.url, &output),
         Command::Bench(args) => commands::bench::run(&args, &cli.server.url, &output),
+        Command::Pipe(args) => commands::stream::pipe::run(&args, &output),
         Command::Lock(args) => commands::shm::lock::run(&args, &output),
         Command::Locks(args) => commands::shm::locks::run(&args, &output),
         Command::Shm(args) => commands::shm::run(&args, &output),

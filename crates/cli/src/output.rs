@@ -109,12 +109,30 @@ impl Output {
 
     /// Something that happens while a command goes on, in the shape of an error, without a code: nothing has ended.
     pub(crate) fn event(&self, kind: &str, message: &str) {
+        self.event_with(kind, message, &[]);
+    }
+
+    /// The same with more to know for who reads JSON.
+    pub(crate) fn event_with(&self, kind: &str, message: &str, more: &[(&str, Value)]) {
         if self.json {
-            let event = json!({ "schema": SCHEMA, "event": { "kind": kind, "message": message } });
+            let mut event = json!({ "kind": kind, "message": message });
+            for (name, value) in more {
+                event[*name] = value.clone();
+            }
             // Nobody to tell is no failure.
-            let _ = writeln!(io::stderr(), "{event}");
+            let _ = writeln!(io::stderr(), "{}", json!({ "schema": SCHEMA, "event": event }));
         } else {
             self.note(message);
+        }
+    }
+
+    /// Data of a command whose standard output is taken by something else: as one line of JSON on standard error, if that is asked for.
+    pub(crate) fn aside(&self, value: &Value) {
+        if self.json {
+            let mut value = value.clone();
+            value["schema"] = json!(SCHEMA);
+            // Nobody to tell is no failure.
+            let _ = writeln!(io::stderr(), "{value}");
         }
     }
 

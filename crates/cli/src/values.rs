@@ -15,6 +15,17 @@ pub(crate) fn at_least_one(text: &str) -> Result<u64, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number from 1 on".to_owned())
 }
 
+/// A number of bytes such as 65536, 64KiB or 1.5MB, more than none.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let size = text.parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64()).filter(|size| *size > 0);
+    size.ok_or_else(|| "expected a number of bytes, as in 64KiB or 1.5MB".to_owned())
+}
+
+/// A number of bytes for people.
+pub(crate) fn size_text(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).display().iec().to_string()
+}
+
 /// A duration such as 250ms or 5s.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "expected a duration, as in 250ms or 5s".to_owned())

@@ -256,6 +256,54 @@ pub struct AsyncConnection {
     facts: Arc<Facts>,
 }
 
+/// What is known of who is at the other end of a connection, for whoever has given its bytes away. It keeps nothing open but a hold on the
+/// process.
+#[derive(Clone)]
+pub struct Life {
+    facts: Arc<Facts>,
+}
+
+impl Life {
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        self.facts.peer
+    }
+
+    /// What this kind of connection can do.
+    pub fn capabilities(&self) -> &'static Capabilities {
+        self.facts.capabilities
+    }
+
+    /// As [`Connection::death`], but tells how the process has ended also where it was no child of ours, if the kernel does within
+    /// `patience`: Linux 6.15, and its parent has taken it away.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub async fn death(&self, patience: Duration) -> io::Result<Option<Death>> {
+        let until = Instant::now() + patience;
+        let death = self.facts.death_soon(patience).await?;
+        if death != Some(Death::Ended) {
+            return Ok(death);
+        }
+        loop {
+            if let Some(status) = self.facts.lifeline.exit_status() {
+                return Ok(Some(Death::Exited(status)));
+            }
+            if Instant::now() >= until {
+                return Ok(death);
+            }
+            // Nothing that tokio can wait for tells when the parent has looked.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// As [`Connection::explain`].
+    pub async fn explain(&self, error: io::Error) -> Error {
+        self.facts.explain(error).await
+    }
+}
+
 /// The direction from the peer of a connection whose two directions go apart.
 pub struct AsyncReader {
     stream: ReadHalf<Box<dyn AsyncStream>>,
@@ -298,6 +346,11 @@ impl AsyncConnection {
         // The stream itself may not be looked at by two threads.
         let facts = Arc::clone(&self.facts);
         async move { facts.explain(error).await }
+    }
+
+    /// What is known of who is at the other end, apart from the bytes.
+    pub fn life(&self) -> Life {
+        Life { facts: Arc::clone(&self.facts) }
     }
 
     /// Both directions, for two tasks.

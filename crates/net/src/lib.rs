@@ -62,7 +62,7 @@ pub use crate::{
     blocking::BlockingStream,
     capabilities::{Capabilities, Connections, DeathProof, Flow, Identity},
     connect::{connect, connect_async},
-    connection::{AsyncConnection, AsyncReader, AsyncWriter, Connection, PATIENCE},
+    connection::{AsyncConnection, AsyncReader, AsyncWriter, Connection, Life, PATIENCE},
     connector::{Attempt, Connector, Progress},
     datagram::{
         AsyncDatagrams, DatagramCapabilities, Datagrams, Overflow, Received, receive_datagrams, send_datagrams,

@@ -17,7 +17,7 @@ use crosstie_sys::{Interest, PeerLife, Poller, ProcessHandle, Waker, peer_life};
 pub enum Death {
     /// It has ended; its parent knows how.
     Ended,
-    /// It was a child of this process and ended so.
+    /// It has ended so: a child of this process, or a process of which [`Life::death`](crate::Life::death) could tell.
     Exited(ExitStatus),
 }
 
@@ -59,6 +59,14 @@ impl Lifeline {
                     Ok(None)
                 }
             }
+        }
+    }
+
+    /// How a process that is no child of ours has ended, if the kernel tells yet.
+    pub(crate) fn exit_status(&self) -> Option<ExitStatus> {
+        match self {
+            Self::Process(process) => process.exit_status(),
+            _ => None,
         }
     }
 

@@ -2,15 +2,38 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::process::ExitStatusExt,
+    },
+    process::ExitStatus,
     time::Duration,
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
+    ioctl::{Opcode, Updater, ioctl, opcode},
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
+
+/// What the kernel tells of a process, as `struct pidfd_info` of `linux/pidfd.h` has it in its first version.
+#[derive(Default)]
+#[repr(C)]
+struct Info {
+    mask: u64,
+    control_group: u64,
+    /// Numbers of the process and its users.
+    numbers: [u32; 11],
+    exit_code: i32,
+}
+
+const _: () = assert!(size_of::<Info>() == 64);
+
+impl Info {
+    const EXIT: u64 = 1 << 3;
+    const GET: Opcode = opcode::read_write::<Self>(0xff, 11);
+}
 
 /// A process, whatever becomes of its number. The descriptor is readable once the process has ended.
 ///
@@ -63,6 +86,16 @@ impl ProcessHandle {
     /// The operating system's.
     pub fn has_ended(&self) -> io::Result<bool> {
         self.wait(Duration::ZERO)
+    }
+
+    /// How the process has ended, whoever's child it was: once its parent has taken it away, from Linux 6.15 on. `None` before that, and on
+    /// older kernels for ever.
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        let mut info = Info { mask: Info::EXIT, ..Info::default() };
+        // SAFETY: the kernel reads and writes as many bytes as the operation's number says, which is made of the size of `Info`; any bytes
+        // are a valid `Info`. On a descriptor that is no pidfd, and on a kernel that knows no such operation, it fails.
+        let told = unsafe { ioctl(&self.0, Updater::<{ Info::GET }, Info>::new(&mut info)) };
+        (told.is_ok() && info.mask & Info::EXIT != 0).then(|| ExitStatus::from_raw(info.exit_code))
     }
 
     /// Kills it. That it has ended already is no error.
@@ -122,7 +155,10 @@ mod tests {
         let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
         assert_eq!(poll(&mut polled, Some(&limit)).unwrap(), 1);
         assert!(handle.has_ended().unwrap());
-        child.wait().unwrap();
+        assert_eq!(handle.exit_status(), None, "its parent does not know yet");
+        let status = child.wait().unwrap();
+        // An older kernel does not tell.
+        assert!(handle.exit_status().is_none_or(|told| told == status && told.signal() == Some(9)));
         handle.kill().unwrap();
     }
 

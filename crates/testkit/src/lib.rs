@@ -4,6 +4,8 @@
 
 #[cfg(feature = "streams")]
 pub mod datagrams;
+#[cfg(feature = "streams")]
+pub mod joins;
 #[cfg(feature = "kill")]
 pub mod kill;
 #[cfg(feature = "streams")]

@@ -9,6 +9,7 @@ pub(crate) mod request;
 pub(crate) mod serve;
 pub(crate) mod shell;
 pub(crate) mod shm;
+pub(crate) mod stream;
 pub(crate) mod subscribe;
 mod template;
 mod watch;

@@ -1,4 +1,5 @@
 //! A terminal for a command to write to.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::{fs::File, io::Read, os::fd::OwnedFd};
 

@@ -10,6 +10,7 @@ mod play;
 mod subject;
 mod suite;
 
+pub(crate) use self::pattern::Pattern;
 pub use self::{
     play::play_if_asked,
     suite::{Sizes, names, run},

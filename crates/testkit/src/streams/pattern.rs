@@ -6,12 +6,12 @@ use std::io::{self, Read, Write};
 const BLOCK: usize = 1_048_573;
 
 /// An endless text that both ends know.
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     block: Vec<u8>,
 }
 
 impl Pattern {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut state = 0x9E37_79B9_7F4A_7C15_u64;
         let mut block = Vec::with_capacity(BLOCK + 8);
         while block.len() < BLOCK {
@@ -32,7 +32,7 @@ impl Pattern {
     }
 
     /// Writes the first `total` bytes, in pieces of many lengths.
-    pub(super) fn write(&self, mut writer: impl Write, total: u64) -> io::Result<()> {
+    pub(crate) fn write(&self, mut writer: impl Write, total: u64) -> io::Result<()> {
         let lengths = [1, 7, 4096, 65_536, 65_537, 13, 200_000, 1024];
         let mut position = 0;
         for length in lengths.iter().cycle() {
@@ -48,7 +48,7 @@ impl Pattern {
     }
 
     /// True if `bytes` are those at `position`.
-    pub(super) fn is_at(&self, mut position: u64, mut bytes: &[u8]) -> bool {
+    pub(crate) fn is_at(&self, mut position: u64, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             let expected = self.at(position, bytes.len());
             let (came, rest) = bytes.split_at(expected.len());
@@ -62,7 +62,7 @@ impl Pattern {
     }
 
     /// Reads to the end, or `most` bytes; how many came, or where they were wrong.
-    pub(super) fn read(&self, mut reader: impl Read, most: u64) -> io::Result<Result<u64, u64>> {
+    pub(crate) fn read(&self, mut reader: impl Read, most: u64) -> io::Result<Result<u64, u64>> {
         let mut buf = vec![0; 100_000];
         let mut position = 0;
         while position < most {
