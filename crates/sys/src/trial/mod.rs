@@ -7,6 +7,7 @@ mod act;
 mod board;
 mod child;
 mod namespace;
+mod network;
 mod pthread;
 mod road;
 mod stepper;
@@ -21,6 +22,7 @@ pub use {
     board::shared_cells,
     child::{Child, Cores, Ended, become_reaper_of_orphans, fork, is_asleep, kill, pin_to_core, take_away, unpin},
     namespace::fork_in_own_namespace,
+    network::{enter_own_network, tunnel},
     pthread::{Locked, MutexKind, PosixPage},
     road::{Place, Road, Way},
     stepper::{
