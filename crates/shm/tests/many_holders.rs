@@ -186,6 +186,24 @@ fn a_dead_permit_holder_is_found_by_who_has_no_time_to_wait() {
 }
 
 #[test]
+fn a_dead_permit_holder_is_found_by_who_never_has_to_wait() {
+    let (_folder, directory) = place();
+    let semaphore = Semaphore::create(&directory, &name("shared"), 3).unwrap();
+    let mut other = Other::start(&directory);
+    let dead = other.ask("two permits");
+    let mut outcome = semaphore.acquire(soon()).unwrap().outcome;
+    assert_eq!(outcome, LockOutcome::Clean, "it lives");
+    other.kill();
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while outcome == LockOutcome::Clean && std::time::Instant::now() < deadline {
+        outcome = semaphore.try_acquire().unwrap().outcome;
+    }
+    let LockOutcome::Recovered(recovery) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(recovery.dead.to_string(), dead);
+    assert_eq!(semaphore.free(), 3);
+}
+
+#[test]
 fn no_more_permits_are_out_than_there_are() {
     let (_folder, directory) = place();
     let semaphore = Semaphore::create(&directory, &name("shared"), 2).unwrap();

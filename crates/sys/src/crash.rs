@@ -39,8 +39,8 @@ mod planned {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use crate::trial::{
-        Act, Way, count_on, die_after, die_at_change, die_behind, fork_if_told, leave, meets_point, stop_counting,
-        survey,
+        Act, Way, count_on, die_after, die_at_change, die_behind, fork_if_told, leave, meets_point, pause_deeds,
+        resume_deeds, stop_counting, survey,
     };
 
     /// What this process will do, and at which point.
@@ -111,8 +111,9 @@ mod planned {
     ///
     /// Starting a thread is such a thing, for it blocks every signal meanwhile.
     pub fn uncounted<R>(act: impl FnOnce() -> R) -> R {
-        let counting = stop_counting();
+        let (counting, pause) = (stop_counting(), pause_deeds());
         let result = act();
+        resume_deeds(pause);
         count_on(counting);
         result
     }

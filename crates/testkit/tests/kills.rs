@@ -46,8 +46,7 @@ fn main() -> ExitCode {
 
 fn run(structure: &dyn Structure, kind: Kind, count: u64, bound: Duration) -> Option<Fault> {
     let root = tempfile::tempdir().expect("a folder for the trial");
-    let options =
-        Options { seed: 1, count, bound, root: root.path().to_owned(), boundaries: (0, u64::MAX), is_thorough: false };
+    let options = Options { seed: 1, count, bound, root: root.path().to_owned(), boundaries: (0, u64::MAX) };
     let report = kind.run(structure, &options).expect("the harness works");
     println!("{report}");
     report.faults.keys().next().copied()

@@ -40,8 +40,8 @@ pub(super) struct LockHandle {
     pub(super) parts: Parts,
     pub(super) me: Holder,
     pub(super) spins: u32,
-    /// When a waiter of this process looked last whether those are alive who are in the way.
-    looked: AtomicU64,
+    /// When somebody of this process looked last whether those are alive who have something.
+    pub(super) looked: AtomicU64,
     /// The segment's state, kept by `participant`.
     state: &'static AtomicU32,
     incarnation: Incarnation,

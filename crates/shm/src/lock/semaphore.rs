@@ -15,6 +15,7 @@ use super::{
     mutex::taken,
     plan::{LockKind, Plan},
     protocol::{self, COUNT, InTheWay, Told},
+    waiting::is_time_to_look,
 };
 use crate::{
     error::{Error, Result},
@@ -134,6 +135,8 @@ impl Semaphore {
             let waited = handle
                 .wait(deadline, |wait| protocol::acquire(handle.cell(), handle.me, handle.counts(), permits, wait))?;
             handle.note(waited, 0);
+        } else {
+            self.look_after_others();
         }
         Ok(self.permit(permits))
     }
@@ -165,6 +168,7 @@ impl Semaphore {
             }
             false
         })?;
+        self.look_after_others();
         Ok(self.permit(permits))
     }
 
@@ -191,6 +195,21 @@ impl Semaphore {
     fn attempt(&self, permits: u32) -> Result<(), InTheWay> {
         let handle = &*self.handle;
         protocol::try_acquire(handle.cell(), handle.me, handle.counts(), permits, handle)
+    }
+
+    /// Looks now and then whether those live whose permits are out: as long as enough are left, nobody waits who would find out.
+    fn look_after_others(&self) {
+        let handle = &*self.handle;
+        let mut others = (1..).zip(handle.counts()).filter(|(slot, count)| {
+            *slot != handle.me.slot() && count.load(crate::sync::Ordering::Relaxed) & COUNT != 0
+        });
+        let Some(first) = others.next() else { return };
+        if is_time_to_look(&handle.looked) {
+            for (slot, _) in std::iter::once(first).chain(others) {
+                // What goes wrong with reaping is seen by who reaps; it is no reason not to have a permit.
+                let _ = handle.participant.reap(slot);
+            }
+        }
     }
 
     fn check(&self, asked: u32) -> Result<(), LockError> {

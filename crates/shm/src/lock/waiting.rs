@@ -28,8 +28,8 @@ use crate::{
 /// The first sleep. Nearly all waits are shorter, and need to know nothing about the holder.
 const SHORT: Duration = Duration::from_millis(1);
 
-/// How long a dead one may be in the way of those who wait for moments only.
-const LOOK_EVERY: Duration = Duration::from_millis(4);
+/// How long a dead one may be in the way of those who wait for moments only. A look asks the kernel once for each process that holds a permit or reads.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// The peers of one waiting thread.
 #[derive(Debug)]
@@ -117,18 +117,23 @@ impl Peers for Waiting<'_> {
     }
 
     fn is_time_to_look(&self) -> bool {
-        let (now, last) = (clock::now().as_nanos(), self.looked.load(Relaxed));
-        let is_time = last == 0 || Duration::from_nanos(now.saturating_sub(last)) >= LOOK_EVERY;
-        if is_time {
-            self.looked.store(now, Relaxed);
-        }
-        is_time
+        is_time_to_look(self.looked)
     }
 
     fn is_past(&self, deadline: Deadline) -> bool {
         // A segment that nobody may use any more is no reason to wait; the caller finds out which of the two it was.
         self.participant.check().is_err() || (deadline != Deadline::NEVER && deadline.expired(clock::now()))
     }
+}
+
+/// True if nobody has looked for a while, says `looked`, whether those are alive who have something; now somebody does.
+pub(super) fn is_time_to_look(looked: &AtomicU64) -> bool {
+    let (now, last) = (clock::now().as_nanos(), looked.load(Relaxed));
+    let is_time = last == 0 || Duration::from_nanos(now.saturating_sub(last)) >= LOOK_EVERY;
+    if is_time {
+        looked.store(now, Relaxed);
+    }
+    is_time
 }
 
 /// A lock as the records of acts name it.

@@ -68,6 +68,13 @@ impl Road {
         self.0.get(WRITTEN + word).map_or(0, |cell| cell.load(Relaxed))
     }
 
+    /// Something was found changed at the end that was no deed of the one who was counted.
+    pub(super) fn was_blind(&self) {
+        if let Some(blind) = self.0.get(BLIND) {
+            blind.store(1, Relaxed);
+        }
+    }
+
     /// A piece was found changed that was not looked at each time.
     pub(super) fn was_blind_to(&self, word: usize, bit: u32) {
         if let (Some(blind), Some(cell)) = (self.0.get(BLIND), self.0.get(WRITTEN + word)) {

@@ -153,7 +153,7 @@ mod counted {
     const BLIND: i32 = 5;
 
     fn watch() {
-        if road().is_none_or(|road| watch::begin(road).is_err()) {
+        if road().is_none_or(|road| watch::begin(&[road.address()], true).is_err()) {
             super::leave(BLIND);
         }
         WATCHES.store(true, Relaxed);

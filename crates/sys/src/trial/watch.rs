@@ -28,6 +28,8 @@ const ROOM: usize = Road::WORDS * APART;
 const PIECE: usize = 1024;
 /// The kernel maps whole ones.
 const PAGE: usize = 4096;
+/// No instruction stores more at a time, to either side of where it faulted.
+const REACH: usize = 64;
 /// Copies begin at multiples of this, so that the pieces of each are whole words of the [`Road`]'s.
 const APART: usize = 64 * PIECE;
 /// All pieces are compared behind every so-manieth instruction.
@@ -46,6 +48,9 @@ static STRETCHES: [Stretch; MOST] =
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 static ROOM_AT: AtomicUsize = AtomicUsize::new(0);
 static ROOM_LEFT: AtomicUsize = AtomicUsize::new(0);
+/// Whether there are copies to compare with, and whether stores fault now.
+static COMPARES: AtomicBool = AtomicBool::new(false);
+static IS_PROTECTED: AtomicBool = AtomicBool::new(false);
 /// Something was done uncounted, or there was no room to see everything.
 static IS_UNSEEN: AtomicBool = AtomicBool::new(false);
 /// Instructions since all pieces were compared.
@@ -62,13 +67,13 @@ pub(super) struct Call {
     pub(super) arguments: [usize; 4],
 }
 
-/// Copies all that this process shares for writing, except what lies at `except`, to compare it from now on.
+/// Takes note of all that this process shares for writing, except what lies at one of `except`; and if `compares`, copies it, to be compared from now on.
 ///
 /// # Errors
 ///
 /// What `mmap` and `/proc` refuse; more stretches, or longer ones, than there is room for.
-pub(super) fn begin(road: Road) -> io::Result<()> {
-    let except = road.address();
+pub(super) fn begin(except: &[usize], compares: bool) -> io::Result<()> {
+    COMPARES.store(compares, Relaxed);
     if ROOM_AT.load(Relaxed) == 0 {
         // SAFETY: a new mapping at an address of the kernel's choice disturbs no other.
         let room =
@@ -78,7 +83,7 @@ pub(super) fn begin(road: Road) -> io::Result<()> {
     }
     let maps = fs::read_to_string("/proc/self/maps")?;
     for (begin, end) in maps.lines().filter_map(shared_for_writing) {
-        if !(begin..end).contains(&except) && !add(begin, end - begin) {
+        if !except.iter().any(|except| (begin..end).contains(except)) && !add(begin, end - begin) {
             return Err(io::Error::other("more shared memory than can be watched"));
         }
     }
@@ -108,9 +113,56 @@ fn add(begin: usize, length: usize) -> bool {
     STRETCHES[at].copy.store(copy, Relaxed);
     STRETCHES[at].length.store(length, Relaxed);
     COUNT.store(at + 1, Relaxed);
-    // SAFETY: the stretch is mapped, as the kernel has just said; the copy is `length` bytes of the room that nobody else uses.
-    unsafe { ptr::copy_nonoverlapping(at_address(begin), at_address(copy), length) };
+    if COMPARES.load(Relaxed) {
+        // SAFETY: the stretch is mapped, as the kernel has just said; the copy is `length` bytes of the room that nobody else uses.
+        unsafe { ptr::copy_nonoverlapping(at_address(begin), at_address(copy), length) };
+    }
+    if IS_PROTECTED.load(Relaxed) {
+        set_protection(begin, length, true);
+    }
     true
+}
+
+/// The stretches that there are: where each begins, how long it is, and where its copy is.
+fn stretches() -> impl Iterator<Item = (usize, usize, usize)> {
+    let all = STRETCHES[..COUNT.load(Relaxed)].iter();
+    all.map(|stretch| (stretch.begin.load(Relaxed), stretch.length.load(Relaxed), stretch.copy.load(Relaxed)))
+        .filter(|(_, length, _)| *length > 0)
+}
+
+/// Has every store into what is watched fault, or none. Called from signal handlers.
+pub(super) fn protect(from_stores: bool) {
+    IS_PROTECTED.store(from_stores, Relaxed);
+    stretches().for_each(|(begin, length, _)| set_protection(begin, length, from_stores));
+}
+
+/// Has the stores of one instruction that faulted at this address fault, or not.
+pub(super) fn protect_near(address: usize, from_stores: bool) {
+    for (begin, length, _) in stretches().filter(|(begin, length, _)| (*begin..begin + length).contains(&address)) {
+        let first = (address.saturating_sub(REACH) & !(PAGE - 1)).max(begin);
+        let last = (address + REACH).next_multiple_of(PAGE).min(begin + length);
+        set_protection(first, last - first, from_stores);
+    }
+}
+
+fn set_protection(begin: usize, length: usize, from_stores: bool) {
+    let protection = if from_stores { libc::PROT_READ } else { libc::PROT_READ | libc::PROT_WRITE };
+    // SAFETY: the stretch is mapped, and shared for writing by whoever mapped it. A store that faults for this goes to a handler. What is refused is seen: a store
+    // that is let through and faults again is let through again.
+    unsafe { libc::mprotect(at_address(begin).cast(), length, protection) };
+}
+
+/// Whether this address is in what is watched.
+pub(super) fn is_watched(address: usize) -> bool {
+    stretches().any(|(begin, length, _)| (begin..begin + length).contains(&address))
+}
+
+/// Whether anything that is watched has changed that was not looked at since.
+pub(super) fn is_any_changed() -> bool {
+    stretches().fold(false, |is_changed, (begin, length, copy)| {
+        // SAFETY: both are mapped, and as long; the copy is this process's alone.
+        unsafe { catch_up(begin, copy, length) || is_changed }
+    })
 }
 
 fn at_address(address: usize) -> *mut u8 {
@@ -158,7 +210,7 @@ pub(super) fn is_changed(result: usize, road: Road) -> bool {
                 }
                 // SAFETY: the stretch is mapped until it is gone, which `follow` notes; its copy is as long. That others write meanwhile changes what is
                 // compared and no more, for no reference is made.
-                if unsafe { catch_up(begin + at, copy + at) } {
+                if unsafe { catch_up(begin + at, copy + at, PIECE) } {
                     is_changed = true;
                     if known & 1 << bit == 0 {
                         road.was_blind_to(word, bit);
@@ -175,20 +227,20 @@ pub(super) fn is_changed(result: usize, road: Road) -> bool {
 /// # Safety
 ///
 /// Both are mapped, and the copy is the caller's alone.
-unsafe fn catch_up(piece: usize, copy: usize) -> bool {
+unsafe fn catch_up(piece: usize, copy: usize, length: usize) -> bool {
     let (there, here) = (at_address(piece), at_address(copy));
     // SAFETY: as this function asks of its caller.
     unsafe {
-        let differs = libc::memcmp(there.cast(), here.cast(), PIECE) != 0;
+        let differs = libc::memcmp(there.cast(), here.cast(), length) != 0;
         if differs {
-            ptr::copy_nonoverlapping(there, here, PIECE);
+            ptr::copy_nonoverlapping(there, here, length);
         }
         differs
     }
 }
 
 /// Watches what a system call has mapped, and forgets what it has unmapped.
-fn follow(number: usize, arguments: [usize; 4], result: usize) {
+pub(super) fn follow(number: usize, arguments: [usize; 4], result: usize) {
     let [address, length, protection, flags] = arguments;
     if number == libc::SYS_mmap as usize {
         let is_shared = flags & libc::MAP_SHARED as usize != 0 && protection & libc::PROT_WRITE as usize != 0;
@@ -207,7 +259,7 @@ fn follow(number: usize, arguments: [usize; 4], result: usize) {
 
 /// Whether a system call is known to leave nothing that another process can see: it asks, it changes this process's own memory or signals, or it
 /// opens what is there. What is not known here is taken for a change.
-fn is_private(number: usize, arguments: [usize; 4]) -> bool {
+pub(super) fn is_private(number: usize, arguments: [usize; 4]) -> bool {
     const ASKS: &[libc::c_long] = &[
         libc::SYS_read,
         libc::SYS_pread64,

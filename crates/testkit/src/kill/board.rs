@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crosstie_sys::crash_point;
 use crosstie_sys::trial::shared_cells;
@@ -81,6 +82,7 @@ mod global {
     pub(super) const STAGE: usize = 3;
     pub(super) const PID: usize = 4;
     pub(super) const TOKEN: usize = 5;
+    pub(super) const PATIENCE: usize = 6;
     pub(super) const FAULTS: usize = 16;
     pub(super) const TEXT: usize = 32;
     pub(super) const TEXT_LEN: usize = 64;
@@ -160,6 +162,12 @@ impl Board {
         read_text(&self.cells[global::TEXT..][..global::TEXT_LEN])
     }
 
+    /// Says how long a wait may last before it is called stuck.
+    pub(super) fn set_patience(&self, patience: Duration) {
+        let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self.cells[global::PATIENCE].store(millis, Ordering::Release);
+    }
+
     /// The cell that carries an id out of a namespace.
     pub(super) fn pid_cell(&self) -> &'static AtomicU64 {
         &self.cells[global::PID]
@@ -185,6 +193,11 @@ impl Seat {
     /// Whether all are asked to leave.
     pub fn is_finishing(&self) -> bool {
         self.global[global::FINISH].load(Ordering::Acquire) != 0
+    }
+
+    /// How long to wait for something before it is called stuck.
+    pub fn patience(&self) -> Duration {
+        Duration::from_millis(self.global[global::PATIENCE].load(Ordering::Acquire))
     }
 
     /// Notes that what only one may hold is held by this seat, from now until [`leaves`](Self::leaves). Call it right after acquiring.

@@ -50,6 +50,7 @@ impl<'a> Crew<'a> {
     /// Sets the structure up in a folder of its own, with a wiped board.
     pub(super) fn new(structure: &'a dyn Structure, board: &'a Board, options: &Options) -> Result<Self, String> {
         board.wipe();
+        board.set_patience(options.bound);
         let place =
             Place::new(&options.root, structure.name()).map_err(|error| format!("no folder for the trial: {error}"))?;
         let mut crew = Self {

@@ -65,9 +65,7 @@ impl Kind {
             (Self::Steps, _) => 50_000,
             (Self::Contended, false) => 0,
             (Self::Contended, true) => 20_000,
-            (Self::Recovery, false) => 20_000,
-            (Self::Joining, false) => 400,
-            (Self::Recovery | Self::Joining, true) => 200_000,
+            (Self::Recovery | Self::Joining, _) => 200_000,
         }
     }
 

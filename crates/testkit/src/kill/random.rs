@@ -57,7 +57,6 @@ fn trials(
     become_reaper_of_orphans().map_err(|error| format!("orphans cannot be taken in: {error}"))?;
     let board = Board::new(structure.seats() + 1).map_err(|error| format!("no board: {error}"))?;
     let mut report = Report::of(kind, structure.name(), options.seed);
-    report.has_to_recover_soon = structure.blocks_all();
     let start = Instant::now();
     let mut seed = options.seed;
     while report.kills < options.count {

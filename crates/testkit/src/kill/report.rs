@@ -25,22 +25,20 @@ pub struct Report {
     pub ends: BTreeMap<&'static str, u64>,
     /// How often a death was told.
     pub told: u64,
-    /// Instruction boundaries at which a process was killed; of them, in one that was recovering.
+    /// Instruction boundaries at which a process was killed; and deeds before which one was that was recovering.
     pub boundaries: (u64, u64),
-    /// Those of them that were behind a change of what others can see; and of these, how many no process came to any more.
+    /// Boundaries that were behind a change of what others can see.
     pub changes: u64,
-    /// See there.
+    /// Changes and deeds that no process came to any more.
     pub missed: u64,
     /// Instructions of the work that was stepped through.
     pub work: u64,
-    /// Recoveries that were surveyed; of them, those that were gone through.
-    pub courses: (u64, u64),
+    /// First deaths whose recoveries were gone through.
+    pub recovered: u64,
     /// Whether there were more boundaries than kills to spend.
     pub is_cut_short: bool,
     /// From the death of a holder to the telling of it, in nanoseconds.
     pub recoveries: Vec<u64>,
-    /// Whether these times are to be short.
-    pub has_to_recover_soon: bool,
     /// How often the processes met their end at which crash point.
     pub points: BTreeMap<String, u64>,
     /// What was found wrong, and how often.
@@ -113,7 +111,7 @@ impl fmt::Display for Report {
             write!(f, " at {} boundaries", self.boundaries.0)?;
         }
         if self.boundaries.1 > 0 {
-            write!(f, ", {} nested in {} of {} recoveries", self.boundaries.1, self.courses.1, self.courses.0)?;
+            write!(f, ", {} in recoveries from {} first deaths", self.boundaries.1, self.recovered)?;
         }
         if self.changes > 0 {
             write!(f, ", {} changes", self.changes)?;

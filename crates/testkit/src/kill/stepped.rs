@@ -1,8 +1,10 @@
-//! A process that is stepped through: where it begins to count, where it is to end, and how it came to its end.
+//! A process that is gone through: where it begins to count, where it is to end, and how it came to its end.
 
 use std::time::Instant;
 
-use crosstie_sys::trial::{Child, Ended, Road, count_instructions, fork, stop_counting};
+use crosstie_sys::trial::{
+    Child, Deed, Ended, Road, count_instructions, die_at_the_end, end_deeds, fork, interrupt_deeds, stop_counting,
+};
 use crosstie_sys::{CrashPlan, NEXT_POINT, Planned, plan_crash};
 
 use super::board::Fault;
@@ -36,8 +38,14 @@ pub(super) enum Start {
 pub(super) enum Aim {
     /// Its death at this boundary.
     At(Boundary),
-    /// The end of its work, with a record left behind of it, from this crash point on.
-    ToSurvey(u64),
+    /// The end of its work, with a record left behind of its instructions.
+    ToSurvey,
+    /// Its death just before this deed.
+    Before(Deed),
+    /// Its death when its work is done.
+    AtTheEnd,
+    /// The end of its work, with a record left behind of its deeds.
+    ToRecord,
 }
 
 /// How a stepped process came to its end.
@@ -57,28 +65,34 @@ impl Aim {
     /// How a process ends that comes to it.
     pub(super) const fn reached(self) -> Reached {
         match self {
-            Self::At(_) => Reached::There,
-            Self::ToSurvey(_) => Reached::Done,
+            Self::At(_) | Self::Before(_) | Self::AtTheEnd => Reached::There,
+            Self::ToSurvey | Self::ToRecord => Reached::Done,
         }
     }
 }
 
-/// A process that does one step, to be killed at a boundary of it.
+/// A process that does one step, to be killed somewhere in it.
 pub(super) fn start(crew: &Crew<'_>, index: usize, start: Start, aim: Aim, road: Road) -> Result<Child, String> {
     let (seat, board) = (crew.seat(index), crew.board());
     seat.sits_down();
     seat.becomes_stepped(start == Start::Warm);
     let (structure, place) = (crew.structure(), crew.place());
-    let (at_hit, planned) = match aim {
-        Aim::At(boundary) => (boundary.section, boundary.planned()),
-        Aim::ToSurvey(from) => (from, Planned::Survey),
-    };
-    let plan = CrashPlan { at_hit, planned, name_goes_to: seat.point_cells() };
     road.clear();
     let count = || {
-        count_instructions(road, seat.alive()).map_err(|error| format!("instructions cannot be counted: {error}"))?;
-        plan_crash(plan);
-        Ok::<(), String>(())
+        let deeds = |road, last| interrupt_deeds(road, last, seat.alive());
+        match aim {
+            Aim::At(boundary) => count_instructions(road, seat.alive()).map(|()| {
+                let (at_hit, planned) = (boundary.section, boundary.planned());
+                plan_crash(CrashPlan { at_hit, planned, name_goes_to: seat.point_cells() });
+            }),
+            Aim::ToSurvey => count_instructions(road, seat.alive()).map(|()| {
+                plan_crash(CrashPlan { at_hit: 0, planned: Planned::Survey, name_goes_to: seat.point_cells() });
+            }),
+            Aim::Before(deed) => deeds(Road::none(), Some(deed)),
+            Aim::ToRecord => deeds(road, None),
+            Aim::AtTheEnd => Ok(()),
+        }
+        .map_err(|error| format!("what it does cannot be counted: {error}"))
     };
     fork(|| {
         let mut chance = fastrand::Rng::with_seed(index as u64);
@@ -110,11 +124,16 @@ pub(super) fn start(crew: &Crew<'_>, index: usize, start: Start, aim: Aim, road:
             }
             seat.has_done();
             stop_counting();
+            end_deeds();
+            if aim == Aim::AtTheEnd {
+                die_at_the_end(seat.alive());
+            }
             Ok(())
         };
         let outcome: Result<(), String> = work();
         if let Err(why) = outcome {
             stop_counting();
+            end_deeds();
             seat.fault(Fault::Broken, &format!("seat {index}, stepped: {why}"));
         }
         DONE

@@ -9,22 +9,21 @@
 //! *Which boundaries.* A first child is *surveyed*: behind each of its instructions all memory that it shares, the board among it, is compared with what it was
 //! before, and system calls are noted. Where nothing changed a death leaves the survivors what it left them one instruction earlier, bit for bit:
 //! registers and private memory go with the process. So those who die behind each *change* stand for all, and the others need not be killed one by one. They are
-//! nevertheless where that is cheap: of the work of one process each boundary is tried, except in sections of more than 1,500 instructions; of
-//! recovering and joining each change, and now and then a boundary in between.
+//! nevertheless where that is cheap: of the work of one process each boundary is tried, except in sections of more than 1,500 instructions.
 //!
-//! *Nested.* Each change of the work is a first death, and the recovery from each is surveyed. Two recoveries are alike if they make the same
-//! instructions and meet as many crash points. Of those that are alike the first and then each sixteenth is gone through, change by change; all of them if that is
-//! asked for. The first deaths before somebody joins are each fourth change, then.
+//! *Nested.* For the same reason whoever recovers or joins, and whoever dies first, needs to die only once between any two *deeds*: changes of what the structure
+//! shares, and system calls. Their deaths are just before each deed and when all is done. All deeds of the work are first deaths; the deeds of the one who
+//! recovers from each are recorded, and all of them are second deaths. The board is not part of what is shared here: just before a deed it has been told all
+//! that it will be told before that.
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crosstie_sys::trial::{CAN_STEP, Road, become_reaper_of_orphans, pin_to_core, tick, unpin};
+use crosstie_sys::trial::{CAN_STEP, Deed, Road, become_reaper_of_orphans, pin_to_core, tick, unpin};
 
 use super::board::{Board, Fault};
 use super::clock::now_ns;
-use super::course::{Boundary, Course, Which};
+use super::course::{Boundary, Course};
 use super::crew::{Crew, Post};
 use super::report::Report;
 use super::stepped::{Aim, Reached, Start, await_stage, end, look, stage, start};
@@ -46,12 +45,8 @@ pub enum Nesting {
 /// How many ends one structure sees before its oracle is asked and another is set up.
 const PER_TRIAL: u64 = 64;
 
-/// Recoveries are told apart by what they do from this crash point on: before, they find out that there is something to do.
-const TO_TELL_APART: u64 = 2;
-/// Of so many recoveries that are alike one is gone through, the first among them.
-const ONE_OF: u64 = 16;
-/// Of so many first deaths one is surveyed with somebody who joins afterwards, which is long.
-const JOINED_AT: u64 = 4;
+/// How often somebody is sent to a deed who did not come there.
+const TRIES: u32 = 4;
 /// How often a survey is made again that was blind to something.
 const BLIND: u32 = 16;
 
@@ -160,9 +155,12 @@ impl Walk<'_> {
         let other = self.other(part);
         let Some(course) = self.survey(part)? else { return Ok(()) };
         self.report.work += course.instructions();
-        for boundary in self.chosen(course.boundaries(part, Which::Each, &mut self.chance.clone())) {
-            // Who does not come by the way that the first one came goes step by step.
-            for boundary in [boundary, boundary.on_foot()] {
+        for boundary in self.chosen(course.boundaries(part, &mut self.chance.clone())) {
+            // Who does not come by the way that the first one came goes step by step; then with another structure, which nobody else has used.
+            for (boundary, is_new) in [(boundary, false), (boundary.on_foot(), false), (boundary.on_foot(), true)] {
+                if is_new {
+                    self.close();
+                }
                 self.open()?;
                 let Some(crew) = &mut self.crew else { return Ok(()) };
                 if contended && !crew.is_manned(other) {
@@ -178,7 +176,7 @@ impl Walk<'_> {
                     self.look()?;
                     self.expect_telling(told, held);
                 }
-                if self.note(boundary, None) {
+                if self.note(boundary.number(), None) {
                     return Ok(());
                 }
                 if reached == Reached::There {
@@ -186,109 +184,97 @@ impl Walk<'_> {
                     self.report.changes += u64::from(boundary.is_change());
                     break;
                 }
-                self.report.missed += u64::from(!boundary.has_way() && boundary.is_change());
+                self.report.missed += u64::from(is_new && boundary.is_change());
             }
         }
         Ok(())
     }
 
-    /// The worker dies at every change, the one who recovers at every change of that: of all recoveries, or of some of those that are alike.
+    /// The worker dies before each of its deeds, and whoever recovers from that before each of its own.
     fn nested(&mut self, part: usize, joins: bool) -> Result<(), String> {
-        let Some(course) = self.survey(part)? else { return Ok(()) };
-        let mut known: HashMap<u64, u64> = HashMap::new();
-        for (nth, outer) in (0..).zip(self.chosen(course.boundaries(part, Which::Changes, &mut self.chance.clone()))) {
-            // Until it meets its first crash point, who joins only reads, and knows of nobody who died: that is gone through once. It is the longest stretch.
-            if joins && nth == 0 {
-                let Some((outer, entrance)) = self.recovery(outer, 0, joins)? else { break };
-                if !self.nest(outer, &entrance.up_to_first_point(), joins)? {
-                    return Ok(());
-                }
-            }
-            if joins && nth % JOINED_AT != 0 && !self.options.is_thorough {
+        let Some(deeds) = self.record(part, Aim::ToRecord, Aim::AtTheEnd, joins)? else {
+            let is_wrong = self.note(0, None) || !self.report.faults.is_empty();
+            let name = self.structure.name();
+            return if is_wrong { Ok(()) } else { Err(format!("part {part} of {name} did not come to its end")) };
+        };
+        let (first, last) = self.options.boundaries;
+        for outer in ends(&deeds) {
+            let number = part as u64 * Boundary::PER_PART + outer.1;
+            if !(first..last).contains(&number) {
                 continue;
             }
-            let Some((outer, recovery)) = self.recovery(outer, TO_TELL_APART, joins)? else {
-                if !self.report.faults.is_empty() {
+            let aim = outer.0;
+            let Some(deeds) = self.record(part, aim, Aim::ToRecord, joins)? else {
+                if self.note(number, None) || !self.report.faults.is_empty() {
                     return Ok(());
                 }
                 self.report.missed += 1;
                 continue;
             };
-            self.report.courses.0 += 1;
-            let alike = known.entry(recovery.signature()).or_default();
-            *alike += 1;
-            if *alike % ONE_OF != 1 && !self.options.is_thorough {
-                continue;
-            }
-            let Some((outer, recovery)) = self.recovery(outer, u64::from(joins), joins)? else { continue };
-            self.report.courses.1 += 1;
-            if !self.nest(outer, &recovery, joins)? {
-                return Ok(());
+            self.report.recovered += 1;
+            for inner in ends(&deeds) {
+                if self.report.boundaries.1 >= self.options.count {
+                    self.report.is_cut_short = true;
+                    return Ok(());
+                }
+                let mut is_there = false;
+                for nth in 0..TRIES {
+                    // What it does may depend on how often that was done before: on a number, or where a ring ends.
+                    if nth > 0 {
+                        self.close();
+                    }
+                    is_there = self.pair(part, aim, inner.0, joins)?;
+                    if self.note(number, Some(inner.1)) || !self.report.faults.is_empty() {
+                        return Ok(());
+                    }
+                    if is_there {
+                        break;
+                    }
+                }
+                self.report.boundaries.1 += u64::from(is_there);
+                self.report.missed += u64::from(!is_there);
             }
         }
         Ok(())
     }
 
-    /// What the one who recovers does after a death at `outer`, from its so-manieth crash point on; and which way the other came there. None if nobody
-    /// comes there any more, now that another one has joined, or if something is wrong.
-    fn recovery(&mut self, outer: Boundary, from: u64, joins: bool) -> Result<Option<(Boundary, Course)>, String> {
-        for outer in [outer, outer.on_foot()] {
-            for attempt in 0..=BLIND {
-                let is_there = self.pair(outer, Aim::ToSurvey(from), joins)?;
-                if self.note(outer, None) || !self.report.faults.is_empty() {
-                    return Ok(None);
-                }
-                if !is_there {
-                    break;
-                }
-                if !self.road.is_blind() {
-                    return Course::of(self.road, from).map(|course| Some((outer, course)));
-                }
-                if attempt == BLIND {
-                    return Err(format!("no survey of a recovery of {} saw every change", self.structure.name()));
-                }
+    /// The deeds of the one of a [`pair`](Self::pair) who is to record them; none if they did not come to it, or if something is wrong.
+    fn record(&mut self, part: usize, outer: Aim, inner: Aim, joins: bool) -> Result<Option<Vec<(u64, Deed)>>, String> {
+        for _ in 0..BLIND {
+            // One that nobody else has used.
+            self.close();
+            let is_done = self.pair(part, outer, inner, joins)?;
+            if self.board.has_faults() || !self.report.faults.is_empty() {
+                return Ok(None);
             }
+            if is_done && !self.road.is_blind() {
+                return Ok(Some(Deed::all(&self.road.places())));
+            }
+        }
+        if self.road.is_blind() {
+            return Err(format!("no record of part {part} of {} had every change", self.structure.name()));
         }
         Ok(None)
     }
 
-    /// The one who recovers dies at every change of this course. False if that is enough of it.
-    fn nest(&mut self, outer: Boundary, recovery: &Course, joins: bool) -> Result<bool, String> {
-        for inner in recovery.boundaries(outer.part, Which::Changes, &mut self.chance.clone()) {
-            if self.report.boundaries.1 >= self.options.count {
-                self.report.is_cut_short = true;
-                return Ok(false);
-            }
-            let reached =
-                self.pair(outer, Aim::At(inner), joins)? || self.pair(outer, Aim::At(inner.on_foot()), joins)?;
-            if self.note(outer, Some(inner)) || !self.report.faults.is_empty() {
-                return Ok(false);
-            }
-            self.report.boundaries.1 += u64::from(reached);
-            self.report.changes += u64::from(reached && inner.is_change());
-            self.report.missed += u64::from(!reached && inner.is_change());
-        }
-        Ok(true)
-    }
-
-    /// One dies at `outer`, the one who recovers at `inner` or not at all, and others look. Says whether both came where they were to come.
-    fn pair(&mut self, outer: Boundary, inner: Aim, joins: bool) -> Result<bool, String> {
+    /// One comes to `outer`, the one who recovers from that to `inner`, and others look. Says whether both came where they were to come.
+    fn pair(&mut self, part: usize, outer: Aim, inner: Aim, joins: bool) -> Result<bool, String> {
         if self.board.has_faults() {
             return Ok(false);
         }
         self.open()?;
-        let part = outer.part;
         // Who takes the dead one's place can come only when it is dead; who is there before does something else, if there is something else.
         let second = if joins { self.structure.parts() + part } else { self.other(part) };
+        let road_of = |aim: Aim| if aim == Aim::ToRecord { self.road } else { Road::none() };
         let Some(crew) = &mut self.crew else { return Ok(false) };
         self.board.set_stage(stage::NOT_READY);
         let mut recoverer = None;
         if !joins {
-            recoverer = Some(start(crew, second, Start::Joined, inner, self.road)?);
+            recoverer = Some(start(crew, second, Start::Joined, inner, road_of(inner))?);
             await_stage(crew, second, stage::JOINED);
         }
-        let worker = start(crew, part, Start::Warm, Aim::At(outer), Road::none())?;
-        let died = end(crew, part, worker, Aim::At(outer)) == Reached::There;
+        let worker = start(crew, part, Start::Warm, outer, road_of(outer))?;
+        let is_there = end(crew, part, worker, outer) == outer.reached();
         crew.bury(part, now_ns());
         if !joins {
             await_stage(crew, second, stage::READY);
@@ -296,12 +282,12 @@ impl Walk<'_> {
         self.board.set_stage(stage::GO);
         let recoverer = match recoverer {
             Some(recoverer) => recoverer,
-            None => start(crew, second, Start::Cold, inner, self.road)?,
+            None => start(crew, second, Start::Cold, inner, road_of(inner))?,
         };
         let reached = end(crew, second, recoverer, inner);
         crew.bury(second, now_ns());
         self.look()?;
-        Ok(died && reached == inner.reached())
+        Ok(is_there && reached == inner.reached())
     }
 
     /// What a worker of this part does that is not killed; none if something is wrong.
@@ -309,8 +295,8 @@ impl Walk<'_> {
         for _ in 0..BLIND {
             self.open()?;
             let Some(crew) = &mut self.crew else { return Ok(None) };
-            let worker = start(crew, part, Start::Warm, Aim::ToSurvey(0), self.road)?;
-            let reached = end(crew, part, worker, Aim::ToSurvey(0));
+            let worker = start(crew, part, Start::Warm, Aim::ToSurvey, self.road)?;
+            let reached = end(crew, part, worker, Aim::ToSurvey);
             crew.bury(part, now_ns());
             self.look()?;
             if reached != Reached::Done {
@@ -324,7 +310,7 @@ impl Walk<'_> {
         if self.road.is_blind() {
             return Err(format!("no survey of {} saw every change", self.structure.name()));
         }
-        Course::of(self.road, 0).map(Some)
+        Course::of(self.road).map(Some)
     }
 
     /// Those within what was asked for, at most so many as were.
@@ -350,16 +336,22 @@ impl Walk<'_> {
     }
 
     /// Whether something is wrong. Then the first boundary is what leads there again.
-    fn note(&mut self, boundary: Boundary, inner: Option<Boundary>) -> bool {
+    fn note(&mut self, boundary: u64, inner: Option<u64>) -> bool {
         if !self.board.has_faults() {
             return false;
         }
         if let Some(crew) = self.crew.take() {
-            crew.finish(self.report, boundary.number());
+            crew.finish(self.report, boundary);
             if let Some(inner) = inner {
-                self.report.text += &format!("; the one who recovered died at its boundary {}", inner.number());
+                self.report.text += &format!("; the one who recovered died before its deed {inner}");
             }
         }
         true
     }
+}
+
+/// Where to die: before each deed, and at the end; with what it is called on the command line.
+fn ends(deeds: &[(u64, Deed)]) -> Vec<(Aim, u64)> {
+    let end = deeds.last().map_or(1, |(number, _)| number + 1);
+    deeds.iter().map(|(number, deed)| (Aim::Before(*deed), *number)).chain([(Aim::AtTheEnd, end)]).collect()
 }

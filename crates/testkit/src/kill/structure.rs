@@ -22,12 +22,6 @@ pub trait Structure {
         true
     }
 
-    /// Whether a death of one who holds it keeps all others from going on, so that the time to its telling is that of a recovery. Otherwise it is
-    /// mostly the time until somebody asks for what the dead one has.
-    fn blocks_all(&self) -> bool {
-        true
-    }
-
     /// How many different parts there are to play, such as the sender and the receiver of a ring. Seat `n` plays part `n % parts()`.
     fn parts(&self) -> usize {
         1
@@ -136,6 +130,4 @@ pub struct Options {
     pub root: PathBuf,
     /// Which boundary to begin with, and to end with, when stepping.
     pub boundaries: (u64, u64),
-    /// Whether recoveries that are alike are all gone through, when stepping.
-    pub is_thorough: bool,
 }

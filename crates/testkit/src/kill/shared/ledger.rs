@@ -1,7 +1,6 @@
 //! A ledger under each kind of lock: the accounts add up to nothing, and what was committed stays.
 
 use std::path::Path;
-use std::time::Duration;
 
 use crosstie_core::Deadline;
 use crosstie_shm::{Acquired, LockError, LockOutcome, Mutex, Region, RwLock, ShmSafe, TxRegion, deadline_after};
@@ -35,8 +34,6 @@ const EMPTY: Ledger = Ledger { moved: 0, accounts: [0; 7] };
 
 /// Transfers that were acknowledged.
 const MOVED: usize = 0;
-/// How long a lock is waited for before it is called stuck.
-const WAIT: Duration = Duration::from_secs(4);
 /// Bytes of the journal.
 const JOURNAL: u64 = 1024;
 
@@ -75,7 +72,7 @@ impl Structure for Books {
     fn check(&self, place: &Path, seat: Seat, tally: &Tally) -> Result<(), String> {
         let acknowledged = seat.counted_by_all(MOVED);
         let lock = self.lock(place, false)?;
-        let ledger = lock.value().map_err(|error| format!("reading what is left: {error}"))?;
+        let ledger = lock.value(seat).map_err(|error| format!("reading what is left: {error}"))?;
         judge_moved(seat, &ledger);
         if ledger.moved > acknowledged + tally.deaths {
             let text = format!("{acknowledged} were acknowledged, {} died, {} are there", tally.deaths, ledger.moved);
@@ -112,12 +109,12 @@ enum Lock {
 
 impl Lock {
     /// What is committed.
-    fn value(&self) -> Result<Ledger, LockError> {
+    fn value(&self, seat: Seat) -> Result<Ledger, LockError> {
         match self {
-            Self::Mutex(mutex) => mutex.lock(soon()).map(|acquired| *acquired.guard),
-            Self::Region(region) => region.lock(soon()).map(|acquired| *acquired.guard),
-            Self::TxRegion(region) => region.lock(soon()).map(|acquired| *acquired.guard),
-            Self::RwLock(lock) => lock.read(soon()).map(|acquired| *acquired.guard),
+            Self::Mutex(mutex) => mutex.lock(soon(seat)).map(|acquired| *acquired.guard),
+            Self::Region(region) => region.lock(soon(seat)).map(|acquired| *acquired.guard),
+            Self::TxRegion(region) => region.lock(soon(seat)).map(|acquired| *acquired.guard),
+            Self::RwLock(lock) => lock.read(soon(seat)).map(|acquired| *acquired.guard),
         }
     }
 }
@@ -164,7 +161,7 @@ impl Worker {
     fn forget(&mut self, seat: Seat, in_a_thread: bool) -> Result<(), String> {
         let lock = self.lock.take().expect("a worker has a lock between its steps");
         let Lock::Mutex(mutex) = &lock else { return Err("only guards of mutexes are forgotten".to_owned()) };
-        let take = || match mutex.lock(soon()) {
+        let take = || match mutex.lock(soon(seat)) {
             Ok(acquired) => {
                 let mut guard = acquired.guard;
                 judge(seat, &guard);
@@ -246,15 +243,15 @@ impl Lock {
         let no_room = |error| format!("editing a part: {error}");
         match self {
             Self::Mutex(mutex) => {
-                write!(seat, chance, end, mutex.lock(soon()), |guard| (&mut guard.moved, &mut guard.accounts))
+                write!(seat, chance, end, mutex.lock(soon(seat)), |guard| (&mut guard.moved, &mut guard.accounts))
             }
             Self::Region(region) => {
-                write!(seat, chance, end, region.lock(soon()), |guard| (&mut guard.moved, &mut guard.accounts))
+                write!(seat, chance, end, region.lock(soon(seat)), |guard| (&mut guard.moved, &mut guard.accounts))
             }
             Self::RwLock(lock) => {
-                write!(seat, chance, end, lock.write(soon()), |guard| (&mut guard.moved, &mut guard.accounts))
+                write!(seat, chance, end, lock.write(soon(seat)), |guard| (&mut guard.moved, &mut guard.accounts))
             }
-            Self::TxRegion(region) => write!(seat, chance, end, region.lock(soon()), |guard| (
+            Self::TxRegion(region) => write!(seat, chance, end, region.lock(soon(seat)), |guard| (
                 guard.edit(|ledger| &ledger.moved).map_err(no_room)?,
                 guard.edit(|ledger| &ledger.accounts).map_err(no_room)?
             )),
@@ -263,7 +260,7 @@ impl Lock {
 
     fn read(&self, seat: Seat, chance: &mut fastrand::Rng) -> Result<(), String> {
         let Self::RwLock(lock) = self else { return Ok(()) };
-        match lock.read(soon()) {
+        match lock.read(soon(seat)) {
             Ok(Acquired { guard, outcome }) => {
                 tell(seat, outcome);
                 seat.holds();
@@ -291,7 +288,7 @@ fn tell(seat: Seat, outcome: LockOutcome) {
 
 fn refused(seat: Seat, error: &LockError) -> Result<(), String> {
     if matches!(error, LockError::TimedOut { .. }) {
-        seat.fault(Fault::Stuck, &format!("seat {} waited {WAIT:?}: {error}", seat.index));
+        seat.fault(Fault::Stuck, &format!("seat {} waited {:?}: {error}", seat.index, seat.patience()));
         return Ok(());
     }
     Err(format!("taking the lock: {error}"))
@@ -319,6 +316,6 @@ fn spoil(accounts: &mut [i64; 7]) {
     *accounts = [99; 7];
 }
 
-fn soon() -> Deadline {
-    deadline_after(WAIT)
+fn soon(seat: Seat) -> Deadline {
+    deadline_after(seat.patience())
 }

@@ -1,7 +1,6 @@
 //! Permits of a semaphore: never more out than there are, and all back when everyone is gone.
 
 use std::path::Path;
-use std::time::Duration;
 
 use crosstie_shm::{LockError, LockOutcome, Semaphore, deadline_after};
 
@@ -13,8 +12,6 @@ use super::segment::{close, directory, name, start_watching};
 pub struct Permits;
 
 const ALL: u32 = 3;
-/// How long a permit is waited for before it is called stuck.
-const WAIT: Duration = Duration::from_secs(4);
 
 impl Structure for Permits {
     fn name(&self) -> &'static str {
@@ -23,10 +20,6 @@ impl Structure for Permits {
 
     fn told(&self) -> Told {
         Told::Once
-    }
-
-    fn blocks_all(&self) -> bool {
-        false
     }
 
     fn set_up(&self, place: &Path) -> Result<(), String> {
@@ -66,12 +59,12 @@ impl Victim for Worker {
 
     fn step(&mut self, seat: Seat, chance: &mut fastrand::Rng) -> Result<(), String> {
         let permits = if chance.u8(..4) == 0 { 2 } else { 1 };
-        let acquired = match self.0.acquire_many(permits, deadline_after(WAIT)) {
+        let acquired = match self.0.acquire_many(permits, deadline_after(seat.patience())) {
             Ok(acquired) => acquired,
             Err(error @ LockError::TimedOut { .. }) => {
                 seat.fault(
                     Fault::Stuck,
-                    &format!("seat {} waited {WAIT:?} for {permits} permits: {error}", seat.index),
+                    &format!("seat {} waited {:?} for {permits} permits: {error}", seat.index, seat.patience()),
                 );
                 return Ok(());
             }
