@@ -11,6 +11,8 @@ pub mod kill;
 #[cfg(feature = "streams")]
 mod matrix;
 #[cfg(feature = "streams")]
+pub mod network;
+#[cfg(feature = "streams")]
 mod open_descriptors;
 #[cfg(feature = "streams")]
 pub mod streams;

@@ -8,6 +8,7 @@ mod board;
 mod child;
 mod deeds;
 mod namespace;
+mod network;
 mod pthread;
 mod road;
 mod stepper;
@@ -23,6 +24,7 @@ pub use {
     child::{Child, Cores, Ended, become_reaper_of_orphans, fork, is_asleep, kill, pin_to_core, take_away, unpin},
     deeds::{Deed, Pause, die_at_the_end, end_deeds, interrupt_deeds, pause_deeds, resume_deeds},
     namespace::fork_in_own_namespace,
+    network::{enter_own_network, tunnel},
     pthread::{Locked, MutexKind, PosixPage},
     road::{Place, Road, Way},
     stepper::{

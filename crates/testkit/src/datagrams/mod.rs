@@ -9,5 +9,5 @@ mod suite;
 
 pub use self::{
     peer::play_if_asked,
-    suite::{Sizes, names, run},
+    suite::{Sizes, names, run, run_far},
 };

@@ -5,11 +5,17 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
-use crosstie_core::Endpoint;
+use crosstie_core::{Endpoint, Error};
 use crosstie_net::{DatagramCapabilities, Datagrams, receive_datagrams, send_datagrams};
+
+use crate::network::Network;
 
 use super::peer::{AS_PEER, Role};
 
@@ -21,6 +27,8 @@ pub(super) struct Subject {
     template: &'static str,
     folder: PathBuf,
     count: AtomicU32,
+    /// Where receivers are, if not here.
+    network: Option<Arc<Network>>,
 }
 
 impl crate::matrix::Subject for Subject {
@@ -79,8 +87,48 @@ impl Subject {
             template,
             folder: folder.to_owned(),
             count: AtomicU32::new(0),
+            network: None,
         };
         forms.into_iter().map(of).collect()
+    }
+
+    /// Every scheme that reaches other machines, with its receivers at the far end of a network.
+    pub(super) fn far(folder: &Path, network: &Arc<Network>) -> Vec<Self> {
+        vec![Self {
+            name: "udp_far",
+            capabilities: DatagramCapabilities::of("udp").expect("a scheme in the matrix"),
+            template: "udp://10.77.0.2:0?insecure",
+            folder: folder.to_owned(),
+            count: AtomicU32::new(0),
+            network: Some(Arc::clone(network)),
+        }]
+    }
+
+    /// Receives where this subject's receivers are.
+    pub(super) fn receive(&self, endpoint: &Endpoint) -> Result<Datagrams, Error> {
+        match &self.network {
+            None => receive_datagrams(endpoint),
+            Some(network) => {
+                let endpoint = endpoint.clone();
+                network.at_far(move || receive_datagrams(&endpoint))
+            }
+        }
+    }
+
+    pub(super) fn network(&self) -> Option<&Network> {
+        self.network.as_deref()
+    }
+
+    /// A group of receivers, and another one.
+    pub(super) fn groups(&self) -> [String; 2] {
+        let interface = if self.network.is_some() { "cross0" } else { "lo" };
+        [1, 2].map(|last| format!("udp://239.255.77.{last}:0?iface={interface}&insecure"))
+    }
+
+    /// How long what was sent may be on its way.
+    pub(super) fn on_the_way(&self) -> Duration {
+        // The delay, and a queue that is full.
+        if self.network.is_some() { Duration::from_millis(500) } else { Duration::ZERO }
     }
 
     /// An address that nothing else has.
@@ -93,7 +141,7 @@ impl Subject {
     }
 
     pub(super) fn receiver(&self) -> Datagrams {
-        receive_datagrams(&self.endpoint()).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+        self.receive(&self.endpoint()).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 
     /// Both ends in this process: who receives, and who sends.

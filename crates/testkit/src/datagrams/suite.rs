@@ -3,12 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use crosstie_core::{Endpoint, Error, Kind};
-use crosstie_net::{Datagrams, Identity, Overflow, receive_datagrams, send_datagrams};
+use crosstie_net::{Datagrams, Identity, Overflow, send_datagrams};
 
 use super::{
     numbered::{ROOM, Tally, letter, number_of},
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::{
     matrix::{self, Subject as _, Test, tests},
+    network::{NEAR, Network, Way},
     open_descriptors,
 };
 
@@ -37,6 +39,8 @@ impl Sizes {
     pub const SHORT: Self = Self { letters: 5000, cycles: 200 };
     /// What the promises say.
     pub const FULL: Self = Self { letters: 30_000, cycles: 10_000 };
+    /// What a link of 10 Mbit/s and 80 ms there and back carries in some seconds.
+    pub const FAR: Self = Self { letters: 200, cycles: 20 };
 }
 
 const TESTS: &[Test<Subject, Sizes>] = tests! {
@@ -58,11 +62,23 @@ const TESTS: &[Test<Subject, Sizes>] = tests! {
     descriptors_stay_as_many_as_they_were if |_| true;
 };
 
+/// What is seen only where there is a way that can be cut.
+const FAR_TESTS: &[Test<Subject, Sizes>] = tests! {
+    what_is_sent_while_the_way_is_cut_is_lost_and_nothing_else if |it| it.remote;
+};
+
 /// Runs the tests whose full name (`scheme::test`) contains `wanted`; how many failed.
 ///
 /// What they leave in the file system is in `folder`.
 pub fn run(folder: &Path, sizes: &Sizes, wanted: &str) -> usize {
     matrix::run("datagrams", &Subject::all(folder), TESTS, sizes, wanted)
+}
+
+/// As [`run`], over the schemes that reach other machines, from one end of a network to the other.
+pub fn run_far(folder: &Path, network: &Arc<Network>, wanted: &str) -> usize {
+    let subjects = Subject::far(folder, network);
+    matrix::run("datagrams", &subjects, TESTS, &Sizes::FAR, wanted)
+        + matrix::run("datagrams", &subjects, FAR_TESTS, &Sizes::FAR, wanted)
 }
 
 /// The names of all tests.
@@ -149,7 +165,7 @@ fn what_finds_no_room_is_told_or_lost_as_the_matrix_says(subject: &Subject, _: &
             }
         }
     }
-    let tally = taken(&receiver);
+    let tally = taken(subject, &receiver);
     assert_eq!((tally.doubles, tally.torn, tally.late), (0, 0, 0));
     let lost = sent - tally.seen();
     match subject.capabilities().overflow {
@@ -161,13 +177,18 @@ fn what_finds_no_room_is_told_or_lost_as_the_matrix_says(subject: &Subject, _: &
     assert_eq!(get(&receiver), b"more");
 }
 
-/// All that is there.
-fn taken(receiver: &Datagrams) -> Tally {
+/// All that is there or on its way.
+fn taken(subject: &Subject, receiver: &Datagrams) -> Tally {
     let (mut tally, mut buf) = (Tally::default(), vec![0; ROOM]);
-    while let Some(came) = receiver.try_receive(&mut buf).unwrap() {
-        tally.came(&buf[..came.len]);
+    loop {
+        match receiver.receive(&mut buf, subject.on_the_way()) {
+            Ok(came) => tally.came(&buf[..came.len]),
+            Err(error) => {
+                assert_eq!(error.kind(), Kind::Timeout, "{error}");
+                return tally;
+            }
+        }
     }
-    tally
 }
 
 fn whoever_waits_for_room_has_it_when_it_comes(subject: &Subject, sizes: &Sizes) {
@@ -315,23 +336,26 @@ fn who_sent_one_is_known(subject: &Subject, _: &Sizes) {
             let sender = came.sender.expect("the kernel says who");
             assert_eq!((sender.pid, sender.uid), (other.pid(), rustix::process::getuid().as_raw()));
         }
-        Identity::Address => assert!(came.sender.is_none() && came.from.is_some_and(|from| from.ip().is_loopback())),
+        Identity::Address => {
+            assert!(came.sender.is_none() && came.from.is_some_and(|from| from.ip().is_loopback() || from.ip() == NEAR))
+        }
         other => panic!("no scheme for datagrams has {other:?}"),
     }
 }
 
-fn a_group_reaches_several(_: &Subject, _: &Sizes) {
+fn a_group_reaches_several(subject: &Subject, _: &Sizes) {
     let parse = |text: &str| text.parse::<Endpoint>().unwrap();
-    let first = receive_datagrams(&parse("udp://239.255.77.1:0?iface=lo&insecure")).unwrap();
-    let others: Vec<_> = (0..2).map(|_| receive_datagrams(first.endpoint()).unwrap()).collect();
+    let [group, another] = subject.groups();
+    let first = subject.receive(&parse(&group)).unwrap();
+    let others: Vec<_> = (0..2).map(|_| subject.receive(first.endpoint()).unwrap()).collect();
     let sender = send_datagrams(first.endpoint()).unwrap();
     put(&sender, b"to all");
     for receiver in std::iter::once(&first).chain(&others) {
         assert_eq!(get(receiver), b"to all");
     }
     // The control: another group at the same port hears nothing of it.
-    let other = first.endpoint().to_string().replace("239.255.77.1", "239.255.77.2");
-    let other = receive_datagrams(&parse(&other)).unwrap();
+    let port = first.endpoint().to_string().split(['?', ':']).nth(2).unwrap().to_owned();
+    let other = subject.receive(&parse(&another.replace(":0?", &format!(":{port}?")))).unwrap();
     put(&sender, b"to all");
     get(&first);
     assert!(other.try_receive(&mut [0; 8]).unwrap().is_none());
@@ -345,13 +369,13 @@ fn first_error(sender: &Datagrams) -> Error {
 fn nobody_there_is_told_and_the_address_is_free_again(subject: &Subject, _: &Sizes) {
     let (receiver, sender) = subject.pair();
     let at = receiver.endpoint().clone();
-    assert!(receive_datagrams(&at).is_err(), "it has a receiver");
+    assert!(subject.receive(&at).is_err(), "it has a receiver");
     put(&sender, b"x");
     assert_eq!(get(&receiver), b"x", "the one who was there is not hurt");
     drop(receiver);
     assert_eq!(first_error(&sender).kind(), Kind::NoResponders);
     assert_eq!(send_datagrams(&at).err().unwrap().kind(), Kind::NoResponders);
-    let receiver = receive_datagrams(&at).unwrap();
+    let receiver = subject.receive(&at).unwrap();
     put(&send_datagrams(&at).unwrap(), b"y");
     assert_eq!(get(&receiver), b"y");
 }
@@ -366,7 +390,7 @@ fn control_where_absence_is_not_seen_nothing_is_promised(subject: &Subject, _: &
 fn a_sender_that_is_killed_tears_nothing(subject: &Subject, sizes: &Sizes) {
     let receiver = subject.receiver();
     let mut buf = vec![0; ROOM];
-    for round in 0..(sizes.cycles / 100).min(20) {
+    for round in 0..(sizes.cycles / 100).clamp(1, 20) {
         let mut other = process(Role::Flood, receiver.endpoint());
         let mut tally = Tally::default();
         for _ in 0..100 + round * 37 {
@@ -374,12 +398,11 @@ fn a_sender_that_is_killed_tears_nothing(subject: &Subject, sizes: &Sizes) {
             tally.came(&buf[..came.len]);
         }
         other.kill();
-        // What it had sent is still there.
-        while let Some(came) = receiver.try_receive(&mut buf).unwrap() {
-            tally.came(&buf[..came.len]);
-        }
         assert_eq!((tally.doubles, tally.torn, tally.late), (0, 0, 0));
         assert!(tally.seen() >= 100);
+        // What it had sent is still there.
+        let rest = taken(subject, &receiver);
+        assert_eq!((rest.doubles, rest.torn, rest.late), (0, 0, 0));
     }
     // Others are heard as before.
     put(&send_datagrams(receiver.endpoint()).unwrap(), b"alive");
@@ -403,7 +426,7 @@ fn a_receiver_that_is_killed_is_told(subject: &Subject, _: &Sizes) {
     });
     assert_eq!(first_error(&sender).kind(), Kind::NoResponders);
     // The dead one does not keep its address.
-    let receiver = receive_datagrams(&at).unwrap();
+    let receiver = subject.receive(&at).unwrap();
     put(&send_datagrams(&at).unwrap(), b"x");
     assert_eq!(get(&receiver), b"x");
 }
@@ -433,4 +456,23 @@ fn descriptors_stay_as_many_as_they_were(subject: &Subject, sizes: &Sizes) {
     let kept = subject.pair();
     assert!(open_descriptors::count() > before);
     drop(kept);
+}
+
+fn what_is_sent_while_the_way_is_cut_is_lost_and_nothing_else(subject: &Subject, _: &Sizes) {
+    let link = subject.network().unwrap().link();
+    let (receiver, sender) = subject.pair();
+    put(&sender, b"before");
+    assert_eq!(get(&receiver), b"before");
+    // The other way is cut: nothing of ours goes there.
+    link.cut(Way::Back);
+    put(&sender, b"one way suffices");
+    assert_eq!(get(&receiver), b"one way suffices");
+    link.mend(Way::Back);
+    link.cut(Way::There);
+    put(&sender, b"lost");
+    let error = receiver.receive(&mut [0; 64], subject.on_the_way()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Timeout, "silence is no end: {error}");
+    link.mend(Way::There);
+    put(&sender, b"after");
+    assert_eq!(get(&receiver), b"after");
 }

@@ -6,15 +6,20 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
 };
 
-use crosstie_core::{Endpoint, FaultSpec};
+use crosstie_core::{Endpoint, Error, FaultSpec};
 use crosstie_net::{
     Capabilities, Connection, Connections, Connector, Faults, Listener, Peer, connector, listen, pipe_pair,
 };
 use crosstie_sys::{ProcessHandle, pass_on};
+
+use crate::network::Network;
 
 use super::peer::{AS_PEER, LONG, Role, STANDARD};
 
@@ -26,6 +31,8 @@ pub(super) struct Subject {
     form: Form,
     folder: PathBuf,
     count: AtomicU32,
+    /// Where listeners are, if not here.
+    network: Option<Arc<Network>>,
 }
 
 #[derive(Clone, Copy)]
@@ -106,8 +113,40 @@ impl Subject {
             form,
             folder: folder.to_owned(),
             count: AtomicU32::new(0),
+            network: None,
         };
         forms.into_iter().map(of).collect()
+    }
+
+    /// Every scheme that reaches other machines, with its listeners at the far end of a network.
+    pub(super) fn far(folder: &Path, network: &Arc<Network>) -> Vec<Self> {
+        let forms = [("tcp_far", "tcp", Form::Listener("tcp://10.77.0.2:0?insecure"))];
+        let of = |(name, scheme, form)| Self {
+            name,
+            capabilities: Capabilities::of(scheme).expect("a scheme in the matrix"),
+            form,
+            folder: folder.to_owned(),
+            count: AtomicU32::new(0),
+            network: Some(Arc::clone(network)),
+        };
+        forms.into_iter().map(of).collect()
+    }
+
+    /// Listens where this subject's listeners are.
+    pub(super) fn listen(&self, endpoint: &Endpoint) -> Result<Box<dyn Listener>, Error> {
+        match &self.network {
+            None => listen(endpoint),
+            Some(network) => {
+                let mut options = endpoint.options().clone();
+                options.insecure = true;
+                let endpoint = endpoint.clone().with_options(options);
+                network.at_far(move || listen(&endpoint))
+            }
+        }
+    }
+
+    pub(super) fn network(&self) -> Option<&Network> {
+        self.network.as_deref()
     }
 
     /// A listener at an address that nothing else has.
@@ -115,7 +154,7 @@ impl Subject {
         match self.form {
             Form::Listener(_) => {
                 let at = self.address();
-                Some(listen(&at).unwrap_or_else(|error| panic!("{at}: {error}")))
+                Some(self.listen(&at).unwrap_or_else(|error| panic!("{at}: {error}")))
             }
             Form::Pipe => Some(listen(&endpoint("pipe:")).unwrap()),
             Form::Fd | Form::Exec => None,
