@@ -67,12 +67,13 @@ impl<S: Payload, R: Payload> Channel<S, R> {
         Self::connect_with(endpoint, ChannelOptions::of(endpoint)?).await
     }
 
-    /// As [`Channel::connect`], with options from the program.
+    /// As [`Channel::connect`], with options from the program where `endpoint` says nothing.
     ///
     /// # Errors
     ///
     /// As [`Channel::connect`].
     pub async fn connect_with(endpoint: &Endpoint, options: ChannelOptions) -> Result<Self> {
+        let options = options.said_by(endpoint)?;
         let connection = connector_of_frames(endpoint)?.connect_async(options.connect_timeout).await?;
         Self::over(connection, options).await
     }

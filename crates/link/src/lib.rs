@@ -37,6 +37,7 @@
 
 pub mod blocking;
 mod channel;
+mod compression;
 mod faults;
 mod listener;
 mod options;

@@ -26,12 +26,13 @@ impl<S: Payload, R: Payload> ChannelListener<S, R> {
         Self::bind_with(endpoint, ChannelOptions::of(endpoint)?)
     }
 
-    /// As [`ChannelListener::bind`], with options from the program.
+    /// As [`ChannelListener::bind`], with options from the program where `endpoint` says nothing.
     ///
     /// # Errors
     ///
     /// Those of [`listen`](crosstie_net::listen).
     pub fn bind_with(endpoint: &Endpoint, options: ChannelOptions) -> Result<Self> {
+        let options = options.said_by(endpoint)?;
         Ok(Self { listener: AsyncListener::new(listen_for_frames(endpoint)?)?, options, types: PhantomData })
     }
 

@@ -6,7 +6,7 @@ use crosstie_core::{Codec, Compression, Endpoint, Error, Kind, Result};
 use crosstie_net::{Capabilities, Faults};
 use crosstie_proto::frame::{DEFAULT_MAX_FRAME, Hello, Options};
 
-use crate::Payload;
+use crate::{Payload, compression};
 
 /// How a channel behaves. [`ChannelOptions::of`] takes what an endpoint's options say.
 #[derive(Clone, Debug)]
@@ -14,6 +14,9 @@ use crate::Payload;
 pub struct ChannelOptions {
     /// The one codec to use; else the best that both sides have.
     pub codec: Option<Codec>,
+    /// Whether what this side sends is compressed with zstd where that makes it shorter, from 256 bytes on. The other side has to undo it, or there is no
+    /// channel.
+    pub compress: bool,
     /// How long any wait may last, 10 seconds unless set; `None` is without limit.
     pub deadline: Option<Duration>,
     /// How long the other side's hello may take: 10 seconds.
@@ -36,6 +39,7 @@ impl Default for ChannelOptions {
     fn default() -> Self {
         Self {
             codec: None,
+            compress: false,
             deadline: Some(Duration::from_secs(10)),
             connect_timeout: Duration::from_secs(10),
             buffer: 256 * 1024,
@@ -56,21 +60,31 @@ impl ChannelOptions {
     ///
     /// # Errors
     ///
-    /// `Unsupported` for an option that a channel cannot keep yet.
+    /// `Unsupported` for `compress=zstd` in a build without it; `InvalidInput` for a window of no message.
     pub fn of(endpoint: &Endpoint) -> Result<Self> {
-        let options = endpoint.options();
-        if options.compress == Some(Compression::Zstd) {
-            return Err(unsupported(endpoint, "compress=zstd"));
-        }
-        let defaults = Self::default();
         let is_far = Capabilities::of(endpoint.target().scheme()).is_some_and(|able| able.remote);
+        Self { keep_alive: is_far.then_some(Self::SILENCE), ..Self::default() }.said_by(endpoint)
+    }
+
+    /// What `endpoint` says, and the rest as it is: whoever writes the address has the last word.
+    pub(crate) fn said_by(self, endpoint: &Endpoint) -> Result<Self> {
+        let options = endpoint.options();
+        let compress = options.compress.map_or(self.compress, |compression| compression == Compression::Zstd);
+        if compress && !compression::IS_THERE {
+            let text = format!("'{endpoint}': this build has no zstd: enable the feature 'zstd' of crosstie");
+            return Err(Error::new(Kind::Unsupported, text));
+        }
+        if options.window == Some(0) {
+            let text = format!("'{endpoint}': expected a window of at least 1 message, found 0");
+            return Err(Error::new(Kind::InvalidInput, text));
+        }
         Ok(Self {
-            codec: options.codec,
-            deadline: options.deadline.or(defaults.deadline),
-            connect_timeout: options.deadline.unwrap_or(defaults.connect_timeout),
-            window: options.window,
-            keep_alive: is_far.then_some(Self::SILENCE),
-            ..defaults
+            codec: options.codec.or(self.codec),
+            compress,
+            deadline: options.deadline.or(self.deadline),
+            connect_timeout: options.deadline.unwrap_or(self.connect_timeout),
+            window: options.window.or(self.window),
+            ..self
         })
     }
 
@@ -80,6 +94,7 @@ impl ChannelOptions {
         (hello.writes, hello.reads) = (self.offer::<S>()?, self.offer::<R>()?);
         (hello.sends, hello.receives) = (S::described()?, R::described()?);
         (hello.max_frame, hello.name) = (self.max_frame, self.name.clone());
+        hello.zstd = compression::IS_THERE;
         Ok(Options { hello, connect_timeout: self.connect_timeout, keep_alive: self.keep_alive })
     }
 
@@ -95,8 +110,4 @@ impl ChannelOptions {
             }
         }
     }
-}
-
-fn unsupported(endpoint: &Endpoint, option: &str) -> Error {
-    Error::new(Kind::Unsupported, format!("'{endpoint}': a channel does not take {option} yet"))
 }

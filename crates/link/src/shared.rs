@@ -3,9 +3,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crosstie_core::{Clock, Error, Headers, Kind, Mono, Result, SchemaText, SystemClock, schema};
-use crosstie_proto::frame::{Described, Event, Session, Step, Terms};
+use crosstie_proto::frame::{Described, Direction, Event, Session, Step, Terms};
 
-use crate::{ChannelOptions, Payload};
+use crate::{
+    ChannelOptions, Payload,
+    compression::{Packed, Packer, Unpacker},
+};
 
 /// A message, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,7 @@ pub struct ChannelStats {
 /// A session, shared by the half that sends and the half that receives.
 pub(crate) struct Exchange {
     session: Mutex<Session>,
+    packer: Mutex<Packer>,
     clock: SystemClock,
     pub(crate) options: ChannelOptions,
 }
@@ -46,7 +50,7 @@ impl Exchange {
     pub(crate) fn new<S: Payload, R: Payload>(options: ChannelOptions) -> Result<Self> {
         let clock = SystemClock::new();
         let session = Session::new(options.session::<S, R>()?, clock.mono())?;
-        Ok(Self { session: Mutex::new(session), clock, options })
+        Ok(Self { session: Mutex::new(session), packer: Mutex::default(), clock, options })
     }
 
     pub(crate) fn session(&self) -> MutexGuard<'_, Session> {
@@ -61,8 +65,28 @@ impl Exchange {
     #[inline]
     pub(crate) fn queue<T: Payload>(&self, value: &T, headers: &Headers) -> Result<()> {
         let mut session = self.session();
-        let codec = session.terms().map(|terms| terms.sending.codec);
-        session.send(headers, None, |out| codec.map_or(Ok(()), |codec| value.encode(codec, out)))?;
+        let sending = session.terms().map(|terms| terms.sending);
+        if let Some(sending) = sending.filter(|sending| self.options.compress && sending.may_compress) {
+            drop(session);
+            return self.queue_packed(value, headers, sending);
+        }
+        session.send(headers, None, |out| sending.map_or(Ok(()), |sending| value.encode(sending.codec, out)))?;
+        Ok(())
+    }
+
+    fn queue_packed<T: Payload>(&self, value: &T, headers: &Headers, sending: Direction) -> Result<()> {
+        // Only one half sends, so nobody waits for this lock; the session is free while there is work.
+        let mut packer = self.packer.lock().unwrap_or_else(PoisonError::into_inner);
+        let packed = packer.pack(sending.max_frame, |out| value.encode(sending.codec, out))?;
+        let (bytes, before) = match packed {
+            Packed::Plain(bytes) => (bytes, None),
+            Packed::Zstd(bytes, before) => (bytes, Some(before)),
+        };
+        let write = |out: &mut Vec<u8>| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        };
+        self.session().send(headers, before, write)?;
         Ok(())
     }
 
@@ -94,6 +118,7 @@ pub(crate) struct Input {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    unpacker: Unpacker,
     /// Why nothing more comes.
     ended: Option<(Kind, String)>,
 }
@@ -153,11 +178,21 @@ impl Input {
                             return Ok(Look::Nothing);
                         }
                         None => {}
+                        Some(Event::Opened(terms)) if exchange.options.compress && !terms.sending.may_compress => {
+                            let text = "compress=zstd was asked for, and the other side undoes no compression";
+                            session.goodbye(text);
+                            drop(session);
+                            return Err(self.end(Kind::Rejected, text.to_owned()));
+                        }
                         Some(Event::Opened(_)) => return Ok(Look::Opened),
                         Some(Event::Message(message)) => {
                             let codec = session.terms().expect("messages come after the hello").receiving.codec;
                             drop(session);
-                            let value = T::decode(codec, message.payload)?;
+                            let payload = match message.inflated {
+                                None => message.payload,
+                                Some(len) => self.unpacker.unpack(message.payload, len)?,
+                            };
+                            let value = T::decode(codec, payload)?;
                             let (number, lost) = (message.number, message.lost);
                             return Ok(Look::Message(Received { value, headers: message.headers, number, lost }));
                         }

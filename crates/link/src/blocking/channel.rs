@@ -80,12 +80,13 @@ impl<S: Payload, R: Payload> Channel<S, R> {
         Self::connect_with(endpoint, ChannelOptions::of(endpoint)?)
     }
 
-    /// As [`Channel::connect`], with options from the program.
+    /// As [`Channel::connect`], with options from the program where `endpoint` says nothing.
     ///
     /// # Errors
     ///
     /// As [`Channel::connect`].
     pub fn connect_with(endpoint: &Endpoint, options: ChannelOptions) -> Result<Self> {
+        let options = options.said_by(endpoint)?;
         let connection = connector_of_frames(endpoint)?.connect(options.connect_timeout)?;
         Self::over(connection, options)
     }
