@@ -150,6 +150,39 @@ fn blocks_that_come_together_are_held_back_together() {
 }
 
 #[test]
+fn datagrams_that_are_held_back_come_late_and_nobody_spins_meanwhile() {
+    let delay = 300 * MS;
+    let faults = Faults::seeded(1).delay(delay..=delay);
+    let folder = tempfile::tempdir().unwrap();
+    let places = ["mem:held-letters".to_owned(), format!("unix:{}", folder.path().join("letters").display())];
+    for place in &places {
+        let receiver = faults.receive_datagrams(&parsed(place)).unwrap();
+        let sender = faults.send_datagrams(receiver.endpoint()).unwrap();
+        let (began, busy) = (Instant::now(), spent());
+        assert_eq!(sender.try_send(b"there").unwrap_err().kind(), Kind::Full);
+        sender.send(b"there", LONG).unwrap();
+        assert!(began.elapsed() >= delay, "the way out");
+        assert!(receiver.try_receive(&mut [0; 8]).unwrap().is_none(), "it has come, and is held back");
+        let mut buf = [0; 8];
+        assert_eq!(receiver.receive(&mut buf, LONG).unwrap().len, 5);
+        assert!(began.elapsed() >= 2 * delay, "the way in");
+        assert_eq!(receiver.receive(&mut buf, MS).unwrap_err().kind(), Kind::Timeout);
+        assert!(spent() - busy < delay / 2, "it spun for {:?}", spent() - busy);
+
+        // The same on tokio, where the timer of the one must not keep the other awake.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (began, busy) = (Instant::now(), spent());
+            let (sender, receiver) = (sender.into_async().unwrap(), receiver.into_async().unwrap());
+            sender.send(b"again").await.unwrap();
+            assert_eq!(receiver.receive(&mut buf).await.unwrap().len, 5);
+            assert!(began.elapsed() >= 2 * delay);
+            assert!(spent() - busy < delay / 2, "it spun for {:?}", spent() - busy);
+        });
+    }
+}
+
+#[test]
 fn an_end_of_this_side_does_not_wait_for_what_is_held_back() {
     let (near, mut far) = pair("ended", &Faults::seeded(1).delay(LONG..=LONG));
     far.write_all(b"late").unwrap();

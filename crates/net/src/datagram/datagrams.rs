@@ -10,8 +10,14 @@ use crosstie_core::{Endpoint, Error, Kind};
 use crosstie_sys::{Interest, wait_ready};
 use tokio::io::unix::AsyncFd;
 
-use super::carrier::{Carrier, Received, Way};
-use crate::watched::watched;
+use super::{
+    carrier::{Carrier, Received, Way},
+    faulty::Faulty,
+};
+use crate::{
+    fault::{FaultLog, Faults},
+    watched::watched,
+};
 
 /// One end for datagrams: no order, no delivery, no doubling undone; what arrives is whole.
 ///
@@ -29,11 +35,27 @@ use crate::watched::watched;
 pub struct Datagrams {
     carrier: Box<dyn Carrier>,
     endpoint: Endpoint,
+    faults: Option<FaultLog>,
 }
 
 impl Datagrams {
     pub(super) fn new(carrier: impl Carrier + 'static, endpoint: Endpoint) -> Self {
-        Self { carrier: Box::new(carrier), endpoint }
+        Self { carrier: Box::new(carrier), endpoint, faults: None }
+    }
+
+    /// The same end, which meets faults. Its endpoint is one for others, who meet none.
+    pub(crate) fn with_faults(mut self, faults: &Faults) -> Result<Self, Error> {
+        let mut options = self.endpoint.options().clone();
+        options.fault = None;
+        self.endpoint = self.endpoint.with_options(options);
+        self.carrier = Box::new(Faulty::new(self.carrier, faults.line())?);
+        self.faults = Some(faults.log().clone());
+        Ok(self)
+    }
+
+    /// What was done on purpose so far, if [faults](Faults) are made here.
+    pub const fn faults(&self) -> Option<&FaultLog> {
+        self.faults.as_ref()
     }
 
     /// The most bytes that one datagram carries here. Whatever is longer is refused before it is sent.

@@ -1,8 +1,10 @@
 //! Datagrams: one message each, whole or not at all. One file for each scheme that has them.
 
+mod alarm;
 mod capabilities;
 mod carrier;
 mod datagrams;
+mod faulty;
 mod mem;
 mod shm;
 mod socket;
@@ -12,6 +14,8 @@ mod unix;
 use std::io;
 
 use crosstie_core::{Endpoint, Error, Kind, Target};
+
+use crate::fault::{Scope, permitted};
 
 pub use self::{
     capabilities::{DatagramCapabilities, Overflow},
@@ -27,6 +31,7 @@ pub use self::{
 /// system refuses.
 pub fn receive_datagrams(endpoint: &Endpoint) -> Result<Datagrams, Error> {
     check(endpoint)?;
+    let faults = permitted(endpoint, Scope::Datagrams)?;
     let bound = match endpoint.target() {
         Target::Mem { name } => mem::receive(name),
         Target::Unix { address } => unix::receive(address),
@@ -42,7 +47,12 @@ pub fn receive_datagrams(endpoint: &Endpoint) -> Result<Datagrams, Error> {
         }
         _ => return Err(unsupported(endpoint)),
     };
-    bound.map_err(|error| Error::new(Kind::Io, format!("cannot receive at '{endpoint}'")).because(error))
+    let bound =
+        bound.map_err(|error| Error::new(Kind::Io, format!("cannot receive at '{endpoint}'")).because(error))?;
+    match faults {
+        Some(faults) => bound.with_faults(&faults),
+        None => Ok(bound),
+    }
 }
 
 /// Sends datagrams to an endpoint. Nothing is sent yet, and over UDP nobody need be there.
@@ -53,6 +63,7 @@ pub fn receive_datagrams(endpoint: &Endpoint) -> Result<Datagrams, Error> {
 /// operating system refuses.
 pub fn send_datagrams(endpoint: &Endpoint) -> Result<Datagrams, Error> {
     check(endpoint)?;
+    let faults = permitted(endpoint, Scope::Datagrams)?;
     let connected = match endpoint.target() {
         Target::Mem { name } => mem::send(name, endpoint),
         Target::Unix { address } => unix::send(address, endpoint),
@@ -60,20 +71,21 @@ pub fn send_datagrams(endpoint: &Endpoint) -> Result<Datagrams, Error> {
         Target::Udp { host } => udp::send(host, endpoint),
         _ => return Err(unsupported(endpoint)),
     };
-    connected.map_err(|error| {
+    let connected = connected.map_err(|error| {
         let is_nobody = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
         let kind = if is_nobody { Kind::NoResponders } else { Kind::Io };
         Error::new(kind, format!("cannot send to '{endpoint}'")).because(error)
-    })
+    })?;
+    match faults {
+        Some(faults) => connected.with_faults(&faults),
+        None => Ok(connected),
+    }
 }
 
 fn check(endpoint: &Endpoint) -> Result<(), Error> {
     if !endpoint.may_be_opened() {
         let text = format!("'{endpoint}' must come from the caller's own code or command line (`Endpoint::trusted`)");
         return Err(Error::new(Kind::Denied, text));
-    }
-    if endpoint.options().fault.is_some() {
-        return Err(Error::new(Kind::Unsupported, format!("'{endpoint}': faults are not made on datagrams yet")));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     connection::Connection,
     connector::Connector,
+    datagram::{Datagrams, receive_datagrams, send_datagrams},
     listener::Listener,
     open::{connector, listen},
 };
@@ -33,6 +34,26 @@ impl Faults {
     pub fn connector(&self, endpoint: &Endpoint) -> Result<Box<dyn Connector>, Error> {
         self.begin(Scope::Bytes, endpoint)?;
         Ok(open::connector(connector(endpoint)?, self.clone(), Scope::Bytes))
+    }
+
+    /// Receives datagrams as [`receive_datagrams`] does, with these faults.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive_datagrams`]; `Unsupported` for faults that datagrams have no place for.
+    pub fn receive_datagrams(&self, endpoint: &Endpoint) -> Result<Datagrams, Error> {
+        self.begin(Scope::Datagrams, endpoint)?;
+        receive_datagrams(endpoint)?.with_faults(self)
+    }
+
+    /// Sends datagrams as [`send_datagrams`] does, with these faults.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_datagrams`]; `Unsupported` for faults that datagrams have no place for.
+    pub fn send_datagrams(&self, endpoint: &Endpoint) -> Result<Datagrams, Error> {
+        self.begin(Scope::Datagrams, endpoint)?;
+        send_datagrams(endpoint)?.with_faults(self)
     }
 
     /// A connection that is there already, with these faults from now on.

@@ -55,6 +55,8 @@ pub(crate) enum Scope {
     Bytes,
     /// A stream of frames.
     Frames,
+    /// Datagrams.
+    Datagrams,
 }
 
 impl Faults {
@@ -172,6 +174,9 @@ impl Faults {
                 "a stream of bytes, which has no frames to lose: it takes delay, cut and short; a channel and datagrams take",
             ),
             Scope::Frames => (&["short"], "frames, which come whole: a bare stream of bytes takes"),
+            Scope::Datagrams => {
+                (&["cut", "short"], "datagrams, which are whole and have no connection: a stream of bytes takes")
+            }
         };
         if let Some(name) = self.plan().first_of(refused) {
             return Err(Error::new(

@@ -25,15 +25,15 @@ impl FaultLine {
         &self.log
     }
 
-    pub(super) const fn hold(&self) -> Duration {
+    pub(crate) const fn hold(&self) -> Duration {
         self.hold
     }
 
-    pub(super) fn decide(&self, direction: Direction, frame: u64, len: usize) -> Decision {
+    pub(crate) fn decide(&self, direction: Direction, frame: u64, len: usize) -> Decision {
         self.plan.decide(self.connection, direction, frame, u32::try_from(len).unwrap_or(u32::MAX))
     }
 
-    pub(super) fn note(&self, direction: Direction, frame: u64, fault: Fault) -> Taken {
+    pub(crate) fn note(&self, direction: Direction, frame: u64, fault: Fault) -> Taken {
         let taken = Taken { connection: self.connection, direction, frame, fault };
         self.log.note(taken);
         taken

@@ -20,6 +20,8 @@ pub(crate) fn permitted(endpoint: &Endpoint, scope: Scope) -> Result<Option<Faul
         return Err(Error::new(Kind::Denied, text));
     }
     let faults = Faults::of(spec.clone());
-    faults.begin(scope, endpoint)?;
+    let mut options = endpoint.options().clone();
+    options.fault = None;
+    faults.begin(scope, &endpoint.clone().with_options(options))?;
     Ok(Some(faults))
 }

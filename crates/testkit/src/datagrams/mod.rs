@@ -2,12 +2,14 @@
 //!
 //! As with streams, a program that runs it is its own peer: [`play_if_asked`] comes first in its `main`.
 
+mod faults;
 mod numbered;
 mod peer;
+mod play;
 mod subject;
 mod suite;
 
 pub use self::{
-    peer::play_if_asked,
+    play::play_if_asked,
     suite::{Sizes, names, run, run_far},
 };

@@ -49,10 +49,8 @@ impl Role {
 /// The argument that makes a program a peer.
 pub(super) const AS_PEER: &str = "--as-datagram-peer";
 
-/// Plays the peer if that is what this process was started for; then the process ends with this code.
-///
-/// Call it first in `main`.
-pub fn play_if_asked() -> Option<ExitCode> {
+/// Plays the peer if that is what this process was started for.
+pub(super) fn play_if_asked() -> Option<ExitCode> {
     let arguments: Vec<String> = env::args().collect();
     let [_, flag, endpoint, role] = &arguments[..] else { return None };
     if flag != AS_PEER {

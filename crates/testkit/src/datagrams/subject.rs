@@ -131,6 +131,16 @@ impl Subject {
         if self.network.is_some() { Duration::from_millis(500) } else { Duration::ZERO }
     }
 
+    /// True if that is its name.
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+
+    /// Where it may leave files.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// An address that nothing else has.
     pub(super) fn endpoint(&self) -> Endpoint {
         let number = self.count.fetch_add(1, Ordering::Relaxed);

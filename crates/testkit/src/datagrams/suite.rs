@@ -8,10 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{Endpoint, Error, Kind};
+use crosstie_core::{Endpoint, Error, Kind, fault::Fault};
 use crosstie_net::{Datagrams, Identity, Overflow, send_datagrams};
 
 use super::{
+    faults::{Count, faulty, logs_of_another_process},
     numbered::{ROOM, Tally, letter, number_of},
     peer::{LONG, Role},
     subject::{Subject, process},
@@ -62,6 +63,12 @@ const TESTS: &[Test<Subject, Sizes>] = tests! {
     descriptors_stay_as_many_as_they_were if |_| true;
 };
 
+/// What needs a way that loses and doubles nothing by itself.
+const NEAR_TESTS: &[Test<Subject, Sizes>] = tests! {
+    what_is_done_on_purpose_is_what_comes if |_| true;
+    the_same_seed_makes_the_same_faults_in_two_processes if |_| true;
+};
+
 /// What is seen only where there is a way that can be cut.
 const FAR_TESTS: &[Test<Subject, Sizes>] = tests! {
     what_is_sent_while_the_way_is_cut_is_lost_and_nothing_else if |it| it.remote;
@@ -71,7 +78,9 @@ const FAR_TESTS: &[Test<Subject, Sizes>] = tests! {
 ///
 /// What they leave in the file system is in `folder`.
 pub fn run(folder: &Path, sizes: &Sizes, wanted: &str) -> usize {
-    matrix::run("datagrams", &Subject::all(folder), TESTS, sizes, wanted)
+    let subjects = Subject::all(folder);
+    matrix::run("datagrams", &subjects, TESTS, sizes, wanted)
+        + matrix::run("datagrams", &subjects, NEAR_TESTS, sizes, wanted)
 }
 
 /// As [`run`], over the schemes that reach other machines, from one end of a network to the other.
@@ -83,7 +92,8 @@ pub fn run_far(folder: &Path, network: &Arc<Network>, wanted: &str) -> usize {
 
 /// The names of all tests.
 pub fn names(folder: &Path) -> BTreeSet<String> {
-    matrix::names(&Subject::all(folder), TESTS)
+    let subjects = Subject::all(folder);
+    &matrix::names(&subjects, TESTS) | &matrix::names(&subjects, NEAR_TESTS)
 }
 
 fn put(sender: &Datagrams, bytes: &[u8]) {
@@ -475,4 +485,50 @@ fn what_is_sent_while_the_way_is_cut_is_lost_and_nothing_else(subject: &Subject,
     link.mend(Way::There);
     put(&sender, b"after");
     assert_eq!(get(&receiver), b"after");
+}
+
+fn what_is_done_on_purpose_is_what_comes(subject: &Subject, _: &Sizes) {
+    const SENT: u32 = 1000;
+    let receiver = subject.receiver();
+    let sender =
+        send_datagrams(&faulty(receiver.endpoint(), "seed:7,drop:5%,dup:5%,reorder:5%").allow_faults()).unwrap();
+    let log = sender.faults().unwrap().clone();
+    let of = |fault| usize::try_from(log.count(|taken| taken.fault == fault)).unwrap();
+    let mut count = Count::default();
+    for number in 0..SENT {
+        sender.send(&letter(number), LONG).unwrap();
+        count.take(&receiver);
+    }
+    drop(sender);
+    let expected = SENT as usize - of(Fault::Drop);
+    let until = Instant::now() + LONG;
+    while count.tally.seen() < expected && Instant::now() < until {
+        count.take(&receiver);
+        thread::yield_now();
+    }
+    count.take(&receiver);
+    assert!(of(Fault::Drop) > 20 && of(Fault::Dup) > 20 && of(Fault::Reorder) > 20, "{log}");
+    let tally = &count.tally;
+    assert_eq!((tally.seen(), tally.doubles, tally.late), (expected, of(Fault::Dup), of(Fault::Reorder)));
+    assert_eq!(tally.torn, 0);
+    // The control: without allowance there are none, and none that datagrams have no place for.
+    let refused = |endpoint: &Endpoint| send_datagrams(endpoint).err().unwrap();
+    assert_eq!(refused(&faulty(receiver.endpoint(), "drop:5%")).kind(), Kind::Denied);
+    let cut = refused(&faulty(receiver.endpoint(), "cut:5%").allow_faults());
+    assert!(cut.kind() == Kind::Unsupported && cut.to_string().contains("a stream of bytes takes 'cut'"), "{cut}");
+}
+
+fn the_same_seed_makes_the_same_faults_in_two_processes(subject: &Subject, _: &Sizes) {
+    let logs = |face, seed: u32| {
+        let spec = format!("seed:{seed},drop:10%,dup:10%,reorder:10%,delay:0us..500us");
+        logs_of_another_process(subject.name(), subject.folder(), face, &spec)
+    };
+    let known = logs("thread", 42);
+    for word in [" out ", " in ", " drop", " dup", " reorder", " delay "] {
+        assert!(known.contains(word), "{known}");
+    }
+    assert_eq!(known, logs("thread", 42));
+    assert_eq!(known, logs("task", 42), "on tokio, too");
+    // The control.
+    assert_ne!(known.replace("seed:42", ""), logs("thread", 43).replace("seed:43", ""));
 }

@@ -68,6 +68,10 @@ pub(super) const TESTS: &[Test<Subject, Sizes>] = tests! {
     a_lost_listener_is_found_again if |it| it.listens && !matches!(it.scheme, "pipe" | "fd" | "tcp" | "fifo");
     a_socket_of_the_parent_is_listened_on if |it| matches!(it.scheme, "unix" | "tcp");
     an_address_has_one_listener_and_is_free_after_it if |it| it.listens && !matches!(it.scheme, "pipe" | "fd");
+};
+
+/// What asks other processes that have both ends in themselves, which no network lies between.
+const NEAR_TESTS: &[Test<Subject, Sizes>] = tests! {
     the_same_seed_makes_the_same_faults_in_two_processes if |_| true;
     a_connection_is_cut_at_the_same_byte_in_two_processes if |_| true;
 };
@@ -76,12 +80,15 @@ pub(super) const TESTS: &[Test<Subject, Sizes>] = tests! {
 ///
 /// What they leave in the file system is in `folder`.
 pub fn run(folder: &Path, sizes: &Sizes, wanted: &str) -> usize {
-    matrix::run("streams", &Subject::all(folder), TESTS, sizes, wanted)
+    let subjects = Subject::all(folder);
+    matrix::run("streams", &subjects, TESTS, sizes, wanted)
+        + matrix::run("streams", &subjects, NEAR_TESTS, sizes, wanted)
 }
 
 /// The names of all tests.
 pub fn names(folder: &Path) -> BTreeSet<String> {
-    matrix::names(&Subject::all(folder), TESTS)
+    let subjects = Subject::all(folder);
+    &matrix::names(&subjects, TESTS) | &matrix::names(&subjects, NEAR_TESTS)
 }
 
 fn is_two_way(capabilities: &Capabilities) -> bool {
