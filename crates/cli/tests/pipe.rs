@@ -311,6 +311,38 @@ fn a_listener_that_is_interrupted_leaves_no_socket_and_ends_by_the_signal() {
 }
 
 /// A pipe between two endless ends, with standard error on a terminal or not.
+/// A proxy whose client is cut off by a seed: how it ended, and what its fault log says.
+fn a_faulty_proxy(folder: &Path, seed: u32) -> (Option<i32>, String, String) {
+    let log = folder.join("faults");
+    let from = format!("tcp://:0?fault=seed:{seed},short:50%,cut:2%");
+    let mut command = crosstie(&["pipe", &from, "exec:sh -c 'exec cat > /dev/null'", "--once"]);
+    command.env("CROSSTIE_ALLOW_FAULTS", "1").env("CROSSTIE_FAULT_LOG", &log);
+    let (child, mut words) = start(&mut command);
+    let at = listening(&mut words);
+    let mut client = TcpStream::connect(at.strip_prefix("tcp://").unwrap()).unwrap();
+    client.write_all(&[7; 8 << 20]).expect_err("it is cut off");
+    let (code, said) = ended(child, words);
+    let lines = fs::read_to_string(&log).unwrap();
+    fs::remove_file(&log).unwrap();
+    (code, said, lines)
+}
+
+#[test]
+fn a_proxy_makes_the_faults_that_its_end_asks_for_and_writes_them_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, said, log) = a_faulty_proxy(folder.path(), 42);
+    assert_eq!(code, Some(9), "{said}");
+    assert!(said.contains("cut on purpose by fault= (1 in "), "{said}");
+    assert!(log.starts_with("# fault=seed:42,cut:2%,short:50% at tcp://127.0.0.1:0\n"), "{log}");
+    assert!(log.contains(" short ") && log.lines().last().unwrap().contains(" cut "), "{log}");
+    assert_eq!(a_faulty_proxy(folder.path(), 42).2, log, "the same again");
+    // The controls.
+    assert_ne!(a_faulty_proxy(folder.path(), 43).2.replace("seed:43", "seed:42"), log);
+    let refused = run(&mut crosstie(&["pipe", "tcp://:0?fault=cut:2%", "-"]));
+    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("CROSSTIE_ALLOW_FAULTS=1"), "{}", text(&refused.stderr));
+}
+
 fn progress(err: Stdio) -> Child {
     crosstie(&["pipe", "exec:yes", "exec:sh -c 'cat >/dev/null'"]).stdout(Stdio::null()).stderr(err).spawn().unwrap()
 }

@@ -146,6 +146,66 @@ pub mod blocking {
     pub use crosstie_link::blocking::*;
 }
 
+/// For tests of what is built on this: messages and connections that misbehave on purpose, the same way each time, and processes that stand still.
+///
+/// ```
+/// use crosstie::{Untyped, blocking::{Channel, ChannelListener}, testkit::{Fault, Faults}};
+/// use std::{thread, time::Duration};
+///
+/// let listener = ChannelListener::<Untyped<u32>>::bind(&"mem:shaky-shop".parse()?)?;
+/// let faults = Faults::seeded(42).drop(0.1).dup(0.1).delay(Duration::ZERO..=Duration::from_millis(1));
+/// let shaky = faults.on("mem:shaky-shop".parse()?);
+/// let customer = thread::spawn(move || -> crosstie::Result<_> {
+///     let mut channel = Channel::<Untyped<u32>>::connect(&shaky)?;
+///     for number in 1..=100 {
+///         channel.sender().feed(&Untyped(number))?;
+///     }
+///     channel.sender().flush()?;
+///     let log = channel.faults().expect("this end makes them").clone();
+///     channel.close("that was all").map(|()| log)
+/// });
+///
+/// let mut shop = listener.accept(Duration::from_secs(5))?.open()?;
+/// while shop.recv().is_ok() {}
+/// let log = customer.join().unwrap()?;
+/// assert_eq!(shop.stats().lost, log.count(|taken| taken.fault == Fault::Drop));
+/// assert_eq!(shop.stats().duplicates, log.count(|taken| taken.fault == Fault::Dup));
+/// // The log does the same again, whatever the seed was: `Faults::replay(parse_log(&log.to_string())?)`.
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A peer that is paused beyond its time limits is not dead: a call to it runs out of time, and it goes on where it was.
+///
+/// ```
+/// use crosstie::testkit::Paused;
+/// use std::{io::{Read, Write}, process::{Command, Stdio}, sync::mpsc, thread, time::Duration};
+///
+/// let mut server = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+/// let (mut to, mut from) = (server.stdin.take().unwrap(), server.stdout.take().unwrap());
+/// let (answered, answer) = mpsc::channel();
+/// thread::spawn(move || {
+///     let mut buf = [0; 5];
+///     from.read_exact(&mut buf).map(|()| answered.send(buf))
+/// });
+///
+/// let paused = Paused::process(server.id())?;
+/// to.write_all(b"hello")?;
+/// assert!(answer.recv_timeout(Duration::from_millis(100)).is_err(), "beyond its time limit");
+/// assert!(server.try_wait()?.is_none(), "and yet it lives");
+/// drop(paused);
+/// assert_eq!(&answer.recv_timeout(Duration::from_secs(10))?, b"hello");
+/// drop(to);
+/// server.wait()?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+pub mod testkit {
+    pub use crosstie_core::{
+        FaultSpec,
+        fault::{Direction, Fault, Plan, Taken, TakenError, parse_log},
+    };
+    pub use crosstie_net::{FaultLog, Faults, Paused};
+}
+
 /// Shared memory: values, locks, rings and buffers that processes of one machine share and that stay whole when one of them is killed.
 ///
 /// | to | take | what a killed process leaves |
