@@ -17,8 +17,9 @@ pub(super) const MAX_READ: usize = 512 * 1024;
 /// Whoever used more than this lately is busy: two to three hundredths of a core, kept up. Where a reactor for light clients has much to
 /// do, less is enough.
 const BUSY: u64 = 20_000;
-/// Whoever used less than this lately is served however many have been.
+/// Whoever used less than this lately, in turns that are shorter than that, is served however many have been.
 const LIGHT: u64 = 10_000;
+const BRIEF: u64 = 200;
 /// What a reactor for light clients may have done lately before it looks for those who are not: some seven hundredths of a core.
 const MUCH: u64 = 64_000;
 /// Nobody who used less than this lately is busy.
@@ -86,12 +87,14 @@ pub(super) struct Usage {
     lately: Lately,
     /// By which limit it went to the busy, and when.
     left: (u64, Mono),
+    /// What its last turns took, the latest counting most.
+    turn: u64,
     read: usize,
 }
 
 impl Usage {
     pub(super) const fn new(now: Mono) -> Self {
-        Self { lately: Lately::new(now), left: (BUSY, now), read: FIRST_READ }
+        Self { lately: Lately::new(now), left: (BUSY, now), turn: 0, read: FIRST_READ }
     }
 
     /// True if it used more than `limit` lately.
@@ -99,9 +102,9 @@ impl Usage {
         self.lately.at(now) > limit
     }
 
-    /// True if it used so little that it need not wait even after others have had their turns at once.
+    /// True if it used so little, a little at a time, that it need not wait even after others have had their turns at once.
     pub(super) const fn is_light(&self) -> bool {
-        self.lately.sum < LIGHT
+        self.lately.sum < LIGHT && self.turn < BRIEF
     }
 
     /// Notes that it goes to the busy for being beyond `limit`.
@@ -125,6 +128,7 @@ impl Usage {
     /// to be kept meanwhile.
     pub(super) fn note(&mut self, effort: u64, was_full: bool, was_cut_short: bool) {
         self.lately.sum += effort;
+        self.turn = (3 * self.turn + effort) / 4;
         if was_cut_short {
             self.read = (self.read / 2).max(MIN_READ);
         } else if was_full {
@@ -157,6 +161,21 @@ mod tests {
             usage.note(20, false, false);
             assert!(!usage.is_beyond(LEAST * 2, Mono::ZERO + beat * MS));
         }
+    }
+
+    #[test]
+    fn whoever_takes_long_turns_is_not_light_however_seldom() {
+        let mut usage = Usage::new(Mono::ZERO);
+        usage.note(75, false, false);
+        assert!(usage.is_light());
+        for _ in 0..8 {
+            usage.note(400, false, false);
+        }
+        assert!(!usage.is_light());
+        for _ in 0..8 {
+            usage.note(75, false, false);
+        }
+        assert!(usage.is_light());
     }
 
     /// Has `count` clients use `effort` each in every millisecond of a second; says how many of them a reactor keeps.
