@@ -82,6 +82,11 @@ pub(crate) fn servers(endpoint: &Endpoint, mut options: ConnectOptions) -> Resul
             return Err(Error::new(Kind::Unsupported, text));
         }
     };
+    if endpoint.options().fault.is_some() {
+        let text = "a client of a broker makes no faults: put a proxy that does between them \
+                    (crosstie pipe 'tcp://:9000?fault=…' tcp://HOST:PORT)";
+        return Err(Error::new(Kind::Unsupported, text));
+    }
     if let Some(deadline) = endpoint.options().deadline {
         options.request_timeout = deadline;
     }
@@ -127,5 +132,22 @@ pub(crate) struct Entropy;
 impl Randomness for Entropy {
     fn next_u64(&mut self) -> u64 {
         fastrand::u64(..)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn faults_that_nobody_would_make_are_refused_with_the_way_out() {
+        let plain: Endpoint = "nats://127.0.0.1:1?deadline=2s".parse().unwrap();
+        assert_eq!(servers(&plain, ConnectOptions::default()).unwrap().1.request_timeout, Duration::from_secs(2));
+        let faulty: Endpoint = "nats://127.0.0.1:1?fault=seed:1,delay:5ms".parse().unwrap();
+        let error = servers(&faulty.trusted().allow_faults(), ConnectOptions::default()).err().unwrap();
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.to_string().contains("crosstie pipe"), "{error}");
     }
 }
