@@ -33,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 mod activation;
+mod announcement;
 mod blocking;
 mod capabilities;
 mod connect;
@@ -52,6 +53,7 @@ mod scheme;
 pub mod shared;
 mod shared_stream;
 mod socket;
+mod telling;
 mod transport;
 mod watched;
 
@@ -59,6 +61,7 @@ pub use crosstie_sys::PeerProcess;
 
 pub use crate::{
     activation::{Activated, activated},
+    announcement::{Announced, announced_by},
     blocking::BlockingStream,
     capabilities::{Capabilities, Connections, DeathProof, Flow, Identity},
     connect::{connect, connect_async},

@@ -22,6 +22,7 @@ use crate::{
         unix::UnixConnector,
     },
     socket::{tcp, unix},
+    telling,
 };
 
 /// Listens at an endpoint for streams of bytes. `?deadline=` limits each read and write of its connections.
@@ -86,7 +87,10 @@ fn open_listener(endpoint: &Endpoint, scope: Scope) -> Result<Box<dyn Listener>,
         Some(faults) => fault::listener(listener, faults, scope),
         None => listener,
     };
-    Ok(options::listener(listener, endpoint))
+    let listener = options::listener(listener, endpoint);
+    // Nobody outside can come to one that is inside this process.
+    let is_inside = matches!(endpoint.target(), Target::Mem { .. } | Target::Pipe);
+    Ok(if is_inside { listener } else { telling::telling(listener) })
 }
 
 fn boxed<T: Listener + 'static>(listener: T) -> Box<dyn Listener> {

@@ -15,6 +15,7 @@ use super::{
     faulty::Faulty,
 };
 use crate::{
+    announcement::{Announcement, announce},
     fault::{FaultLog, Faults},
     watched::watched,
 };
@@ -36,11 +37,17 @@ pub struct Datagrams {
     carrier: Box<dyn Carrier>,
     endpoint: Endpoint,
     faults: Option<FaultLog>,
+    _said: Option<Announcement>,
 }
 
 impl Datagrams {
     pub(super) fn new(carrier: impl Carrier + 'static, endpoint: Endpoint) -> Self {
-        Self { carrier: Box::new(carrier), endpoint, faults: None }
+        Self { carrier: Box::new(carrier), endpoint, faults: None, _said: None }
+    }
+
+    /// The same, known to `crosstie ps` from now on.
+    pub(super) fn announced(self) -> Self {
+        Self { _said: announce("datagram", &self.endpoint), ..self }
     }
 
     /// The same end, which meets faults. Its endpoint is one for others, who meet none.

@@ -49,10 +49,11 @@ pub fn receive_datagrams(endpoint: &Endpoint) -> Result<Datagrams, Error> {
     };
     let bound =
         bound.map_err(|error| Error::new(Kind::Io, format!("cannot receive at '{endpoint}'")).because(error))?;
-    match faults {
-        Some(faults) => bound.with_faults(&faults),
-        None => Ok(bound),
-    }
+    let bound = match faults {
+        Some(faults) => bound.with_faults(&faults)?,
+        None => bound,
+    };
+    Ok(if matches!(endpoint.target(), Target::Mem { .. }) { bound } else { bound.announced() })
 }
 
 /// Sends datagrams to an endpoint. Nothing is sent yet, and over UDP nobody need be there.

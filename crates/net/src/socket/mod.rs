@@ -8,11 +8,15 @@ use std::{io, os::fd::AsFd};
 
 use crosstie_core::{Endpoint, Error, Kind, Target};
 
-use crate::transport::{Listen, Peer, SocketTransport};
+use crate::{
+    announcement::{Announcement, announce},
+    transport::{Listen, Peer, SocketTransport},
+};
 
 /// A listener that never blocks.
 pub struct SocketListener {
     listener: Box<dyn Listen>,
+    _said: Option<Announcement>,
 }
 
 impl SocketListener {
@@ -32,7 +36,8 @@ impl SocketListener {
         };
         let listener =
             listener.map_err(|error| Error::new(Kind::Io, format!("cannot listen on '{target}'")).because(error))?;
-        Ok(Self { listener })
+        let said = listener.local_target().ok().and_then(|target| announce("stream", &Endpoint::new(target)));
+        Ok(Self { listener, _said: said })
     }
 
     /// Accepts a connection that waits; `None` if none does.
