@@ -6,9 +6,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
+        message::{recv::RecvArgs, send::SendArgs},
+        ps::PsArgs,
         serve::ServeArgs,
         shm::{ShmArgs, lock::LockArgs, locks::LocksArgs},
-        stream::pipe::PipeArgs,
+        stream::{listen::ListenArgs, pipe::PipeArgs},
     },
     demo::DemoArgs,
     exit::TABLE,
@@ -127,6 +129,14 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Join any two ends of streams: pipes, sockets, shared memory, programs
     Pipe(PipeArgs),
+    /// Take whoever comes to an endpoint, and print what comes
+    Listen(ListenArgs),
+    /// Send datagrams, or messages over a channel, without a broker
+    Send(SendArgs),
+    /// Receive datagrams, or messages over channels, without a broker
+    Recv(RecvArgs),
+    /// Show who listens at endpoints and shares memory, and who is connected
+    Ps(PsArgs),
     /// Run a command while holding a mutex of this machine
     Lock(LockArgs),
     /// Show who holds locks in shared memory, and who waits for them

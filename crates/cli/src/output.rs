@@ -236,11 +236,17 @@ pub(crate) fn message_json(message: &Message) -> Value {
     if let Some(status) = &message.status {
         value["status"] = json!(status.code);
     }
-    match std::str::from_utf8(&message.payload) {
-        Ok(text) => value["payload"] = json!(text),
-        Err(_) => value["payload_hex"] = json!(hex(&message.payload)),
-    }
+    let Value::Object(payload) = bytes_json(&message.payload) else { return value };
+    value.as_object_mut().expect("it was made as one").extend(payload);
     value
+}
+
+/// Bytes as JSON: `payload` if they are text, else `payload_hex`.
+pub(crate) fn bytes_json(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => json!({ "payload": text }),
+        Err(_) => json!({ "payload_hex": hex(bytes) }),
+    }
 }
 
 /// Text for a terminal: control characters but line feeds and tabs, and bytes that are no text, as `\x1b`.

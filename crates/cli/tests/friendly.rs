@@ -15,7 +15,21 @@ use shell::{Broker, Running, crosstie, run, text, until};
 use terminal::{read_all, terminal};
 
 const CONNECTING: [&str; 5] = ["pub", "sub", "request", "reply", "bench"];
-const OTHERS: [&str; 9] = ["serve", "check-config", "demo", "pipe", "lock", "locks", "shm", "completions", "man"];
+const OTHERS: [&str; 13] = [
+    "serve",
+    "check-config",
+    "demo",
+    "pipe",
+    "listen",
+    "send",
+    "recv",
+    "ps",
+    "lock",
+    "locks",
+    "shm",
+    "completions",
+    "man",
+];
 
 fn help(command: &str) -> String {
     let output = run(&mut crosstie(&[command, "--help"]));

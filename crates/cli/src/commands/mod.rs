@@ -3,6 +3,8 @@
 pub(crate) mod bench;
 pub(crate) mod check_config;
 mod input;
+pub(crate) mod message;
+pub(crate) mod ps;
 pub(crate) mod publish;
 pub(crate) mod reply;
 pub(crate) mod request;

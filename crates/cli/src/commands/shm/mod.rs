@@ -7,15 +7,15 @@ mod gc;
 pub(crate) mod lock;
 pub(crate) mod locks;
 mod ls;
-mod place;
+pub(super) mod place;
 mod rm;
 mod schema;
 mod show;
-mod table;
+pub(super) mod table;
 mod target;
 mod text;
 mod trace;
-mod wide;
+pub(super) mod wide;
 
 use clap::{Args, Subcommand};
 

@@ -19,7 +19,7 @@ pub(crate) struct Place {
 }
 
 /// A directory to look into.
-pub(super) enum Found {
+pub(crate) enum Found {
     There(Directory),
     /// Nobody has made it yet, so nobody shares anything there.
     NotYet(PathBuf),
@@ -35,7 +35,7 @@ impl Place {
     }
 
     /// The directory to look into; nothing is made. One that the command line names is to be there.
-    pub(super) fn find(&self) -> Result<Found, Failure> {
+    pub(crate) fn find(&self) -> Result<Found, Failure> {
         let named = self.named();
         match named.map_or_else(Directory::existing_of_user, Directory::existing_at) {
             Ok(directory) => Ok(Found::There(directory)),

@@ -2,7 +2,7 @@
 
 /// What a column is called, and what becomes of it where there is too little room.
 #[derive(Clone, Copy)]
-pub(super) struct Column {
+pub(crate) struct Column {
     heading: &'static str,
     /// The highest is left out first; 0 never.
     spare: u8,
@@ -12,25 +12,25 @@ pub(super) struct Column {
 
 impl Column {
     /// One that is always shown, each cell in one line.
-    pub(super) const fn new(heading: &'static str) -> Self {
+    pub(crate) const fn new(heading: &'static str) -> Self {
         Self { heading, spare: 0, least: 0 }
     }
 
     /// Left out where there is too little room; the highest `order` first.
-    pub(super) const fn spare(mut self, order: u8) -> Self {
+    pub(crate) const fn spare(mut self, order: u8) -> Self {
         self.spare = order;
         self
     }
 
     /// Its cells may go on in the next line, in so many characters at least.
-    pub(super) const fn wrapped(mut self, least: usize) -> Self {
+    pub(crate) const fn wrapped(mut self, least: usize) -> Self {
         self.least = least;
         self
     }
 }
 
 /// Rows under headings. A cell may list several things, a line each.
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
 }
@@ -39,23 +39,23 @@ pub(super) struct Table {
 const GAP: usize = 2;
 
 impl Table {
-    pub(super) fn new(columns: &[Column]) -> Self {
+    pub(crate) fn new(columns: &[Column]) -> Self {
         Self { columns: columns.to_vec(), rows: Vec::new() }
     }
 
     /// A row, with as many cells as there are columns.
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
         assert_eq!(cells.len(), self.columns.len(), "a row has a cell for each column");
         self.rows.push(cells);
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// The table in at most `width` characters, as far as its columns can be narrowed; without a width, everything, a line for each row.
     /// The headings of the columns that were left out come with it.
-    pub(super) fn text(&self, width: Option<usize>) -> (String, Vec<&'static str>) {
+    pub(crate) fn text(&self, width: Option<usize>) -> (String, Vec<&'static str>) {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let mut widths: Vec<usize> = shown.iter().map(|column| self.natural(*column, width.is_none())).collect();
         let mut left_out = Vec::new();

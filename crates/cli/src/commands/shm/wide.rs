@@ -22,7 +22,7 @@ impl Wide {
 }
 
 /// Prints a table, and tells a person which columns had no room.
-pub(super) fn show_table(table: &Table, wide: &Wide, output: &Output) -> Result<(), Failure> {
+pub(crate) fn show_table(table: &Table, wide: &Wide, output: &Output) -> Result<(), Failure> {
     let (text, left_out) = table.text(wide.limit(output));
     output.data(&Value::Null, || text.into_bytes())?;
     if !left_out.is_empty() {

@@ -61,9 +61,14 @@ pub(crate) struct Terms {
     pub(crate) is_own: [bool; 2],
     /// Where copies go.
     pub(crate) tees: [Option<File>; 2],
+    /// What is done with what comes from A, instead of writing it to B.
+    pub(crate) show: Option<Show>,
     /// Standard output ends with the direction towards it.
     pub(crate) ends_output: bool,
 }
+
+/// Something that takes bytes.
+pub(crate) type Show = Box<dyn Fn(&[u8]) -> io::Result<()> + Send + Sync>;
 
 /// How many bytes have gone, by the side where they came from.
 #[derive(Default)]
@@ -252,6 +257,13 @@ async fn pump(
         };
         pace.wait(count).await;
         let mut rest = &buf[..count];
+        if let (Side::A, Some(show)) = (side, &terms.show) {
+            match show(rest) {
+                Ok(()) => meter.0[side as usize].fetch_add(count as u64, Relaxed),
+                Err(error) => return Stop::Write(error),
+            };
+            rest = &[];
+        }
         while !rest.is_empty() {
             if receiver.is_deaf.get() {
                 match (side, unheard.checked_sub(rest.len())) {

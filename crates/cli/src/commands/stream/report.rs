@@ -46,13 +46,15 @@ impl Report {
     }
 
     /// One line for people.
-    pub(crate) fn text(&self) -> String {
+    pub(crate) fn text(&self, names: [&str; 2]) -> String {
         let rate = self.bytes.iter().sum::<u64>() as f64 / self.took.as_secs_f64().max(1e-9);
         let limit = self.limit.map_or_else(String::new, |limit| format!(" (limit {}/s)", size_text(limit)));
         format!(
-            "{} from a to b, {} from b to a in {:.1?}: {}/s{limit}",
+            "{} {}, {} {} in {:.1?}: {}/s{limit}",
             size_text(self.bytes[0]),
+            names[0],
             size_text(self.bytes[1]),
+            names[1],
             self.took,
             size_text(rate as u64)
         )

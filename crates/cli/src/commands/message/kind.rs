@@ -1,0 +1,37 @@
+//! Which kind of message an endpoint carries.
+
+use crosstie_core::{Codec, Endpoint, Target};
+use crosstie_link::ChannelOptions;
+
+use crate::exit::Failure;
+
+/// True if the endpoint is for datagrams: `udp:` has nothing else, others if that is said.
+pub(super) fn is_datagram(endpoint: &Endpoint, asked: bool) -> bool {
+    asked || matches!(endpoint.target(), Target::Udp { .. })
+}
+
+/// The options of a channel at `endpoint`, without limits in time.
+pub(super) fn options(endpoint: &Endpoint, codec: Option<Codec>) -> Result<ChannelOptions, Failure> {
+    let mut options = ChannelOptions::of(endpoint)?;
+    options.codec = codec.or(options.codec);
+    options.name = format!("crosstie {}", std::process::id());
+    Ok(options)
+}
+
+/// Refuses what a datagram cannot carry.
+pub(super) fn check_datagram(codec: Option<Codec>, has_headers: bool) -> Result<(), Failure> {
+    match (codec, has_headers) {
+        (Some(_), _) => Err(Failure::usage("--codec: a datagram carries bytes as they are")),
+        (_, true) => {
+            Err(Failure::usage("--header: a datagram carries bytes alone; a channel over unix: or tcp: has headers"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A codec by its name.
+pub(super) fn codec(text: &str) -> Result<Codec, String> {
+    let known = [Codec::Raw, Codec::Json, Codec::Cbor, Codec::MessagePack];
+    let found = known.into_iter().find(|codec| codec.name() == text);
+    found.ok_or_else(|| "expected raw, json, cbor or msgpack".to_owned())
+}
