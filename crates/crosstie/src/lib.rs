@@ -130,7 +130,8 @@ pub use crosstie_core::{
     SubjectPattern,
 };
 pub use crosstie_link::{
-    Accepted, Channel, ChannelListener, ChannelOptions, ChannelStats, Payload, Raw, Received, Receiver, Sender, Untyped,
+    Accepted, Channel, ChannelListener, ChannelOptions, ChannelStats, Payload, Raw, Received, Receiver, Select,
+    Selectable, Sender, Untyped,
 };
 
 pub use crosstie_core::Schema;

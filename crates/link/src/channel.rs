@@ -1,11 +1,19 @@
 //! A channel for tasks, and its two halves.
 
-use std::{future::poll_fn, io, marker::PhantomData, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    marker::PhantomData,
+    pin::Pin,
+    sync::{Arc, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Mono, Result};
 use crosstie_net::{AsyncReader, AsyncWriter, Connection, FaultLog, Peer, connector_of_frames};
 use tokio::{
-    io::{AsyncReadExt, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     sync::Mutex,
     time::{Instant, timeout_at},
 };
@@ -13,7 +21,9 @@ use tokio::{
 use crate::{
     ChannelOptions, ChannelStats, Payload, Received,
     faults::with_faults,
+    select::{Selectable, sealed::Source},
     shared::{Exchange, Input, Look},
+    turn::Ahead,
 };
 
 /// Typed messages to and from one other process, in order, each whole and once, for async programs.
@@ -41,8 +51,13 @@ pub struct Receiver<R> {
     line: Arc<Line>,
     reader: AsyncReader,
     input: Input,
+    ahead: Ahead<R>,
+    explaining: Explaining,
     types: PhantomData<fn() -> R>,
 }
+
+/// The words for an end that a wait for several has met. The lock is never waited for: it lets other threads have the receiver's address.
+type Explaining = std::sync::Mutex<Option<Pin<Box<dyn Future<Output = Error> + Send>>>>;
 
 /// What both halves hold.
 struct Line {
@@ -89,7 +104,7 @@ impl<S: Payload, R: Payload> Channel<S, R> {
         let (reader, writer) = connection.into_async()?.into_split();
         let outbox = Mutex::new(Outbox { writer, bytes: Vec::new(), written: 0 });
         let line = Arc::new(Line { exchange, outbox });
-        let mut receiver = Receiver { line: Arc::clone(&line), reader, input: Input::default(), types: PhantomData };
+        let mut receiver = Receiver::new(Arc::clone(&line), reader);
         let until = Some(Instant::now() + line.exchange.options.connect_timeout);
         line.flush(until).await?;
         while !receiver.step(until).await?.is_some_and(|look| matches!(look, Look::Opened)) {}
@@ -259,7 +274,20 @@ impl<R: Payload> Receiver<R> {
         self.line.exchange.stats()
     }
 
+    fn new(line: Arc<Line>, reader: AsyncReader) -> Self {
+        let explaining = Explaining::default();
+        Self { line, reader, input: Input::default(), ahead: Ahead::default(), explaining, types: PhantomData }
+    }
+
     async fn recv_until(&mut self, until: Option<Instant>) -> Result<Received<R>> {
+        let found = match self.ahead.take() {
+            Some(found) => found,
+            None => self.next(until).await,
+        };
+        self.ahead.told(found, self.input.has_ended())
+    }
+
+    async fn next(&mut self, until: Option<Instant>) -> Result<Received<R>> {
         loop {
             if let Some(Look::Message(message)) = self.step(until).await? {
                 return Ok(message);
@@ -310,6 +338,67 @@ impl<R: Payload> Receiver<R> {
     }
 }
 
+impl<R: Payload + Send> Selectable for Receiver<R> {}
+
+impl<R: Payload + Send> Source for Receiver<R> {
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.ahead.is_there() {
+            if self.ahead.is_over() {
+                return Poll::Pending;
+            }
+            let explaining = self.explaining.get_mut().unwrap_or_else(PoisonError::into_inner);
+            if let Some(words) = explaining {
+                let error = ready!(words.as_mut().poll(cx));
+                *explaining = None;
+                self.ahead.put(Err(self.input.end(error.kind(), error.to_string())));
+                continue;
+            }
+            match self.input.look(&self.line.exchange) {
+                Ok(Look::Message(message)) => self.ahead.put(Ok(message)),
+                Ok(Look::Opened) => {}
+                Ok(Look::Nothing) => {
+                    // A question of the other side is answered before there is nothing to do.
+                    self.line.write_some();
+                    let mut buf = ReadBuf::new(self.input.room());
+                    let read = ready!(Pin::new(&mut self.reader).poll_read(cx, &mut buf));
+                    let error = match (read, buf.filled().len()) {
+                        (Ok(()), 0) => io::ErrorKind::UnexpectedEof.into(),
+                        (Ok(()), count) => {
+                            self.input.read(count);
+                            continue;
+                        }
+                        (Err(error), _) => error,
+                    };
+                    *explaining = Some(Box::pin(self.reader.explain(error)));
+                }
+                Err(error) => {
+                    // A refusal goes out, so that the other side can say it too.
+                    self.line.write_some();
+                    self.ahead.put(Err(error));
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn tend(&mut self) -> Option<Instant> {
+        if self.ahead.is_there() || self.input.has_ended() {
+            return None;
+        }
+        match self.line.due() {
+            Ok(due) => due,
+            Err(error) => {
+                self.ahead.put(Err(self.input.end(error.kind(), error.to_string())));
+                None
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.ahead.is_over()
+    }
+}
+
 impl Line {
     fn until(&self) -> Option<Instant> {
         self.exchange.options.deadline.map(|deadline| Instant::now() + deadline)
@@ -349,14 +438,14 @@ impl Line {
             && let Ok(mut outbox) = self.outbox.try_lock()
         {
             let waker = std::task::Waker::noop();
-            let _ = outbox.poll_write(&self.exchange, &mut std::task::Context::from_waker(waker));
+            let _ = outbox.poll_write(&self.exchange, &mut Context::from_waker(waker));
         }
     }
 }
 
 impl Outbox {
     /// Ready once nothing waits.
-    fn poll_write(&mut self, exchange: &Exchange, cx: &mut std::task::Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_write(&mut self, exchange: &Exchange, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.written == self.bytes.len() {
                 self.bytes.clear();

@@ -9,6 +9,7 @@
 //! * [`Channel`] is for async programs, [`blocking::Channel`] for threads. Both drive the same state machine ([`crosstie_proto::frame`]), so one end may be the one
 //!   and the other the other.
 //! * What waits to be written is bounded: whoever sends to a side that does not read waits, and gives up at the deadline. Every wait has one.
+//! * [`Select`] waits for the first of several channels, whatever their types; [`blocking::Select`] does the same for threads.
 //! * The end has three names: `Closed` (the other side said so), `PeerDied` (its death is proved), `Disconnected` (nobody knows).
 //!
 //! # An example
@@ -42,12 +43,15 @@ mod faults;
 mod listener;
 mod options;
 mod payload;
+mod select;
 mod shared;
+mod turn;
 
 pub use crate::{
     channel::{Channel, Receiver, Sender},
     listener::{Accepted, ChannelListener},
     options::ChannelOptions,
     payload::{Payload, Raw, Untyped, decode, encode},
+    select::{Select, Selectable},
     shared::{ChannelStats, Received},
 };

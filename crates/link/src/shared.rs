@@ -215,6 +215,11 @@ impl Input {
         }
     }
 
+    /// True if nothing more comes.
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
     /// From now on that is what every look says.
     pub(crate) fn end(&mut self, kind: Kind, text: String) -> Error {
         self.ended = Some((kind, text.clone()));

@@ -17,7 +17,7 @@ use crate::{
     capabilities::Capabilities,
     fault::{FaultLine, FaultLog, FaultyStream, Splitter},
     lifeline::{Death, Lifeline},
-    transport::{AsyncStream, Peer, Transport},
+    transport::{Armed, AsyncStream, Peer, Transport},
     watched::watched,
 };
 
@@ -176,6 +176,11 @@ impl Connection {
     /// The operating system's; `TimedOut`.
     pub fn write_within(&self, bytes: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
         self.wait(Interest::Write, timeout, |transport| transport.try_write(&[IoSlice::new(bytes)]))
+    }
+
+    /// Says what to wait for, with others.
+    pub(crate) fn arm_reading(&self) -> io::Result<Armed<'_>> {
+        self.transport.arm_reading()
     }
 
     fn wait<T>(

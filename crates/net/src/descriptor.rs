@@ -15,7 +15,7 @@ use rustix::io::{Errno, ioctl_fionbio, read, write, writev};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, unix::AsyncFd};
 
 use crate::{
-    transport::{AsyncStream, Transport},
+    transport::{Armed, AsyncStream, Transport, Watched},
     watched::watched,
 };
 
@@ -108,6 +108,14 @@ impl Transport for DescriptorTransport {
         let side = if interest == Interest::Write { shared(&self.writer) } else { shared(&self.reader) };
         // An ended direction is ready: it has the end.
         side.map_or(Ok(true), |side| wait_ready(side, interest, timeout))
+    }
+
+    fn arm_reading(&self) -> io::Result<Armed<'_>> {
+        // An ended direction is ready: it has the end.
+        Ok(shared(&self.reader).map_or_else(Armed::ready, |reader| Armed {
+            descriptors: vec![Watched::Shared(reader.0)],
+            ..Armed::default()
+        }))
     }
 
     fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>> {

@@ -50,6 +50,7 @@ mod open;
 mod options;
 mod reconnecting;
 mod scheme;
+mod several;
 pub mod shared;
 mod shared_stream;
 mod socket;
@@ -81,6 +82,7 @@ pub use crate::{
         fd::standard_streams,
         pipe::{PipeEnds, pipe_pair},
     },
+    several::wait_for_any,
     socket::SocketListener,
-    transport::{AsyncStream, Peer, SocketTransport, Transport},
+    transport::{Armed, AsyncStream, Peer, SocketTransport, Transport},
 };

@@ -5,7 +5,7 @@ use std::{
     io::{self, IoSlice},
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use crosstie_core::ByteTransport;
 use crosstie_sys::{Interest, Signal};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::transport::{AsyncStream, Transport, or_pending};
+use crate::transport::{Armed, AsyncStream, Transport, or_pending};
 
 /// One end. What one end writes the other reads; each direction holds a bounded number of bytes.
 pub struct MemoryTransport {
@@ -27,6 +27,8 @@ struct Pipe {
     state: Mutex<State>,
     /// Something has changed: bytes came, room came, or the end.
     changed: Condvar,
+    /// The same, for a reader who waits for several things, once there has been one.
+    bell: OnceLock<Signal>,
 }
 
 struct State {
@@ -41,7 +43,7 @@ struct State {
 impl Pipe {
     fn new(capacity: usize) -> Arc<Self> {
         let state = State { bytes: VecDeque::new(), capacity, closed: false, reader: None, writer: None };
-        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
+        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new(), bell: OnceLock::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -53,6 +55,10 @@ impl Pipe {
         let tasks = [state.reader.take(), state.writer.take()];
         drop(state);
         self.changed.notify_all();
+        if let Some(bell) = self.bell.get() {
+            // An eventfd can be written.
+            let _ = bell.ring();
+        }
         tasks.into_iter().flatten().for_each(Waker::wake);
     }
 
@@ -147,6 +153,19 @@ impl Transport for MemoryTransport {
             };
         }
         Ok(true)
+    }
+
+    fn arm_reading(&self) -> io::Result<Armed<'_>> {
+        let bell = match self.inbound.bell.get() {
+            Some(bell) => bell,
+            None => {
+                let bell = Signal::new()?;
+                self.inbound.bell.get_or_init(|| bell)
+            }
+        };
+        // Before the look, so that what comes after it rings.
+        bell.silence()?;
+        if self.inbound.lock().is_readable() { Ok(Armed::ready()) } else { Ok(Armed::of(bell.as_fd())) }
     }
 
     fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>> {

@@ -26,7 +26,7 @@ use rustix::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, unix::AsyncFd};
 
 use crate::{
-    transport::{AsyncStream, Transport},
+    transport::{Armed, AsyncStream, Transport, Watched},
     watched::watched,
 };
 
@@ -241,6 +241,16 @@ impl Transport for SharedStream {
             return Ok(true);
         }
         self.sleep(reading, timeout)
+    }
+
+    fn arm_reading(&self) -> io::Result<Armed<'_>> {
+        self.bells.bytes_came.silence()?;
+        self.look_at_lifeline();
+        if self.is_gone() || self.arm(true) {
+            return Ok(Armed::ready());
+        }
+        let descriptors = [self.bells.bytes_came.as_fd(), self.lifeline.as_fd()].map(Watched::Borrowed).into();
+        Ok(Armed { descriptors, ..Armed::default() })
     }
 
     fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>> {

@@ -4,6 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,6 +23,15 @@ pub trait Transport: ByteTransport + 'static {
     ///
     /// The operating system's.
     fn wait_ready(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<bool>;
+
+    /// Says what to wait for, with others, after a read has found nothing: [`wait_for_any`](crate::wait_for_any) does.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `Unsupported` where there is nothing to wait for.
+    fn arm_reading(&self) -> io::Result<Armed<'_>> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this connection cannot be waited for with others"))
+    }
 
     /// Its face for tokio. Must be called within a runtime.
     ///
@@ -53,6 +63,43 @@ pub trait Transport: ByteTransport + 'static {
     /// As [`ByteTransport::try_read`]; `Unsupported` where descriptors do not pass.
     fn try_take(&self, _buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         Err(no_descriptors())
+    }
+}
+
+/// What to wait for before a read is tried again: any of these.
+#[derive(Default)]
+pub struct Armed<'a> {
+    /// There is something already.
+    pub(crate) is_ready: bool,
+    /// A time.
+    pub(crate) at_most: Option<Duration>,
+    /// Descriptors that become readable, or end.
+    pub(crate) descriptors: Vec<Watched<'a>>,
+}
+
+/// A descriptor that somebody else may let go of meanwhile, or not.
+pub(crate) enum Watched<'a> {
+    Borrowed(BorrowedFd<'a>),
+    Shared(Arc<OwnedFd>),
+}
+
+impl AsFd for Watched<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Borrowed(descriptor) => *descriptor,
+            Self::Shared(descriptor) => descriptor.as_fd(),
+        }
+    }
+}
+
+impl<'a> Armed<'a> {
+    /// A read is worth a try at once.
+    pub(crate) fn ready() -> Self {
+        Self { is_ready: true, ..Self::default() }
+    }
+
+    pub(crate) fn of(descriptor: BorrowedFd<'a>) -> Self {
+        Self { descriptors: vec![Watched::Borrowed(descriptor)], ..Self::default() }
     }
 }
 

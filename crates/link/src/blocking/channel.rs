@@ -10,10 +10,12 @@ use std::{
 use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result};
 use crosstie_net::{Connection, FaultLog, Peer, connector_of_frames};
 
+use super::select::{Selectable, sealed::Source};
 use crate::{
     ChannelOptions, ChannelStats, Payload, Received,
     faults::with_faults,
     shared::{Exchange, Input, Look},
+    turn::Ahead,
 };
 
 /// Typed messages to and from one other process, in order, each whole and once.
@@ -39,6 +41,7 @@ pub struct Sender<S> {
 pub struct Receiver<R> {
     line: Arc<Line>,
     input: Input,
+    ahead: Ahead<R>,
     types: PhantomData<fn() -> R>,
 }
 
@@ -100,7 +103,7 @@ impl<S: Payload, R: Payload> Channel<S, R> {
         let connection = with_faults(connection, &options)?;
         let exchange = Exchange::new::<S, R>(options)?;
         let line = Arc::new(Line { connection, exchange, outbox: Mutex::default() });
-        let mut receiver = Receiver { line: Arc::clone(&line), input: Input::default(), types: PhantomData };
+        let mut receiver = Receiver::new(Arc::clone(&line));
         let until = Some(Instant::now() + line.exchange.options.connect_timeout);
         line.flush(until)?;
         while !receiver.step(until)?.is_some_and(|look| matches!(look, Look::Opened)) {}
@@ -322,7 +325,19 @@ impl<R: Payload> Receiver<R> {
         self.line.exchange.stats()
     }
 
+    fn new(line: Arc<Line>) -> Self {
+        Self { line, input: Input::default(), ahead: Ahead::default(), types: PhantomData }
+    }
+
     fn recv_until(&mut self, until: Option<Instant>) -> Result<Received<R>> {
+        let found = match self.ahead.take() {
+            Some(found) => found,
+            None => self.next(until),
+        };
+        self.ahead.told(found, self.input.has_ended())
+    }
+
+    fn next(&mut self, until: Option<Instant>) -> Result<Received<R>> {
         loop {
             if let Some(Look::Message(message)) = self.step(until)? {
                 return Ok(message);
@@ -368,6 +383,33 @@ impl<R: Payload> Receiver<R> {
                 Err(self.input.end(error.kind(), error.to_string()))
             }
         }
+    }
+}
+
+impl<R: Payload> Selectable for Receiver<R> {}
+
+impl<R: Payload> Source for Receiver<R> {
+    fn look_ahead(&mut self) -> bool {
+        if !self.ahead.is_there() && !self.ahead.is_over() {
+            match self.next(Some(Instant::now())) {
+                Err(error) if error.kind() == Kind::Timeout && !self.input.has_ended() => {}
+                found => self.ahead.put(found),
+            }
+        }
+        self.ahead.is_there()
+    }
+
+    fn connection(&self) -> &Connection {
+        &self.line.connection
+    }
+
+    fn due(&self) -> Option<Instant> {
+        // What is wrong is found by the next look.
+        self.line.due().unwrap_or_else(|_| Some(Instant::now()))
+    }
+
+    fn is_over(&self) -> bool {
+        self.ahead.is_over()
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     queue::{End, Pop},
     task::FaultyTask,
 };
-use crate::transport::{AsyncStream, Transport};
+use crate::transport::{Armed, AsyncStream, Transport};
 
 /// A connection between which and its user faults are made.
 ///
@@ -186,6 +186,22 @@ impl Transport for FaultyStream {
             self.sleep(left);
         }
         Ok(true)
+    }
+
+    fn arm_reading(&self) -> io::Result<Armed<'_>> {
+        let now = Instant::now();
+        let owed = self.tend();
+        let (due, has_room) = {
+            let mut inbound = self.inbound();
+            (inbound.due(now), inbound.has_room())
+        };
+        if self.cut.get().is_some() || self.has_ended() || due.is_some_and(|due| due <= now) {
+            return Ok(Armed::ready());
+        }
+        let mut armed = if has_room { self.inner.arm_reading()? } else { Armed::default() };
+        let left = [due, owed].into_iter().flatten().min().map(|due| due.saturating_duration_since(now));
+        armed.at_most = [armed.at_most, left].into_iter().flatten().min();
+        Ok(armed)
     }
 
     fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>> {

@@ -10,7 +10,7 @@ use std::{
 use crosstie_core::{ByteTransport, HostPort, Target};
 use crosstie_sys::{Interest, wait_ready};
 
-use crate::transport::{AsyncStream, Listen, Peer, SocketTransport, Transport};
+use crate::transport::{Armed, AsyncStream, Listen, Peer, SocketTransport, Transport};
 
 pub(crate) fn bind(host: &HostPort) -> io::Result<TcpListener> {
     let listener = TcpListener::bind((host.host.as_str(), host.port))?;
@@ -66,6 +66,10 @@ impl ByteTransport for TcpTransport {
 impl Transport for TcpTransport {
     fn wait_ready(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<bool> {
         wait_ready(&self.stream, interest, timeout)
+    }
+
+    fn arm_reading(&self) -> io::Result<Armed<'_>> {
+        Ok(Armed::of(self.stream.as_fd()))
     }
 
     fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>> {

@@ -20,7 +20,7 @@ use crosstie_core::{ByteTransport, Target, UnixAddress};
 use crosstie_sys::{Interest, peer_process, receive_descriptors, send_descriptors, wait_ready};
 
 use super::claim::Claim;
-use crate::transport::{AsyncStream, Listen, Peer, SocketTransport, Transport};
+use crate::transport::{Armed, AsyncStream, Listen, Peer, SocketTransport, Transport};
 
 /// A listener. One with a path removes its file in the end, if it still is its own.
 pub(crate) struct Listener {
@@ -140,6 +140,10 @@ impl ByteTransport for UnixTransport {
 impl Transport for UnixTransport {
     fn wait_ready(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<bool> {
         wait_ready(&self.stream, interest, timeout)
+    }
+
+    fn arm_reading(&self) -> io::Result<Armed<'_>> {
+        Ok(Armed::of(self.stream.as_fd()))
     }
 
     fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>> {
