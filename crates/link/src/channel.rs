@@ -11,6 +11,8 @@ use std::{
 };
 
 use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Mono, Result};
+#[cfg(feature = "tls")]
+use crosstie_net::Certificate;
 use crosstie_net::{AsyncReader, AsyncWriter, Connection, FaultLog, Peer, connector_of_frames};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
@@ -147,6 +149,12 @@ impl<S: Payload, R: Payload> Channel<S, R> {
     /// Who is at the other end.
     pub fn peer(&self) -> Peer {
         self.receiver.reader.peer()
+    }
+
+    /// The certificate with which the other end has proved who it is: over `tls:`, and of a client that was asked for one.
+    #[cfg(feature = "tls")]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.receiver.reader.certificate()
     }
 
     /// The codecs in use: of what is sent, and of what is received.

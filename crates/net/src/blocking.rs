@@ -36,7 +36,7 @@ impl BlockingStream {
         self.transport
     }
 
-    fn wait(&self, interest: Interest, mut act: impl FnMut(&dyn Transport) -> io::Result<usize>) -> io::Result<usize> {
+    fn wait<T>(&self, interest: Interest, mut act: impl FnMut(&dyn Transport) -> io::Result<T>) -> io::Result<T> {
         let until = self.timeout.map(|timeout| Instant::now() + timeout);
         loop {
             match act(&*self.transport) {
@@ -64,11 +64,13 @@ impl Write for BlockingStream {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.wait(Interest::Write, |transport| transport.try_write(slices))
+        let count = self.wait(Interest::Write, |transport| transport.try_write(slices))?;
+        // What was taken is written, whether or not it has left in time.
+        let _ = self.flush();
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        // Nothing is kept back.
-        Ok(())
+        self.wait(Interest::Write, |transport| transport.try_flush())
     }
 }

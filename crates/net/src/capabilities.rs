@@ -35,6 +35,8 @@ pub enum Identity {
     Child,
     /// A network address, which proves nothing.
     Address,
+    /// The server by its certificate; the client by its own where the listener asks for one.
+    Certificate,
 }
 
 /// What proves that the process at the other end is dead, rather than out of reach.
@@ -100,6 +102,7 @@ pub(crate) const TCP: Capabilities = Capabilities {
     buffer: 2560 * 1024,
     ..SOCKET
 };
+pub(crate) const TLS: Capabilities = Capabilities { scheme: "tls", identity: Identity::Certificate, ..TCP };
 pub(crate) const MEM: Capabilities = Capabilities {
     scheme: "mem",
     identity: Identity::ThisProcess,
@@ -140,7 +143,7 @@ pub(crate) const SHM: Capabilities =
 
 impl Capabilities {
     /// Every scheme that carries byte streams here.
-    pub const ALL: &'static [Self] = &[MEM, PIPE, FD, EXEC, FIFO, UNIX, SHM, TCP];
+    pub const ALL: &'static [Self] = &[MEM, PIPE, FD, EXEC, FIFO, UNIX, SHM, TCP, TLS];
 
     /// Those of a scheme; `None` if it carries no byte stream here.
     pub fn of(scheme: &str) -> Option<&'static Self> {
@@ -175,6 +178,7 @@ impl Capabilities {
                     Identity::Process => "uid, gid, pid",
                     Identity::Child => "a child",
                     Identity::Address => "an address",
+                    Identity::Certificate => "a certificate",
                 },
                 match it.death {
                     DeathProof::Nothing => "none",

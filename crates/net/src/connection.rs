@@ -13,6 +13,8 @@ use crosstie_core::{Error, Kind};
 use crosstie_sys::Interest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 
+#[cfg(feature = "tls")]
+use crate::tls::Certificate;
 use crate::{
     capabilities::Capabilities,
     fault::{FaultLine, FaultLog, FaultyStream, Splitter},
@@ -43,6 +45,8 @@ struct Facts {
     lifeline: Lifeline,
     capabilities: &'static Capabilities,
     faults: Option<FaultLog>,
+    #[cfg(feature = "tls")]
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Connection {
@@ -52,7 +56,14 @@ impl Connection {
         lifeline: Lifeline,
         capabilities: &'static Capabilities,
     ) -> Self {
-        let facts = Facts { peer, lifeline, capabilities, faults: None };
+        let facts = Facts {
+            peer,
+            lifeline,
+            capabilities,
+            faults: None,
+            #[cfg(feature = "tls")]
+            certificate: None,
+        };
         Self { transport, facts, timeout: Some(DEFAULT_TIMEOUT), meets: None }
     }
 
@@ -80,6 +91,13 @@ impl Connection {
         self.facts.faults.as_ref()
     }
 
+    /// The same connection, with what the peer has shown.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with_certificate(mut self, certificate: Option<Arc<Certificate>>) -> Self {
+        self.facts.certificate = certificate;
+        self
+    }
+
     /// Sets how long each read and write waits at most; 10 seconds unless set. `None` is without limit.
     pub const fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
@@ -88,6 +106,12 @@ impl Connection {
     /// Who is at the other end.
     pub const fn peer(&self) -> Peer {
         self.facts.peer
+    }
+
+    /// The certificate with which the peer has proved who it is. `None` without TLS, and of a client that was not asked for one.
+    #[cfg(feature = "tls")]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.facts.certificate.as_deref()
     }
 
     /// What this kind of connection can do.
@@ -101,7 +125,8 @@ impl Connection {
     ///
     /// The operating system's; `Unsupported` where [`Capabilities::half_close`] says so.
     pub fn end_writing(&self) -> io::Result<()> {
-        self.transport.end_writing()
+        self.transport.end_writing()?;
+        self.sent(self.timeout)
     }
 
     /// Ends both directions.
@@ -175,7 +200,19 @@ impl Connection {
     ///
     /// The operating system's; `TimedOut`.
     pub fn write_within(&self, bytes: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-        self.wait(Interest::Write, timeout, |transport| transport.try_write(&[IoSlice::new(bytes)]))
+        self.write_some(&[IoSlice::new(bytes)], timeout)
+    }
+
+    fn write_some(&self, slices: &[IoSlice<'_>], timeout: Option<Duration>) -> io::Result<usize> {
+        let count = self.wait(Interest::Write, timeout, |transport| transport.try_write(slices))?;
+        // What was taken is written, whether or not it has left in time. Whoever writes more finds out.
+        let _ = self.sent(timeout);
+        Ok(count)
+    }
+
+    /// Waits until what was taken has left.
+    fn sent(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.wait(Interest::Write, timeout, |transport| transport.try_flush())
     }
 
     /// Says what to wait for, with others.
@@ -224,12 +261,11 @@ impl Write for &Connection {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.wait(Interest::Write, self.timeout, |transport| transport.try_write(slices))
+        self.write_some(slices, self.timeout)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        // Nothing is kept back.
-        Ok(())
+        self.sent(self.timeout)
     }
 }
 
@@ -249,7 +285,7 @@ impl Write for Connection {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        (&*self).flush()
     }
 }
 
@@ -327,6 +363,12 @@ impl AsyncConnection {
         self.facts.peer
     }
 
+    /// The certificate with which the peer has proved who it is. `None` without TLS, and of a client that was not asked for one.
+    #[cfg(feature = "tls")]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.facts.certificate.as_deref()
+    }
+
     /// What this kind of connection can do.
     pub fn capabilities(&self) -> &'static Capabilities {
         self.facts.capabilities
@@ -384,6 +426,12 @@ impl AsyncReader {
     /// Who is at the other end.
     pub fn peer(&self) -> Peer {
         self.facts.peer
+    }
+
+    /// As [`Connection::certificate`].
+    #[cfg(feature = "tls")]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.facts.certificate.as_deref()
     }
 }
 
@@ -468,6 +516,10 @@ fn is_lost(error: &io::Error) -> bool {
 
 impl Facts {
     fn told(&self, error: io::Error, is_lost: bool, death: Option<Death>) -> Error {
+        #[cfg(feature = "tls")]
+        if let Some(told) = crate::tls::tls_refusal(&error) {
+            return told;
+        }
         let scheme = self.capabilities.scheme;
         match death {
             Some(Death::Exited(status)) => {

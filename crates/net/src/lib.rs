@@ -6,11 +6,13 @@
 //!
 //! | what | one file each | how it is used |
 //! | --- | --- | --- |
-//! | `mem:` `pipe:` `fd:` `exec:` `fifo:` `unix:` `shm:` `tcp:` | `scheme/…` | [`listen`], [`connector`]; [`pipe_pair`], [`standard_streams`], [`activated`], [`Reconnecting`] |
+//! | `mem:` `pipe:` `fd:` `exec:` `fifo:` `unix:` `shm:` `tcp:` `tls:` | `scheme/…` | [`listen`], [`connector`]; [`pipe_pair`], [`standard_streams`], [`activated`], [`Reconnecting`] |
 //! | datagrams: `mem:` `unix:` `shm:` `udp:` | `datagram/…` | [`receive_datagrams`], [`send_datagrams`] |
 //! | faults on purpose | `fault` | `?fault=` of an endpoint, [`Faults`], [`Paused`] |
 //! | shared memory | `shared` | [`shared::receive`] and its kin, for tokio alone: it needs no connection |
 //! | for reactors | `socket/…`, `memory` | [`SocketListener`], [`Dial`], [`connect`], [`connect_async`], [`MemoryListener`], [`memory_pair`] |
+//!
+//! `tls:` needs the feature `tls`, which also gives `TlsClient` and `TlsServer`: TLS over any connection, for reactors too.
 //!
 //! Below is a [`Transport`]: bytes in and out that never block. From it come three faces: a descriptor for a reactor ([`SocketTransport`]),
 //! tokio's traits ([`Transport::into_async`]), and `Read` and `Write` for a thread ([`BlockingStream`]).
@@ -55,11 +57,15 @@ pub mod shared;
 mod shared_stream;
 mod socket;
 mod telling;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 mod watched;
 
 pub use crosstie_sys::PeerProcess;
 
+#[cfg(feature = "tls")]
+pub use crate::tls::{Certificate, Handshake, TlsClient, TlsFiles, TlsServer, TlsTransport, tls_refusal};
 pub use crate::{
     activation::{Activated, activated},
     announcement::{Announced, announced_by},

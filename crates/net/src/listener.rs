@@ -36,6 +36,15 @@ pub trait Listener: AsFd + Send + Sync {
     ///
     /// [`Kind::Unsupported`] where a listener can only be reached from outside (`fd:`).
     fn connector(&self) -> Result<Box<dyn Connector>, Error>;
+
+    /// Reads again what it has read from files: certificates and keys. Connections that are there go on as they were.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::InvalidInput`] if a file does not hold what it should; nothing has changed then.
+    fn reload(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 impl dyn Listener + '_ {

@@ -24,6 +24,11 @@ use crate::{
     socket::{tcp, unix},
     telling,
 };
+#[cfg(feature = "tls")]
+use crate::{
+    scheme::tls::{TlsConnector, TlsListener},
+    tls::{TlsFiles, TlsServer},
+};
 
 /// Listens at an endpoint for streams of bytes. `?deadline=` limits each read and write of its connections.
 ///
@@ -44,8 +49,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`Kind::Denied`] for `fd:` and `fifo:` unless the caller [vouches](Endpoint::trusted) for the endpoint, and for an address beyond loopback
-/// without `?insecure`; [`Kind::Unsupported`] for a scheme without listeners; [`Kind::Io`] where the operating system refuses.
+/// [`Kind::Denied`] for `fd:`, `fifo:` and `tls:` with files unless the caller [vouches](Endpoint::trusted) for the endpoint, and for an address beyond
+/// loopback where clients do not say who they are, without `?insecure`; [`Kind::InvalidInput`] for a file that does not hold what it should; [`Kind::Unsupported`] for a scheme without listeners; [`Kind::Io`] where the operating system refuses.
 pub fn listen(endpoint: &Endpoint) -> Result<Box<dyn Listener>, Error> {
     open_listener(endpoint, Scope::Bytes)
 }
@@ -78,6 +83,18 @@ fn open_listener(endpoint: &Endpoint, scope: Scope) -> Result<Box<dyn Listener>,
                 return Err(Error::new(Kind::Denied, text));
             }
             tcp::bind(host).and_then(|listener| SchemeListener::new(Box::new(listener))).map(boxed)
+        }
+        #[cfg(feature = "tls")]
+        Target::Tls { servers, credentials } => {
+            let host = TlsListener::host(servers, credentials.as_ref())?;
+            if !host.is_loopback() && endpoint.options().ca.is_none() && !endpoint.options().insecure {
+                let text = format!(
+                    "'{endpoint}' can be reached from other machines, and clients do not say who they are: name who signs their certificates with '?ca=', or say '?insecure'"
+                );
+                return Err(Error::new(Kind::Denied, text));
+            }
+            let server = TlsServer::new(TlsFiles::of(endpoint.options()))?;
+            TlsListener::bind(host, server, endpoint.options()).map(boxed)
         }
         _ => return Err(unsupported(endpoint, "listener")),
     };
@@ -149,6 +166,10 @@ fn open_connector(endpoint: &Endpoint, scope: Scope) -> Result<Box<dyn Connector
         Target::Unix { address } => Box::new(UnixConnector { address: address.clone() }),
         Target::Shm { name } => Box::new(ShmConnector { name: name.clone() }),
         Target::Tcp { host } => Box::new(TcpConnector { host: host.clone() }),
+        #[cfg(feature = "tls")]
+        Target::Tls { servers, credentials } => {
+            Box::new(TlsConnector::new(servers, credentials.as_ref(), endpoint.options())?)
+        }
         Target::Pipe => {
             let text = "a pipe has no name to connect to: ask its listener for a connector, or make a pair";
             return Err(Error::new(Kind::Unsupported, text));
@@ -174,6 +195,9 @@ fn check(endpoint: &Endpoint) -> Result<(), Error> {
 }
 
 fn unsupported(endpoint: &Endpoint, what: &str) -> Error {
+    if cfg!(not(feature = "tls")) && matches!(endpoint.target(), Target::Tls { .. }) {
+        return Error::new(Kind::Unsupported, format!("'{endpoint}' needs TLS: build with the feature 'tls'"));
+    }
     let text = format!("a stream {what} needs another scheme than that of '{endpoint}'; docs/endpoints.md lists them");
     Error::new(Kind::Unsupported, text)
 }

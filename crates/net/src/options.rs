@@ -95,4 +95,8 @@ impl Listener for Limited<Box<dyn Listener>> {
     fn connector(&self) -> Result<Box<dyn Connector>, Error> {
         Ok(Box::new(Limited { inner: self.inner.connector()?, deadline: self.deadline }))
     }
+
+    fn reload(&self) -> Result<(), Error> {
+        self.inner.reload()
+    }
 }

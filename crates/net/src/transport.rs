@@ -47,6 +47,22 @@ pub trait Transport: ByteTransport + 'static {
     /// The operating system's; `Unsupported` where one direction cannot end alone.
     fn end_writing(&self) -> io::Result<()>;
 
+    /// Sends on what was taken by a write and has not left yet; `WouldBlock` if some of it stays. Most kinds keep nothing back. Those that do also send
+    /// it on with every later read and write.
+    ///
+    /// # Errors
+    ///
+    /// As [`ByteTransport::try_write`].
+    fn try_flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// True if a read may have something although the descriptor is silent, because it came earlier and is kept inside. Whoever waits for many
+    /// descriptors asks this after a read that did not end with `WouldBlock`.
+    fn has_more(&self) -> bool {
+        false
+    }
+
     /// Writes `bytes` together with descriptors, of which the peer gets copies, as much as fits now.
     ///
     /// # Errors

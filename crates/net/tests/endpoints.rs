@@ -33,6 +33,11 @@ fn text_from_elsewhere_opens_nothing_that_acts_with_our_rights() {
         let again = Endpoint::new(endpoint.target().clone()).with_options(endpoint.options().clone());
         assert_eq!(connector(&again).err().unwrap().kind(), Kind::Denied, "{text}");
     }
+    // Files of certificates and keys are named by the caller alone. Nobody can make us show who we are with them.
+    for text in ["tls://127.0.0.1:1?ca=/etc/passwd", "tls://127.0.0.1:1?cert=/a&key=/b"] {
+        assert_eq!(connector(&parsed(text)).err().unwrap().kind(), Kind::Denied, "{text}");
+        assert_eq!(listen(&parsed(text)).err().unwrap().kind(), Kind::Denied, "{text}");
+    }
     let with_faults = parsed("mem:x?fault=drop:1%");
     assert_eq!(connector(&with_faults).err().unwrap().kind(), Kind::Denied);
     assert!(!witness.exists() && !fifo.exists(), "nothing has happened");

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "certificates")]
+pub mod certificates;
 #[cfg(feature = "streams")]
 pub mod datagrams;
 #[cfg(feature = "streams")]

@@ -112,10 +112,12 @@ impl Endpoint {
 
     /// True if this URL may be taken from a file or from another process.
     ///
-    /// `exec:`, `fd:` and `fifo:` act with the rights of the caller, so they come only from its own code or command line; so does `fault=`.
+    /// `exec:`, `fd:` and `fifo:` act with the rights of the caller, so they come only from its own code or command line; so do
+    /// `fault=`, and the files of certificates and keys that `cert=`, `key=` and `ca=` name.
     pub const fn may_come_from_elsewhere(&self) -> bool {
         !matches!(self.target, Target::Exec { .. } | Target::Fd { .. } | Target::Fifo { .. })
             && self.options.fault.is_none()
+            && !self.options.names_files()
     }
 }
 

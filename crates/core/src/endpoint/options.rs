@@ -1,6 +1,6 @@
 //! The query part of an endpoint.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use super::{
     fault_spec::FaultSpec,
@@ -36,12 +36,27 @@ pub struct Options {
     pub multicast_loop: Option<bool>,
     /// `insecure`: listen beyond loopback without authentication.
     pub insecure: bool,
+    /// `cert=`: the file of the certificate chain that this side shows, PEM.
+    pub cert: Option<PathBuf>,
+    /// `key=`: the file of that certificate's private key, PEM.
+    pub key: Option<PathBuf>,
+    /// `ca=`: the file of those who may have signed the other side's certificate, PEM. Whoever listens with it lets in nobody without one.
+    pub ca: Option<PathBuf>,
+    /// `name=`: the name that the server's certificate must be for, if it is not the host.
+    pub name: Option<String>,
+    /// `handshake=first`: TLS begins before the server's first line, not after it.
+    pub handshake_first: bool,
 }
 
-const KNOWN: &str =
-    "one of the options codec, compress, deadline, window, retry, fault, durability, host, iface, ttl, loop, insecure";
+const KNOWN: &str = "one of the options codec, compress, deadline, window, retry, fault, durability, host, iface, ttl, loop, insecure, cert, key, ca, name, handshake";
+const WITH_CERTIFICATES: &[&str] = &["tls", "nats"];
 
 impl Options {
+    /// True if it names files: whoever opens it reads them with its own rights, and shows who it is with them.
+    pub(super) const fn names_files(&self) -> bool {
+        self.cert.is_some() || self.key.is_some() || self.ca.is_some()
+    }
+
     pub(super) fn parse(query: Part<'_>, scheme: &str) -> Result<Self, EndpointError> {
         let mut options = Self::default();
         let mut seen: Vec<&str> = Vec::new();
@@ -102,6 +117,26 @@ impl Options {
                 only(scheme, &["udp"], pair)?;
                 self.multicast_loop = Some(read::<u8>(value()?, "0 or 1")? != 0);
             }
+            "cert" | "key" | "ca" => {
+                only(scheme, WITH_CERTIFICATES, pair)?;
+                let file = Some(file(value()?)?);
+                match key.text() {
+                    "cert" => self.cert = file,
+                    "key" => self.key = file,
+                    _ => self.ca = file,
+                }
+            }
+            "name" => {
+                only(scheme, WITH_CERTIFICATES, pair)?;
+                self.name = Some(value()?.decode()?);
+            }
+            "handshake" => {
+                only(scheme, WITH_CERTIFICATES, pair)?;
+                self.handshake_first = value()?.text() == "first";
+                if !self.handshake_first {
+                    return Err(value()?.expected("'first'"));
+                }
+            }
             _ => return Err(key.expected(KNOWN)),
         }
         Ok(())
@@ -119,6 +154,14 @@ fn only(scheme: &str, schemes: &[&str], pair: Part<'_>) -> Result<(), EndpointEr
 
 fn read<T: std::str::FromStr>(part: Part<'_>, expected: &str) -> Result<T, EndpointError> {
     part.text().parse().map_err(|_| part.expected(expected))
+}
+
+fn file(part: Part<'_>) -> Result<PathBuf, EndpointError> {
+    let path = part.decode()?;
+    if path.is_empty() || path.contains('\0') {
+        return Err(part.expected("the path of a file"));
+    }
+    Ok(PathBuf::from(path))
 }
 
 fn duration(part: Part<'_>) -> Result<Duration, EndpointError> {
@@ -178,6 +221,11 @@ impl fmt::Display for Options {
         add("ttl", self.ttl.map(|n| n.to_string()));
         add("loop", self.multicast_loop.map(|on| u8::from(on).to_string()));
         add("insecure", self.insecure.then(|| "true".to_owned()));
+        for (key, file) in [("cert", &self.cert), ("key", &self.key), ("ca", &self.ca)] {
+            add(key, file.as_ref().map(|file| encode(&file.to_string_lossy())));
+        }
+        add("name", self.name.as_deref().map(encode));
+        add("handshake", self.handshake_first.then(|| "first".to_owned()));
         if pairs.is_empty() { Ok(()) } else { write!(f, "?{}", pairs.join("&")) }
     }
 }

@@ -194,6 +194,7 @@ mod tests {
             "tcp://127.0.0.1:7000?window=64",
             "tcp://[::1]:7000",
             "tls://a:4222,b:4333",
+            "tls://a:4222?cert=/etc/a%20b.pem&key=a.key&ca=ca.pem&name=n1&handshake=first",
             "udp://239.0.0.1:7000?iface=eth0&ttl=1&loop=1",
             "http://h:80/rpc/bank",
             "https://h:443/",
@@ -245,6 +246,10 @@ mod tests {
             ("fifo:/x", false),
             ("tcp://h:1", true),
             ("tcp://h:1?fault=drop:1%", false),
+            ("tls://h:1", true),
+            ("tls://h:1?ca=/x", false),
+            ("tls://h:1?cert=/x", false),
+            ("nats://h:1?key=/x", false),
         ] {
             let endpoint: Endpoint = text.parse().unwrap();
             assert_eq!(endpoint.may_come_from_elsewhere(), expected, "{text}");

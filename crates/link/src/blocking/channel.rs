@@ -8,6 +8,8 @@ use std::{
 };
 
 use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result};
+#[cfg(feature = "tls")]
+use crosstie_net::Certificate;
 use crosstie_net::{Connection, FaultLog, Peer, connector_of_frames};
 
 use super::select::{Selectable, sealed::Source};
@@ -146,6 +148,12 @@ impl<S: Payload, R: Payload> Channel<S, R> {
     /// Who is at the other end.
     pub fn peer(&self) -> Peer {
         self.receiver.line.connection.peer()
+    }
+
+    /// The certificate with which the other end has proved who it is: over `tls:`, and of a client that was asked for one.
+    #[cfg(feature = "tls")]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.receiver.line.connection.certificate()
     }
 
     /// The codecs in use: of what is sent, and of what is received.

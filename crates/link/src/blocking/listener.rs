@@ -3,6 +3,8 @@
 use std::{marker::PhantomData, time::Duration};
 
 use crosstie_core::{Endpoint, Result};
+#[cfg(feature = "tls")]
+use crosstie_net::Certificate;
 use crosstie_net::{Connection, Listener, Peer, listen_for_frames};
 
 use super::Channel;
@@ -65,6 +67,12 @@ impl<S: Payload, R: Payload> Accepted<S, R> {
     /// Who it is.
     pub const fn peer(&self) -> Peer {
         self.connection.peer()
+    }
+
+    /// The certificate with which the other end has proved who it is: over `tls:`, and of a client that was asked for one.
+    #[cfg(feature = "tls")]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.connection.certificate()
     }
 
     /// Says hello and waits for the other side's, as long as `connect_timeout`.

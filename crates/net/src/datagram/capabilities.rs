@@ -97,6 +97,7 @@ impl DatagramCapabilities {
                     Identity::Process => "uid, gid, pid",
                     Identity::Child => "a child",
                     Identity::Address => "an address",
+                    Identity::Certificate => "a certificate",
                 },
                 if it.tells_absence { "is told" } else { "is not seen" },
                 yes(it.descriptors),

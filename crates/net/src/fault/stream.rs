@@ -211,6 +211,14 @@ impl Transport for FaultyStream {
         Ok(Box::new(FaultyTask::new(this.inner.into_async()?, inbound, outbound, this.cut.into_inner())))
     }
 
+    fn try_flush(&self) -> io::Result<()> {
+        self.inner.try_flush()
+    }
+
+    fn has_more(&self) -> bool {
+        self.inner.has_more()
+    }
+
     fn end_writing(&self) -> io::Result<()> {
         self.outbound().finish();
         self.tend();

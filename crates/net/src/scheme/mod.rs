@@ -8,4 +8,6 @@ pub(crate) mod pipe;
 pub(crate) mod shm;
 pub(crate) mod socket;
 pub(crate) mod tcp;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 pub(crate) mod unix;

@@ -17,7 +17,7 @@ use crate::{
     dial::Dial,
     lifeline::Lifeline,
     socket::tcp::TcpTransport,
-    transport::Peer,
+    transport::{Peer, SocketTransport},
 };
 
 pub(crate) struct TcpConnector {
@@ -26,8 +26,7 @@ pub(crate) struct TcpConnector {
 
 impl Connector for TcpConnector {
     fn begin(&self) -> Result<Box<dyn Attempt>, Error> {
-        let told = |error| unreachable(format_args!("tcp://{}", self.host), error);
-        Connecting::begin(&self.host).map(|attempt| Box::new(attempt) as _).map_err(told)
+        Ok(Box::new(self.attempt()?))
     }
 
     fn capabilities(&self) -> &'static Capabilities {
@@ -35,11 +34,18 @@ impl Connector for TcpConnector {
     }
 }
 
+impl TcpConnector {
+    pub(crate) fn attempt(&self) -> Result<Connecting, Error> {
+        let told = |error| unreachable(format_args!("tcp://{}", self.host), error);
+        Connecting::begin(&self.host).map_err(told)
+    }
+}
+
 const BELL: u64 = 0;
 const SOCKET: u64 = 1;
 
 /// A name that is looked up, then one address after the other, behind the one descriptor of a poller.
-struct Connecting {
+pub(crate) struct Connecting {
     host: HostPort,
     poller: Poller,
     bell: Arc<Waker>,
@@ -56,20 +62,29 @@ impl Connecting {
     }
 }
 
-impl Attempt for Connecting {
-    fn advance(&mut self) -> Result<Progress, Error> {
+/// A socket, and who is at its other end.
+pub(crate) type Connected = (Box<dyn SocketTransport>, Peer);
+
+impl Connecting {
+    /// The socket and who is there, once it is connected.
+    pub(crate) fn connected(&mut self) -> Result<Option<Connected>, Error> {
         let told = |error| unreachable(format_args!("tcp://{}", self.host), error);
         self.bell.reset();
-        match self.dial.advance(&self.poller, SOCKET).map_err(told)? {
-            None => Ok(Progress::Wait(Interest::Read)),
-            Some(transport) => {
-                self.poller.remove(&*transport).map_err(told)?;
-                let peer =
-                    rustix::net::getpeername(&*transport).ok().flatten().and_then(|address| address.try_into().ok());
-                let peer = peer.map_or(Peer::Unknown, Peer::Network);
-                Ok(Progress::Done(Connection::new(transport, peer, Lifeline::None, &capabilities::TCP)))
+        let Some(transport) = self.dial.advance(&self.poller, SOCKET).map_err(told)? else { return Ok(None) };
+        self.poller.remove(&*transport).map_err(told)?;
+        let peer = rustix::net::getpeername(&*transport).ok().flatten().and_then(|address| address.try_into().ok());
+        Ok(Some((transport, peer.map_or(Peer::Unknown, Peer::Network))))
+    }
+}
+
+impl Attempt for Connecting {
+    fn advance(&mut self) -> Result<Progress, Error> {
+        Ok(match self.connected()? {
+            None => Progress::Wait(Interest::Read),
+            Some((transport, peer)) => {
+                Progress::Done(Connection::new(transport, peer, Lifeline::None, &capabilities::TCP))
             }
-        }
+        })
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

@@ -15,13 +15,14 @@ use std::{
 
 use crosstie_core::{Endpoint, Error, FaultSpec};
 use crosstie_net::{
-    Capabilities, Connection, Connections, Connector, Faults, Listener, Peer, connector, listen, pipe_pair,
+    Capabilities, Connection, Connections, Connector, Faults, Identity, Listener, Peer, connector, listen, pipe_pair,
 };
 use crosstie_sys::{ProcessHandle, pass_on};
 
 use crate::network::Network;
 
 use super::peer::{AS_PEER, LONG, Role, STANDARD};
+use crate::certificates::{Authority, Validity};
 
 /// A scheme, and a folder for what it leaves in the file system.
 pub(super) struct Subject {
@@ -106,7 +107,16 @@ impl Subject {
             ("unix_abstract", "unix", Form::Listener("unix:@{}")),
             ("shm", "shm", Form::Listener("shm:{}")),
             ("tcp", "tcp", Form::Listener("tcp://127.0.0.1:0")),
+            (
+                "tls",
+                "tls",
+                Form::Listener(
+                    "tls://127.0.0.1:0?cert={folder}/suite.peer.cert.pem&key={folder}/suite.peer.key.pem&ca={folder}/suite.ca.pem",
+                ),
+            ),
         ];
+        // One certificate for both ends: each asks for the other's.
+        Authority::new(folder, "suite").issue("peer", &["127.0.0.1"], Validity::Now);
         let of = |(name, scheme, form)| Self {
             name,
             capabilities: Capabilities::of(scheme).expect("a scheme in the matrix"),
@@ -263,6 +273,14 @@ pub(super) fn meet(listener: &dyn Listener) -> (Connection, Connection) {
 
 fn meet_by(listener: &dyn Listener, connector: &dyn Connector) -> (Connection, Connection) {
     // A named pipe is accepted with its first byte, and is there to connect to once the listener has seen the end of the one before.
+    if listener.capabilities().identity == Identity::Certificate {
+        // Neither is there before both have proved who they are.
+        return thread::scope(|scope| {
+            let connecting = scope.spawn(|| connector.connect(LONG).unwrap());
+            let far = listener.accept(LONG).unwrap();
+            (connecting.join().unwrap(), far)
+        });
+    }
     if listener.capabilities().connections == Connections::InTurn {
         return thread::scope(|scope| {
             let writing = scope.spawn(|| {

@@ -65,7 +65,7 @@ pub(super) const TESTS: &[Test<Subject, Sizes>] = tests! {
     descriptors_are_handed_over if |it| it.descriptors;
     control_where_descriptors_do_not_pass_it_is_told if |it| !it.descriptors;
     nobody_there_is_told_at_once if |it| it.listens && it.connections == Connections::Many && it.scheme != "pipe";
-    a_lost_listener_is_found_again if |it| it.listens && !matches!(it.scheme, "pipe" | "fd" | "tcp" | "fifo");
+    a_lost_listener_is_found_again if |it| it.listens && !matches!(it.scheme, "pipe" | "fd" | "tcp" | "tls" | "fifo");
     a_socket_of_the_parent_is_listened_on if |it| matches!(it.scheme, "unix" | "tcp");
     an_address_has_one_listener_and_is_free_after_it if |it| it.listens && !matches!(it.scheme, "pipe" | "fd");
 };
@@ -320,6 +320,13 @@ fn who_is_there_is_known(subject: &Subject, _: &Sizes) {
     match subject.capabilities.identity {
         Identity::Unknown => {}
         Identity::ThisProcess => assert_eq!(peers, [Peer::Here, Peer::Here]),
+        Identity::Certificate => {
+            for end in pair.iter().flat_map(|(near, far)| [near, far]) {
+                let certificate = end.certificate().expect("both were asked");
+                assert_eq!((certificate.common_name(), certificate.name().as_str()), (Some("peer"), "peer"));
+                assert!(end.peer().address().is_some_and(|address| address.ip().is_loopback()));
+            }
+        }
         Identity::Address => {
             for peer in peers {
                 assert!(
@@ -511,7 +518,7 @@ fn an_address_has_one_listener_and_is_free_after_it(subject: &Subject, _: &Sizes
     get::<1>(&far);
     drop((near, far, listener));
     // TCP keeps a port for a while after connections that its listener's side has ended.
-    if subject.capabilities.scheme != "tcp" {
+    if !matches!(subject.capabilities.scheme, "tcp" | "tls") {
         subject.listen(&at).unwrap();
     }
 }
