@@ -17,7 +17,7 @@ use crosstie_sys::time_slice;
 use crate::{
     core::{Core, Reloaded},
     options::Options,
-    reactor::{Clients, Command, Mailbox, Place, Reactor},
+    reactor::{Clients, Command, Mailbox, Offers, Place, Reactor, TlsOffer},
     snapshot::{ConnectionSnapshot, Snapshot},
 };
 
@@ -38,6 +38,7 @@ struct Shared {
     /// One per pair of twin reactors.
     light: Vec<Arc<Mailbox>>,
     busy: Vec<Arc<Mailbox>>,
+    offers: Arc<Offers>,
     endpoints: Vec<Endpoint>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stopping: AtomicBool,
@@ -55,6 +56,7 @@ impl Broker {
     pub fn start(options: Options, listeners: Vec<SocketListener>) -> Result<Self, Error> {
         let endpoints = listeners.iter().map(SocketListener::local_endpoint).collect::<io::Result<Vec<_>>>()?;
         refuse_open_door(&options, &endpoints)?;
+        let offers = Arc::new(Offers::new(TlsOffer::of(&options)?));
         let reactors = match options.reactors {
             0 => thread::available_parallelism().map_or(1, usize::from),
             count => count,
@@ -72,6 +74,7 @@ impl Broker {
             clock,
             light,
             busy,
+            offers,
             endpoints,
             threads: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -88,7 +91,8 @@ impl Broker {
         let mut listeners = Some(listeners);
         for clients in [Clients::Light, Clients::Busy] {
             for index in 0..shared.light.len() {
-                let place = Place { clients, index, light: shared.light.clone(), busy: shared.busy.clone() };
+                let (light, busy) = (shared.light.clone(), shared.busy.clone());
+                let place = Place { clients, index, light, busy, offers: Arc::clone(&shared.offers) };
                 let reactor = Reactor::new(
                     Arc::clone(&shared.core),
                     Arc::clone(&shared.clock),
@@ -121,6 +125,8 @@ impl Broker {
     ///   same password is another text.
     /// * Permissions: they hold at once for every publish. A subscription that is no longer allowed ends, and its client is told.
     /// * Limits hold for what comes from now on. Connections and subscriptions beyond a lower limit stay.
+    /// * TLS: certificates and keys are read again, whether or not their names have changed. A connection that is there stays as it is; whoever
+    ///   comes later is offered what is in force now.
     /// * Times hold from the next time they are looked at: a `PING` that is due in a minute still comes in a minute.
     ///
     /// # Errors
@@ -129,9 +135,12 @@ impl Broker {
     /// from other machines and nobody would have to authenticate any more. Nothing has changed then.
     pub fn reload(&self, options: Options) -> Result<Reloaded, Error> {
         refuse_open_door(&options, &self.shared.endpoints)?;
+        let offer = TlsOffer::of(&options)?;
         let core = &self.shared.core;
         let mut worker = core.worker(Box::new(Seeded::new(fastrand::u64(..))));
-        core.reload(&mut worker, options, self.shared.clock.mono())
+        let done = core.reload(&mut worker, options, self.shared.clock.mono())?;
+        self.shared.offers.replace(offer);
+        Ok(done)
     }
 
     /// The options in force.
@@ -239,7 +248,9 @@ fn run(reactor: Reactor<SystemClock>, clients: Clients) {
 
 /// A listener beyond loopback without authentication is refused unless it is spelled out.
 fn refuse_open_door(options: &Options, endpoints: &[Endpoint]) -> Result<(), Error> {
-    if options.insecure || options.auth.is_required() {
+    // Whoever has a certificate of our authority has authenticated.
+    let asks = options.tls.as_ref().is_some_and(|tls| tls.files.ca.is_some() && !tls.allow_plain);
+    if options.insecure || options.auth.is_required() || asks {
         return Ok(());
     }
     let open = endpoints.iter().find(|endpoint| match endpoint.target() {
@@ -249,7 +260,7 @@ fn refuse_open_door(options: &Options, endpoints: &[Endpoint]) -> Result<(), Err
     open.map_or(Ok(()), |endpoint| {
         let text = format!(
             "'{endpoint}' can be reached from other machines, and nobody has to authenticate: \
-             set a token or users, listen on 127.0.0.1, or accept it: 'insecure = true', --insecure"
+             set a token or users, ask for certificates (TLS with an authority), listen on 127.0.0.1, or accept it: 'insecure = true', --insecure"
         );
         Err(Error::new(Kind::InvalidInput, text))
     })

@@ -50,6 +50,6 @@ mod snapshot;
 pub use crate::{
     broker::Broker,
     core::{NATS_VERSION, Reloaded},
-    options::{Auth, Limits, Options, Permissions, Responses, Rule, Rules, Secret, User},
-    snapshot::{CacheSnapshot, ClosedSnapshot, ConnectionSnapshot, Snapshot, SubscriptionSnapshot},
+    options::{Auth, HandshakeFirst, Limits, Options, Permissions, Responses, Rule, Rules, Secret, Tls, User},
+    snapshot::{CacheSnapshot, ClosedSnapshot, ConnectionSnapshot, Snapshot, SubscriptionSnapshot, TlsSnapshot},
 };

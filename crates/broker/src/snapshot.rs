@@ -1,8 +1,9 @@
 //! What a broker tells of itself: counters, connections, subscriptions, at one moment.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crosstie_core::Wall;
+use crosstie_net::Certificate;
 
 /// The broker as a whole.
 #[derive(Clone, Debug, Default)]
@@ -119,8 +120,32 @@ pub struct ConnectionSnapshot {
     pub subscription_count: usize,
     /// Its subscriptions, if they were asked for; of one that has ended the first 32 at most.
     pub subscriptions: Vec<SubscriptionSnapshot>,
+    /// How it is kept from being overheard, if it is.
+    pub tls: Option<TlsSnapshot>,
     /// When and why it ended, if it has.
     pub closed: Option<ClosedSnapshot>,
+}
+
+/// The TLS of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsSnapshot {
+    /// The cipher suite, by the name that the IANA has for it. The version is always 1.3.
+    pub cipher_suite: String,
+    /// Whether the handshake came before `INFO`.
+    pub handshake_first: bool,
+    /// The certificate of the client, if it was asked for one.
+    pub certificate: Option<Arc<Certificate>>,
+}
+
+impl TlsSnapshot {
+    pub(crate) const fn new(
+        cipher_suite: String,
+        handshake_first: bool,
+        certificate: Option<Arc<Certificate>>,
+    ) -> Self {
+        Self { cipher_suite, handshake_first, certificate }
+    }
 }
 
 /// The end of a connection.

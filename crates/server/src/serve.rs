@@ -189,6 +189,11 @@ fn start_and_tell(settings: &Settings) -> Result<Server> {
             None => tracing::info!("Listening for client connections on {endpoint}"),
         }
     }
+    if let Some(tls) = &settings.options.tls {
+        let what = if tls.allow_plain { "TLS available" } else { "TLS required" };
+        let whom = if tls.files.ca.is_some() { ", with certificates of their own" } else { "" };
+        tracing::info!("{what} for client connections{whom}");
+    }
     tracing::info!("Server is ready");
     Ok(server)
 }

@@ -15,7 +15,7 @@ use crate::failure::{Failure, Result};
 use crate::tools::{self, Tool};
 
 /// The files of tests that a core broker must pass.
-const FILES: [&str; 3] = ["client_tests", "service_tests", "subject_validation_test"];
+const FILES: [&str; 4] = ["client_tests", "service_tests", "subject_validation_test", "tls_tests"];
 
 /// Helper crates that the package's tests name and that it does not ship, or that only a left-out test needs.
 const OWN_CRATES: [&str; 3] = ["nats-server", "jsonschema", "reqwest"];

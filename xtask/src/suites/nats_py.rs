@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 use super::expect::{self, Ending, Endings};
 use super::namespace::Namespace;
 use super::run::{self, Choice, Runner};
-use super::trial::{Trial, own_files, suites_folder};
+use super::trial::{Trial, cargo, own_files, suites_folder};
 use crate::failure::{Failure, Result};
+use crate::root;
 use crate::tools::{self, Tool};
 
 /// Ports that the suite's servers take.
@@ -29,12 +30,14 @@ pub(super) fn run(trial: &Trial) -> Result<()> {
     }
     let pytest = tools::install(Tool::Pytest)?;
     let folder = unpack()?;
+    let certificates = certificates()?;
     let expected = expect::read(&own_files("nats-py.expect"))?;
     let mut runner = Pytest {
         trial,
         python_path: format!("{}:{}", folder.display(), pytest.display()),
         python: tools::python()?,
         folder,
+        certificates,
         namespace,
     };
     run::judge(&expected, trial.all, &mut runner)
@@ -58,7 +61,20 @@ struct Pytest<'a> {
     python: PathBuf,
     python_path: String,
     folder: PathBuf,
+    /// Where the certificates of its servers and clients are, which the package does not ship.
+    certificates: PathBuf,
     namespace: Option<Namespace>,
+}
+
+/// Certificates for the suite's servers and clients.
+fn certificates() -> Result<PathBuf> {
+    let folder = suites_folder().join("certificates");
+    tools::make_folder(&folder)?;
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--package", "crosstie-testkit", "--features", "certificates"]);
+    command.args(["--bin", "certificates", "--"]).arg(&folder).current_dir(root::workspace());
+    tools::run_quietly(&mut command)?;
+    Ok(folder)
 }
 
 impl Runner for Pytest<'_> {
@@ -82,6 +98,9 @@ impl Runner for Pytest<'_> {
             }
         }
         command.current_dir(&self.folder).env("PATH", self.trial.search_path());
+        command.env("SUITE_CERTIFICATES", &self.certificates);
+        // Some of its tests are for servers newer than the suite's authors had; ours and those we compare with are.
+        command.env("NATS_SERVER_VERSION", "main");
         command.env("PYTHONPATH", &self.python_path).env("PYTHONDONTWRITEBYTECODE", "1");
         // The suite's lines are read by eye and by us: no colours, no wrapping.
         command.env("NO_COLOR", "1").env("COLUMNS", "200");

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -160,16 +161,56 @@ class ClusteringDiscoveryAuthTestCase(ServerTestCase):
         return trio("--user", "foo", "--pass", "bar")
 
 
+def certificate(name):
+    return os.path.join(os.environ["SUITE_CERTIFICATES"], f"suite.{name}.pem")
+
+
+def tls(*more):
+    """A configuration that asks clients for certificates."""
+    return "\n".join(
+        [
+            "tls {",
+            f'  cert_file: "{certificate("server.cert")}"',
+            f'  key_file: "{certificate("server.key")}"',
+            f'  ca_file: "{certificate("ca")}"',
+            "  verify: true",
+            "  timeout: 10",
+            *more,
+            "}",
+        ]
+    )
+
+
+class TLSServerTestCase(ServerTestCase):
+    def servers(self):
+        self.ssl_ctx = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=certificate("ca"))
+        self.ssl_ctx.load_cert_chain(certificate("client.cert"), certificate("client.key"))
+        return self.tls_servers()
+
+    def tls_servers(self):
+        return [Server(4224, config=tls())]
+
+
+class TLSServerHandshakeFirstTestCase(TLSServerTestCase):
+    def tls_servers(self):
+        return [Server(4224, config=tls("  handshake_first: true"))]
+
+
+class MultiTLSServerAuthTestCase(TLSServerTestCase):
+    def tls_servers(self):
+        return [
+            Server(4223, "--user", "foo", "--pass", "bar", config=tls()),
+            Server(4224, "--user", "hoge", "--pass", "fuga", config=tls()),
+        ]
+
+
 class UnservedTestCase(unittest.TestCase):
-    """Needs keys and certificates, which the package does not ship."""
+    """Needs what a core broker does not have."""
 
     def setUp(self):
-        self.skipTest("the package ships no certificates")
+        self.skipTest("a core broker does not have this")
 
 
-TLSServerTestCase = UnservedTestCase
-TLSServerHandshakeFirstTestCase = UnservedTestCase
-MultiTLSServerAuthTestCase = UnservedTestCase
 SingleJetStreamServerTestCase = UnservedTestCase
 
 

@@ -26,6 +26,7 @@ use super::{
     remembered::Room,
     worker::Worker,
 };
+use crate::snapshot::TlsSnapshot;
 
 /// A buffer for half an operation that is larger than this is given back once the operation is whole.
 const MAX_KEPT: usize = 1024;
@@ -70,6 +71,10 @@ pub enum Next {
 }
 
 enum Phase {
+    /// Waits for the end of its TLS handshake.
+    Securing {
+        until: Mono,
+    },
     /// Waits for a `CONNECT` that lets it in.
     Unauthenticated {
         until: Mono,
@@ -111,9 +116,12 @@ pub struct Connection {
 impl Connection {
     /// The peer must be among the core's by now, so that a reload finds it.
     pub(super) fn new(peer: Arc<Peer>, core: &Core, worker: &Worker, now: Mono) -> Self {
-        let must_show = !core.give_rights(&peer, Shown::Nothing);
-        let until = now + worker.options.auth.timeout;
-        let phase = if must_show { Phase::Unauthenticated { until, bytes: 0 } } else { Phase::Ready };
+        let tls = worker.options.tls.as_ref().filter(|_| peer.is_offered_tls.load(Ordering::Relaxed));
+        let phase = match tls {
+            Some(tls) => Phase::Securing { until: now + tls.timeout },
+            None => introduction(core, worker, &peer, now),
+        };
+        let must_show = !matches!(phase, Phase::Ready);
         Self {
             peer,
             is_counted: must_show,
@@ -201,7 +209,35 @@ impl Connection {
     }
 }
 
+/// What a client has to do before it is let in.
+fn introduction(core: &Core, worker: &Worker, peer: &Peer, now: Mono) -> Phase {
+    if core.give_rights(peer, Shown::Nothing) {
+        Phase::Ready
+    } else {
+        Phase::Unauthenticated { until: now + worker.options.auth.timeout, bytes: 0 }
+    }
+}
+
 impl Core {
+    /// Goes on with a client whose TLS handshake is done, or who was let go without one.
+    pub fn secured(&self, connection: &mut Connection, worker: &mut Worker, tls: Option<TlsSnapshot>, now: Mono) {
+        worker.heed(&self.in_force);
+        if !matches!(connection.phase, Phase::Securing { .. }) {
+            return;
+        }
+        lock(&connection.peer.about).tls = tls;
+        connection.phase = introduction(self, worker, &connection.peer, now);
+        if matches!(connection.phase, Phase::Ready) {
+            connection.leave_crowd(self);
+        }
+    }
+
+    /// Lets go a client whose TLS handshake has failed.
+    pub fn not_secured(&self, connection: &mut Connection) -> Next {
+        count(&self.counters.auth_errors, 1);
+        connection.close(Reason::Tls)
+    }
+
     /// Takes in what a client has sent and does what it asks. Call [`Core::flush`] afterwards, whatever the outcome.
     pub fn input(&self, connection: &mut Connection, worker: &mut Worker, bytes: &[u8], now: Mono) -> Next {
         worker.heed(&self.in_force);
@@ -250,6 +286,10 @@ impl Core {
     /// Does what is due at `now`, and says when something will be due next.
     pub fn tick(&self, connection: &mut Connection, worker: &mut Worker, now: Mono) -> (Next, Mono) {
         worker.heed(&self.in_force);
+        if let Phase::Securing { until } = connection.phase {
+            // There is nothing that could be told in the middle of a handshake.
+            return if now >= until { (self.not_secured(connection), Mono::MAX) } else { (Next::Read, until) };
+        }
         if let Phase::Unauthenticated { until, .. } = connection.phase {
             if now >= until {
                 count(&self.counters.auth_errors, 1);

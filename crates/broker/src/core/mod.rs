@@ -73,7 +73,7 @@ use self::{
     remembered::Room,
 };
 use crate::{
-    options::Options,
+    options::{Options, Tls},
     snapshot::{CacheSnapshot, ClosedSnapshot, ConnectionSnapshot, Snapshot, SubscriptionSnapshot},
 };
 
@@ -188,9 +188,29 @@ impl Core {
         now: Mono,
         wall: Wall,
     ) -> Connection {
-        worker.heed(&self.in_force);
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let peer = Arc::new(Peer::new(id, link, address, now, wall));
+        self.take_in(Peer::new(id, link, address, now, wall), worker, now)
+    }
+
+    /// The same for one whose TLS handshake comes first. The link writes the greeting when the protocol wants it, before or after it. Call
+    /// [`Core::secured`] or [`Core::not_secured`] when it is over; nothing is handed in before.
+    pub fn open_for_tls(
+        &self,
+        link: Arc<dyn Link>,
+        address: Option<SocketAddr>,
+        worker: &mut Worker,
+        now: Mono,
+        wall: Wall,
+    ) -> Connection {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let peer = Peer::new(id, link, address, now, wall);
+        peer.is_offered_tls.store(true, Ordering::Relaxed);
+        self.take_in(peer, worker, now)
+    }
+
+    fn take_in(&self, peer: Peer, worker: &mut Worker, now: Mono) -> Connection {
+        worker.heed(&self.in_force);
+        let (id, address, peer) = (peer.id, peer.address, Arc::new(peer));
         let limits = &worker.options.limits;
         let full = lock(&self.peers).len() >= limits.max_connections && !self.make_place();
         if !full {
@@ -203,7 +223,7 @@ impl Core {
             && !self.make_place();
         count(&self.counters.total_connections, 1);
         let client_ip = address.map(|address| address.ip().to_string());
-        let info = Info { client_id: Some(id), client_ip, ..self.info_now(&worker.options) };
+        let info = Info { client_id: Some(id), client_ip, ..self.info_for(&worker.options, &peer) };
         self.append(worker, &peer, format!("INFO {} \r\n", info.to_json()).as_bytes());
         if full || crowd {
             count(&self.counters.refused_connections, 1);
@@ -212,8 +232,16 @@ impl Core {
         connection
     }
 
-    fn info_now(&self, options: &Options) -> Info {
+    fn info_for(&self, options: &Options, peer: &Peer) -> Info {
+        let is_offered = peer.is_offered_tls.load(Ordering::Relaxed);
+        self.info_now(options, options.tls.as_ref().filter(|_| is_offered))
+    }
+
+    fn info_now(&self, options: &Options, tls: Option<&Tls>) -> Info {
         Info {
+            tls_required: tls.is_some_and(|tls| !tls.allow_plain),
+            tls_available: tls.is_some_and(|tls| tls.allow_plain),
+            tls_verify: tls.is_some_and(|tls| tls.files.ca.is_some()),
             auth_required: options.auth.is_required(),
             max_payload: options.limits.max_payload,
             ldm: self.lame_duck.load(Ordering::Relaxed),
@@ -223,9 +251,9 @@ impl Core {
 
     /// Tells every client that understands it what `INFO` says now.
     fn tell_info(&self, worker: &mut Worker) {
-        let line = format!("INFO {} \r\n", self.info_now(&worker.options).to_json());
         for peer in self.peers() {
             if peer.takes_info.load(Ordering::Relaxed) {
+                let line = format!("INFO {} \r\n", self.info_for(&worker.options, &peer).to_json());
                 self.append(worker, &peer, line.as_bytes());
             }
         }
@@ -603,6 +631,7 @@ fn connection_snapshot(peer: &Peer, most: usize, now: Mono, wall: Wall) -> Conne
         lang: about.lang,
         version: about.version,
         user: about.user,
+        tls: about.tls,
         pending_bytes: outbox.held() as u64,
         in_msgs: peer.in_msgs.load(Ordering::Relaxed),
         in_bytes: peer.in_bytes.load(Ordering::Relaxed),

@@ -19,6 +19,7 @@ use super::{
     remembered::Share,
     subscription, subscriptions,
 };
+use crate::snapshot::TlsSnapshot;
 
 /// A connection's transport, and a way to hear when it takes bytes again.
 pub trait Link: ByteTransport {
@@ -35,6 +36,8 @@ pub(super) struct About {
     pub(super) user: Option<String>,
     pub(super) rtt: Option<std::time::Duration>,
     pub(super) last_activity: Mono,
+    /// How it is kept from being overheard, if it is.
+    pub(super) tls: Option<TlsSnapshot>,
 }
 
 /// What let a client in, and what it may do since. Whoever gives rights, or makes a subscription by them, holds its lock all the
@@ -87,6 +90,8 @@ pub struct Peer {
     pub(super) held_since: AtomicU64,
     /// What its subscriptions take up.
     pub(super) remembered: Share,
+    /// It has come where TLS is spoken.
+    pub(super) is_offered_tls: AtomicBool,
     /// It has said who it is, and that was accepted.
     pub(super) is_introduced: AtomicBool,
     /// Cut off for what it made the broker keep.
@@ -120,6 +125,7 @@ impl Peer {
             held: AtomicU64::new(0),
             held_since: AtomicU64::new(0),
             remembered: Share::default(),
+            is_offered_tls: AtomicBool::new(false),
             is_introduced: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),

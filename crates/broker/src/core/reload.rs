@@ -40,7 +40,8 @@ impl Core {
         self.in_force.replace(options);
         self.options_since.store(now.as_nanos(), Ordering::Relaxed);
         worker.heed(&self.in_force);
-        if self.info_now(&before) != self.info_now(&worker.options) {
+        let told = |options: &Options| self.info_now(options, options.tls.as_ref());
+        if told(&before) != told(&worker.options) {
             self.tell_info(worker);
         }
         let mut done = Reloaded::default();

@@ -18,6 +18,8 @@ pub(crate) struct Entry {
     pub(super) paused_until: Option<Mono>,
     /// The ticket of its password, while that is checked.
     pub(super) checking: Option<u64>,
+    /// Present until its handshake is done, if it makes one.
+    pub(super) securing: Option<Securing>,
     pub(super) usage: Usage,
     /// Waits in the line of the busy, its socket unwatched.
     pub(super) is_queued: bool,
@@ -27,8 +29,16 @@ pub(crate) struct Entry {
     pub(super) has_ended: bool,
 }
 
+/// A handshake.
+pub(super) struct Securing {
+    /// When it is greeted in the clear, unless it has begun by itself.
+    pub(super) greet_at: Mono,
+    /// It has said something.
+    pub(super) has_begun: bool,
+}
+
 impl Entry {
-    pub(super) fn new(connection: Connection, link: Arc<SocketLink>, now: Mono) -> Self {
+    pub(super) fn new(connection: Connection, link: Arc<SocketLink>, securing: Option<Securing>, now: Mono) -> Self {
         Self {
             connection,
             link,
@@ -36,6 +46,7 @@ impl Entry {
             timer: Mono::MAX,
             paused_until: None,
             checking: None,
+            securing,
             usage: Usage::new(now),
             is_queued: false,
             has_more: false,
@@ -44,16 +55,17 @@ impl Entry {
     }
 
     pub(super) const fn may_read(&self) -> bool {
-        self.paused_until.is_none() && self.checking.is_none()
+        self.paused_until.is_none() && self.checking.is_none() && self.securing.is_none()
     }
 
     /// When to look after it next.
     pub(super) fn next_look(&self) -> Mono {
-        self.due.min(self.paused_until.unwrap_or(Mono::MAX))
+        let greet_at = self.securing.as_ref().map_or(Mono::MAX, |securing| securing.greet_at);
+        self.due.min(self.paused_until.unwrap_or(Mono::MAX)).min(greet_at)
     }
 
     /// True if nobody but its reactor has to find it under its token.
     pub(super) const fn may_move(&self) -> bool {
-        self.checking.is_none() && !self.connection.is_closing()
+        self.checking.is_none() && self.securing.is_none() && !self.connection.is_closing()
     }
 }

@@ -10,9 +10,11 @@ mod link;
 mod mailbox;
 mod password;
 mod place;
+mod securing;
 mod slots;
 mod spin;
 mod timers;
+mod tls;
 mod turns;
 
 use std::{
@@ -32,17 +34,17 @@ use crosstie_sys::{Event, Interest};
 use self::{
     doorbell::Doorbell,
     entry::Entry,
-    link::SocketLink,
     mailbox::WAKE,
     password::PasswordChecker,
     slots::Slots,
     spin::Spin,
     timers::Timers,
-    turns::{Load, MAX_READ, MIN_READ, TURN},
+    turns::{HANDSHAKE, Load, MAX_READ, MIN_READ, TURN},
 };
 pub(crate) use self::{
     mailbox::{Command, Mailbox},
     place::{Clients, Place},
+    tls::{Offers, TlsOffer},
 };
 use crate::core::{Core, Next, PAUSE, Worker};
 
@@ -73,6 +75,8 @@ pub(crate) struct Reactor<C> {
     mailbox: Arc<Mailbox>,
     /// The reactors that accepted connections are shared among.
     light: Vec<Arc<Mailbox>>,
+    /// Those whose handshakes come first begin here.
+    others: Vec<Arc<Mailbox>>,
     /// Who takes over the clients that are not for this one.
     twin: Arc<Mailbox>,
     clients: Clients,
@@ -94,6 +98,10 @@ pub(crate) struct Reactor<C> {
     load: Load,
     /// Connections that were accepted and wait to be taken over.
     newcomers: VecDeque<(Box<dyn SocketTransport>, Peer)>,
+    /// What is offered to them.
+    offers: Arc<Offers>,
+    /// Those in the middle of a handshake, by when they began.
+    begun: VecDeque<u64>,
     /// When look-ups that are out of date are forgotten next.
     forget_at: Mono,
     /// Whose turn it is, for the doorbell.
@@ -102,7 +110,7 @@ pub(crate) struct Reactor<C> {
 
 impl<C: Clock> Reactor<C> {
     pub(crate) fn new(core: Arc<Core>, clock: Arc<C>, place: Place, listeners: Vec<SocketListener>, seed: u64) -> Self {
-        let Place { clients, index, light, busy } = place;
+        let Place { clients, index, light, busy, offers } = place;
         let (mailbox, twin) = match clients {
             Clients::Light => (Arc::clone(&light[index]), Arc::clone(&busy[index])),
             Clients::Busy => (Arc::clone(&busy[index]), Arc::clone(&light[index])),
@@ -117,6 +125,7 @@ impl<C: Clock> Reactor<C> {
             clock,
             mailbox,
             light,
+            others: busy,
             twin,
             clients,
             next: index,
@@ -133,6 +142,8 @@ impl<C: Clock> Reactor<C> {
             spent: 0,
             load: Load::new(Mono::ZERO),
             newcomers: VecDeque::new(),
+            offers,
+            begun: VecDeque::new(),
             forget_at: Mono::ZERO,
             served,
         }
@@ -213,10 +224,12 @@ impl<C: Clock> Reactor<C> {
             match listener.try_accept() {
                 Ok(Some((transport, peer))) => {
                     self.next = (self.next + 1) % self.light.len();
-                    if Arc::ptr_eq(&self.light[self.next], &self.mailbox) {
+                    let is_offered = peer.address().is_some() && self.offers.now().is_some();
+                    let place = if is_offered { &self.others[self.next] } else { &self.light[self.next] };
+                    if Arc::ptr_eq(place, &self.mailbox) {
                         self.adopt(transport, peer, now);
                     } else {
-                        self.light[self.next].send(Command::Adopt(transport, peer));
+                        place.send(Command::Adopt(transport, peer));
                     }
                 }
                 Ok(None) => return,
@@ -235,16 +248,21 @@ impl<C: Clock> Reactor<C> {
 
     fn adopt(&mut self, transport: Box<dyn SocketTransport>, peer: Peer, now: Mono) {
         let token = self.slots.reserve();
-        let link = Arc::new(SocketLink::new(transport, Arc::clone(&self.mailbox.poller), token));
-        let shared = Arc::clone(&link);
-        let connection = self.core.open(shared, peer.address(), &mut self.worker, now, self.clock.wall());
+        let (link, securing) = self.link(transport, peer, token, now);
+        let link = Arc::new(link);
+        let (shared, wall) = (Arc::clone(&link), self.clock.wall());
+        let connection = if securing.is_some() {
+            self.core.open_for_tls(shared, peer.address(), &mut self.worker, now, wall)
+        } else {
+            self.core.open(shared, peer.address(), &mut self.worker, now, wall)
+        };
         self.core.flush_first(&mut self.worker, now);
         if connection.is_closing() || link.register().is_err() {
             self.slots.release(token);
             self.core.close(connection, &mut self.worker, now);
             return;
         }
-        self.slots.fill(token, Entry::new(connection, link, now));
+        self.slots.fill(token, Entry::new(connection, link, securing, now));
         self.schedule(token, now);
     }
 
@@ -253,8 +271,14 @@ impl<C: Clock> Reactor<C> {
         let Some(entry) = self.slots.get_mut(event.token) else {
             return;
         };
+        if entry.securing.is_some() && !event.ended {
+            entry.link.watch_handshake(Interest::None);
+            self.queue(event.token);
+            return;
+        }
         if event.writable {
             entry.link.unwatch_writable();
+            entry.link.send_on();
             self.core.writable(&entry.connection, &mut self.worker, now);
         }
         if event.ended {
@@ -293,7 +317,7 @@ impl<C: Clock> Reactor<C> {
         if entry.is_queued || !entry.may_read() {
             return;
         }
-        if entry.has_ended || entry.has_more {
+        if entry.has_ended || entry.has_more || entry.link.has_more() {
             self.queue(token);
         } else {
             entry.link.watch_readable(true);
@@ -313,6 +337,11 @@ impl<C: Clock> Reactor<C> {
             let Some(token) = self.busy.pop_front() else { return };
             let Some(entry) = self.slots.get_mut(token) else { continue };
             entry.is_queued = false;
+            if entry.securing.is_some() {
+                self.secure(token, now);
+                spent += HANDSHAKE;
+                continue;
+            }
             if entry.may_read() {
                 let is_full = self.read(token, now);
                 spent += READING + self.worker.effort();
@@ -356,6 +385,9 @@ impl<C: Clock> Reactor<C> {
             }
         };
         self.end_turn(token, next, count, count == wanted, now);
+        if count == wanted && self.slots.get_mut(token).is_some_and(|entry| entry.may_read() && entry.link.has_more()) {
+            self.queue(token);
+        }
         count == wanted
     }
 
@@ -516,6 +548,7 @@ impl<C: Clock> Reactor<C> {
 
     /// Does what is due on one connection, and finds out when to look again.
     fn look_after(&mut self, token: u64, now: Mono) {
+        self.greet_if_due(token, now);
         let Some(entry) = self.slots.get_mut(token) else { return };
         if entry.paused_until.is_some_and(|until| now >= until) {
             entry.paused_until = None;

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::mailbox::Mailbox;
+use super::{mailbox::Mailbox, tls::Offers};
 
 /// Whom a reactor serves.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,4 +25,6 @@ pub(crate) struct Place {
     pub(crate) index: usize,
     pub(crate) light: Vec<Arc<Mailbox>>,
     pub(crate) busy: Vec<Arc<Mailbox>>,
+    /// The TLS that is offered to newcomers.
+    pub(crate) offers: Arc<Offers>,
 }

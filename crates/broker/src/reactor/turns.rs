@@ -11,6 +11,8 @@ use crosstie_core::Mono;
 /// What a turn may take before it is asked whether somebody waits, in the core's units of effort. That is a tenth of a millisecond while all
 /// of it is in the processor's caches, and several times that where memory is touched for the first time.
 pub(super) const TURN: u64 = 1_000;
+/// The effort of a step of a TLS handshake.
+pub(super) const HANDSHAKE: u64 = 2 * TURN;
 /// What is read in a turn at most. `docs/decisions/0002-reactor.md` has the measurement.
 pub(super) const MAX_READ: usize = 512 * 1024;
 

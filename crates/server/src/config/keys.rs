@@ -4,7 +4,7 @@
 
 use crosstie_core::{Endpoint, HostPort, Target};
 
-use super::{quote::quote, secrets, users};
+use super::{quote::quote, secrets, tls, users};
 use crate::{
     process,
     settings::{LogFormat, Settings},
@@ -406,6 +406,62 @@ pub const KEYS: &[Key] = &[
         reloads: true,
         read: users::read,
         show: users::show,
+    },
+    Key {
+        path: "tls.cert",
+        form: PATH,
+        doc: "The certificate that those are shown who come over the network, PEM, with those between it and its authority after it. With it, TLS is spoken; \
+              Unix sockets need none. A reload (SIGHUP) reads it again, changed or not, as it does the other files; connections that are there go on.",
+        is_secret: false,
+        reloads: true,
+        read: tls::cert,
+        show: tls::show_cert,
+    },
+    Key {
+        path: "tls.key",
+        form: PATH,
+        doc: "The private key of the certificate.",
+        is_secret: false,
+        reloads: true,
+        read: tls::key,
+        show: tls::show_key,
+    },
+    Key {
+        path: "tls.ca",
+        form: PATH,
+        doc: "The authorities that clients' certificates must be signed by. With it, nobody gets in without one (mutual TLS).",
+        is_secret: false,
+        reloads: true,
+        read: tls::ca,
+        show: tls::show_ca,
+    },
+    Key {
+        path: "tls.allow_plain",
+        form: TRUTH,
+        doc: "Whether those who come over the network may also speak in the clear.",
+        is_secret: false,
+        reloads: true,
+        read: tls::allow_plain,
+        show: tls::show_allow_plain,
+    },
+    Key {
+        path: "tls.handshake_first",
+        form: "true, false, auto, or a time",
+        doc: "Whether the handshake comes before INFO, so that nothing is said in the clear: true; false (unless set): after it; a time: before it if it \
+              begins within that, which `auto` makes 50ms.",
+        is_secret: false,
+        reloads: true,
+        read: tls::handshake_first,
+        show: tls::show_handshake_first,
+    },
+    Key {
+        path: "tls.timeout",
+        form: TIME,
+        doc: "How long a client may take from being accepted to the end of its handshake; 2s unless set.",
+        is_secret: false,
+        reloads: true,
+        read: tls::timeout,
+        show: tls::show_timeout,
     },
     Key {
         path: "log.level",

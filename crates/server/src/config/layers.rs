@@ -286,6 +286,17 @@ fn misfits(settings: &Settings) -> Vec<Misfit> {
         let message = format!("no_auth_user: expected the name of one of the users, found '{name}'");
         misfits.push(Misfit { keys: &["auth.no_auth_user", "auth.users"], message });
     }
+    if let Some(tls) = &settings.options.tls {
+        let missing = match (&tls.files.cert, &tls.files.key) {
+            (Some(_), Some(_)) => None,
+            (None, _) => Some("cert"),
+            (_, None) => Some("key"),
+        };
+        if let Some(missing) = missing {
+            let message = format!("tls: a certificate and its key are needed, and '{missing}' is missing");
+            misfits.push(Misfit { keys: &["tls.cert", "tls.key", "tls.ca", "tls.timeout"], message });
+        }
+    }
     if limits.max_payload > limits.max_pending {
         let message = format!(
             "max_payload ({} bytes) is more than max_pending ({} bytes): no client could be sent a message that large",

@@ -6,9 +6,10 @@ mod layers;
 mod print;
 mod quote;
 mod secrets;
+mod tls;
 mod users;
 
-pub(crate) use self::{keys::differing, layers::fits_together};
+pub(crate) use self::{keys::differing, layers::fits_together, tls::first as handshake_first};
 pub use self::{
     keys::{KEYS, Key},
     layers::{Layers, Loaded, Origin, check_config, mistakes},

@@ -52,12 +52,32 @@ struct Connection {
     #[serde(skip_serializing_if = "String::is_empty")]
     version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tls_version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cipher_suite: Option<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_first: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_peer_certs: Option<[PeerCertificate; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     authorized_user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subscriptions_list: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subscriptions_list_detail: Option<Vec<Subscription>>,
     name_tag: &'static str,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// Who a client has proved to be.
+#[derive(Serialize)]
+struct PeerCertificate {
+    subject: String,
+    cert_sha256: String,
 }
 
 /// A subscription with its connection.
@@ -184,6 +204,8 @@ fn describe(connection: ConnectionSnapshot, shown: &Shown) -> Connection {
     let detail = subscriptions.filter(|_| shown.subscriptions);
     let list = list.map(|all| all.iter().map(|one| one.subject.clone()).collect());
     let detail = detail.map(|all| all.iter().map(row).collect());
+    let tls = connection.tls.as_ref();
+    let certificate = tls.and_then(|tls| tls.certificate.as_deref()).filter(|_| shown.user);
     Connection {
         cid: connection.cid,
         kind: "Client",
@@ -203,6 +225,13 @@ fn describe(connection: ConnectionSnapshot, shown: &Shown) -> Connection {
         in_bytes: connection.in_bytes,
         out_bytes: connection.out_bytes,
         subscriptions: connection.subscription_count,
+        tls_version: tls.map(|_| "1.3"),
+        tls_cipher_suite: tls.map(|tls| tls.cipher_suite.clone()),
+        tls_first: tls.is_some_and(|tls| tls.handshake_first),
+        tls_peer_certs: certificate.map(|certificate| {
+            let subject = certificate.common_name().map(|name| format!("CN={name}")).unwrap_or_default();
+            [PeerCertificate { subject, cert_sha256: certificate.fingerprint() }]
+        }),
         authorized_user: connection.user.filter(|_| shown.user),
         subscriptions_list: list,
         subscriptions_list_detail: detail,

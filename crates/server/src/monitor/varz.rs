@@ -40,6 +40,10 @@ pub(super) struct Varz {
     mqtt: Unserved,
     websocket: Unserved,
     jetstream: Unserved,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_required: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_verify: bool,
     tls_timeout: f64,
     write_deadline: u128,
     start: String,
@@ -98,6 +102,11 @@ impl ByKind {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 const fn is_zero(value: &usize) -> bool {
     *value == 0
 }
@@ -136,7 +145,9 @@ pub(super) fn varz(page: &Page) -> Varz {
         mqtt: Unserved {},
         websocket: Unserved {},
         jetstream: Unserved {},
-        tls_timeout: 0.0,
+        tls_required: options.tls.as_ref().is_some_and(|tls| !tls.allow_plain),
+        tls_verify: options.tls.as_ref().is_some_and(|tls| tls.files.ca.is_some()),
+        tls_timeout: options.tls.as_ref().map_or(0.0, |tls| tls.timeout.as_secs_f64()),
         write_deadline: options.write_deadline.as_nanos(),
         start: time(snapshot.started),
         now: now(),

@@ -214,6 +214,52 @@ const FLAGS: &[Flag] = &[
         }),
     },
     Flag {
+        names: &["tls"],
+        value: "",
+        doc: "Speak TLS, with the files that the next ones name",
+        effect: Effect::Set(|value, _, stated| {
+            stated.tls.is_wanted = truth(value)?;
+            Ok(())
+        }),
+    },
+    Flag {
+        names: &["tlscert"],
+        value: "FILE",
+        doc: "The server's certificate",
+        effect: Effect::Set(|value, _, stated| {
+            (stated.tls.is_wanted, stated.tls.cert) = (true, Some(PathBuf::from(value)));
+            Ok(())
+        }),
+    },
+    Flag {
+        names: &["tlskey"],
+        value: "FILE",
+        doc: "The private key of that certificate",
+        effect: Effect::Set(|value, _, stated| {
+            (stated.tls.is_wanted, stated.tls.key) = (true, Some(PathBuf::from(value)));
+            Ok(())
+        }),
+    },
+    Flag {
+        names: &["tlsverify"],
+        value: "",
+        doc: "Let in nobody without a certificate",
+        effect: Effect::Set(|value, _, stated| {
+            stated.tls.verify = truth(value)?;
+            stated.tls.is_wanted |= stated.tls.verify;
+            Ok(())
+        }),
+    },
+    Flag {
+        names: &["tlscacert"],
+        value: "FILE",
+        doc: "The authorities that sign clients' certificates",
+        effect: Effect::Set(|value, _, stated| {
+            (stated.tls.is_wanted, stated.tls.ca) = (true, Some(PathBuf::from(value)));
+            Ok(())
+        }),
+    },
+    Flag {
         names: &["sl", "signal"],
         value: "COMMAND[=PID|FILE]",
         doc: "Signal a running server: stop, quit, term, reopen, reload, ldm; by its process id or pid file",
@@ -485,7 +531,7 @@ mod tests {
                 refused += 1;
             }
         }
-        assert_eq!(refused, 27, "of all of them");
+        assert_eq!(refused, 22, "of all of them");
         assert!(parse("--clutter x").unwrap_err().starts_with("unknown flag"), "the control");
     }
 
@@ -493,7 +539,7 @@ mod tests {
     fn what_is_not_here_is_refused_by_name() {
         for (line, part) in [
             ("-js", "'-js': JetStream is not supported"),
-            ("--tlscert x", "'-tlscert': TLS"),
+            ("--help_tls", "'-help_tls': asking for revoked"),
             ("--cluster_name x", "'-cluster_name': a cluster"),
             ("--confg x", "unknown flag '-confg': did you mean 'config'?"),
             ("-p", "expected PORT after '-p'"),

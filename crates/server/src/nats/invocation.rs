@@ -100,6 +100,7 @@ fn settings(line: &CommandLine) -> Result<Settings, Error> {
         (_, true) => "info,crosstie_broker=debug,crosstie_net=debug,crosstie_server=debug".to_owned(),
         _ => "info".to_owned(),
     };
+    stated.tls.settle(&mut settings).map_err(invalid)?;
     fits_together(&settings).map_err(invalid)?;
     Ok(settings)
 }

@@ -11,6 +11,7 @@ use super::{
     address::{self, Addresses},
     grammar::Document,
     refused,
+    tls::StatedTls,
 };
 
 /// What a configuration file says besides [`Settings`].
@@ -19,6 +20,7 @@ pub(super) struct Stated {
     pub(super) addresses: Addresses,
     pub(super) debug: bool,
     pub(super) trace: bool,
+    pub(super) tls: StatedTls,
 }
 
 type Read = fn(&Node, &mut Settings, &mut Stated) -> Result<(), ConfigError>;
@@ -107,6 +109,11 @@ const KEYS: &[(&[&str], Read)] = &[
     }),
     (&["lame_duck_grace_period"], |node, settings, _| {
         settings.options.lame_duck_grace = node.seconds()?;
+        Ok(())
+    }),
+    (&["tls"], |node, _, stated| stated.tls.block(node)),
+    (&["allow_non_tls"], |node, _, stated| {
+        stated.tls.allow_plain = node.bool()?;
         Ok(())
     }),
     (&["debug"], |node, _, stated| {
@@ -330,7 +337,9 @@ mod tests {
         for (text, line, part) in [
             ("port: 1\njetstream: {store_dir: x}", 2, "'jetstream': JetStream is not supported"),
             ("jetstream: enabled", 1, "'jetstream'"),
-            ("\n\ntls { cert_file: a }", 3, "'tls': TLS"),
+            ("\n\ntls { cert_fil: a }", 3, "unknown key 'cert_fil'"),
+            ("tls {\n verify_and_map: true }", 2, "'verify_and_map' in tls is not supported"),
+            ("tls { min_version: 1.1 }", 1, "nothing older than 1.3"),
             ("cluster { }", 1, "'cluster'"),
             ("accounts { A: {} }", 1, "'accounts'"),
             ("authorization {\n users: [{nkey: U}] }", 2, "'nkey' in a user"),

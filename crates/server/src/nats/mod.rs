@@ -6,6 +6,7 @@ mod grammar;
 mod invocation;
 mod keys;
 mod refused;
+mod tls;
 
 pub use self::invocation::{main_nats, run_nats};
 

@@ -19,10 +19,10 @@ const PARTS: &[Part] = &[
         flags: &["jetstream", "js", "js_domain"],
     },
     Part {
-        what: "TLS is",
-        instead: "listen on loopback behind a proxy that ends TLS, or use nats-server",
-        keys: &["tls", "allow_non_tls", "ocsp", "ocsp_cache", "tls_handshake_first"],
-        flags: &["tls*", "help_tls"],
+        what: "asking for revoked certificates (OCSP) is",
+        instead: "remove it and let certificates live shortly, or use nats-server",
+        keys: &["ocsp", "ocsp_cache"],
+        flags: &["help_tls"],
     },
     Part {
         what: "WebSocket is",
