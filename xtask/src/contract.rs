@@ -12,6 +12,7 @@ const SERVER: &str = "CROSSTIE_NATS_SERVER";
 
 /// What is tried: a package, a test of it, and what is wrong if it fails.
 const CLIENT: Trial = Trial("crosstie", "client_contract", "the client does not keep its promises");
+const TLS: Trial = Trial("crosstie", "tls_contract", "the client does not keep its promises of TLS");
 const MONITORING: Trial = Trial("crosstie-cli", "monitoring", "the list of fields is not right");
 
 struct Trial(&'static str, &'static str, &'static str);
@@ -21,9 +22,9 @@ struct Trial(&'static str, &'static str, &'static str);
 pub(crate) fn run() -> Result<ExitCode> {
     let mut missing = None;
     for (tool, trials) in [
-        (Tool::NatsServer2_15, &[CLIENT, MONITORING][..]),
-        (Tool::NatsServer2_10, &[CLIENT]),
-        (Tool::NatsServer2_9, &[CLIENT]),
+        (Tool::NatsServer2_15, &[CLIENT, TLS, MONITORING][..]),
+        (Tool::NatsServer2_10, &[CLIENT, TLS]),
+        (Tool::NatsServer2_9, &[CLIENT, TLS]),
     ] {
         let server = match tools::install(tool) {
             Ok(server) => server,

@@ -1,6 +1,6 @@
 //! What a client is told before it connects.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use crosstie_core::Credentials;
 
@@ -22,6 +22,20 @@ pub struct ConnectOptions {
     pub(crate) backoff: (Duration, Duration),
     pub(crate) retry_initial: bool,
     pub(crate) shuffle: bool,
+    pub(crate) tls: Secrecy,
+}
+
+/// What is wanted of TLS.
+#[derive(Clone, Default)]
+pub(crate) struct Secrecy {
+    /// Nothing is said in the clear but what the server says first.
+    pub(crate) required: bool,
+    pub(crate) first: bool,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
+    /// The name in the server's certificate, if it is not the host.
+    pub(crate) name: Option<String>,
 }
 
 impl Default for ConnectOptions {
@@ -42,6 +56,7 @@ impl Default for ConnectOptions {
             backoff: (Duration::from_millis(50), Duration::from_secs(4)),
             retry_initial: false,
             shuffle: true,
+            tls: Secrecy::default(),
         }
     }
 }
@@ -152,6 +167,41 @@ impl ConnectOptions {
     #[must_use]
     pub const fn keep_server_order(mut self) -> Self {
         self.shuffle = false;
+        self
+    }
+
+    /// Connect by TLS or not at all, as a URL that begins with `tls:` does. Default: if the server asks for it.
+    #[must_use]
+    pub const fn require_tls(mut self) -> Self {
+        self.tls.required = true;
+        self
+    }
+
+    /// Begin TLS at once, before the server says anything: for servers that are told so (`handshake_first`). Implies [`require_tls`](Self::require_tls).
+    #[must_use]
+    pub const fn tls_first(mut self) -> Self {
+        (self.tls.required, self.tls.first) = (true, true);
+        self
+    }
+
+    /// Believe servers whose certificate was signed by one of those in this file, PEM, and no others. Default: whom the operating system trusts.
+    #[must_use]
+    pub fn authority(mut self, file: impl Into<PathBuf>) -> Self {
+        self.tls.ca = Some(file.into());
+        self
+    }
+
+    /// Show this certificate to servers that ask for one: its file and that of its key, PEM. Default: none.
+    #[must_use]
+    pub fn certificate(mut self, file: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        (self.tls.cert, self.tls.key) = (Some(file.into()), Some(key.into()));
+        self
+    }
+
+    /// The name that the server's certificate must be for. Default: the host of the URL.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.tls.name = Some(name.into());
         self
     }
 

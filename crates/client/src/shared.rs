@@ -1,5 +1,7 @@
 //! What the handles of a client and its driver share.
 
+#[cfg(feature = "tls")]
+use std::sync::OnceLock;
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, Ordering},
@@ -7,6 +9,8 @@ use std::sync::{
 
 use bytes::BytesMut;
 use crosstie_core::{Clock, Endpoint, Error, Kind, Mono, Randomness, Result, SystemClock, Target};
+#[cfg(feature = "tls")]
+use crosstie_net::{TlsClient, TlsFiles};
 
 use crate::{
     options::ConnectOptions,
@@ -20,11 +24,34 @@ pub(crate) struct Shared {
     /// The bell has rung, and the driver has not looked yet.
     rung: AtomicBool,
     bell: Box<dyn Fn() + Send + Sync>,
+    /// Made when it is needed first.
+    #[cfg(feature = "tls")]
+    tls: OnceLock<TlsClient>,
 }
 
 impl Shared {
     pub(crate) fn new(session: Session, bell: Box<dyn Fn() + Send + Sync>) -> Self {
-        Self { session: Mutex::new(session), clock: SystemClock::new(), rung: AtomicBool::new(false), bell }
+        Self {
+            session: Mutex::new(session),
+            clock: SystemClock::new(),
+            rung: AtomicBool::new(false),
+            bell,
+            #[cfg(feature = "tls")]
+            tls: OnceLock::new(),
+        }
+    }
+
+    /// Whom this client believes, and what it shows.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(&self) -> Result<TlsClient> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(tls.clone());
+        }
+        let wanted = self.session().options().tls.clone();
+        let mut files = TlsFiles::default();
+        (files.cert, files.key, files.ca) = (wanted.cert, wanted.key, wanted.ca);
+        let tls = TlsClient::new(files, wanted.name.as_deref())?;
+        Ok(self.tls.get_or_init(|| tls).clone())
     }
 
     pub(crate) fn session(&self) -> MutexGuard<'_, Session> {
@@ -70,15 +97,35 @@ impl Shared {
 
 /// The addresses an endpoint names, and the options with its credentials.
 pub(crate) fn servers(endpoint: &Endpoint, mut options: ConnectOptions) -> Result<(Vec<Target>, ConnectOptions)> {
+    if !endpoint.may_be_opened() {
+        let text = format!(
+            "'{endpoint}' names files, so it must come from the program itself or its command line (`Endpoint::trusted`); or say them in the options"
+        );
+        return Err(Error::new(Kind::Denied, text));
+    }
+    let said = endpoint.options();
+    let tls = &mut options.tls;
+    tls.required |= matches!(endpoint.target(), Target::Tls { .. });
+    tls.first |= said.handshake_first;
+    (tls.cert, tls.key) = match (&said.cert, &said.key) {
+        (None, None) => (tls.cert.take(), tls.key.take()),
+        (cert, key) => (cert.clone(), key.clone()),
+    };
+    tls.ca = said.ca.clone().or_else(|| tls.ca.take());
+    tls.name = said.name.clone().or_else(|| tls.name.take());
+    if cfg!(not(feature = "tls")) && tls.required {
+        return Err(Error::new(Kind::Unsupported, format!("'{endpoint}' needs TLS: build with the feature 'tls'")));
+    }
     let targets = match endpoint.target() {
-        Target::Nats { servers, credentials } => {
+        Target::Nats { servers, credentials } | Target::Tls { servers, credentials } => {
             options.credentials = options.credentials.or_else(|| credentials.clone());
             servers.iter().map(|host| Target::Tcp { host: host.clone() }).collect()
         }
         Target::NatsUnix { address } => vec![Target::Unix { address: address.clone() }],
         target @ (Target::Tcp { .. } | Target::Unix { .. }) => vec![target.clone()],
         other => {
-            let text = format!("a server is reached by nats:, nats+unix:, tcp: or unix:, found '{}:'", other.scheme());
+            let text =
+                format!("a server is reached by nats:, tls:, nats+unix:, tcp: or unix:, found '{}:'", other.scheme());
             return Err(Error::new(Kind::Unsupported, text));
         }
     };

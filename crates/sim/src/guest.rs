@@ -89,6 +89,8 @@ impl Guest {
                     return Wants { dial: None, until: Mono::MAX };
                 }
                 Act::HangUp => self.lose(now, Error::new(Kind::Timeout, "the server did not answer in time")),
+                // Nobody in here asks for TLS, which is no part of what is pure.
+                Act::Secure(_) => self.lose(now, Error::new(Kind::Unsupported, "there is no TLS here")),
                 Act::Dial(_) => {
                     self.attempts += 1;
                     self.dialing = Some((self.attempts, now + plan.connect_timeout));

@@ -1,5 +1,6 @@
 //! The two ways to carry a session's bytes: a tokio task, and a thread.
 
+mod carrier;
 pub(crate) mod task;
 pub(crate) mod thread;
 
@@ -16,6 +17,15 @@ fn no_answer() -> Error {
 
 fn ended() -> Error {
     Error::new(Kind::Disconnected, "the server ended the connection")
+}
+
+/// The error of a read or a write.
+fn told(error: io::Error) -> Error {
+    #[cfg(feature = "tls")]
+    if let Some(error) = crosstie_net::tls_refusal(&error) {
+        return error;
+    }
+    error.into()
 }
 
 fn unreachable(target: &Target, error: io::Error) -> Error {

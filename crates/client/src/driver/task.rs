@@ -3,25 +3,33 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use crosstie_net::{AsyncStream, connect_async};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
     sync::Notify,
     time::timeout,
 };
 
-use super::{READ_BUFFER, ended, no_answer, unreachable};
+use super::{READ_BUFFER, carrier::Carrier, ended, no_answer, told, unreachable};
 use crate::{session::Act, shared::Shared};
 
 /// With less room than this for the next read, a new piece is begun.
 const MIN_ROOM: usize = 32 * 1024;
 
 struct Wire {
-    reader: ReadHalf<Box<dyn AsyncStream>>,
-    writer: WriteHalf<Box<dyn AsyncStream>>,
+    reader: ReadHalf<Carrier>,
+    writer: WriteHalf<Carrier>,
     input: BytesMut,
     output: Vec<u8>,
     written: usize,
+    /// Something was written since the last flush: TLS may have kept some of it.
+    is_unsent: bool,
+}
+
+impl Wire {
+    fn new(stream: Carrier) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self { reader, writer, input: BytesMut::new(), output: Vec::new(), written: 0, is_unsent: false }
+    }
 }
 
 /// Runs until the session ends.
@@ -38,18 +46,34 @@ pub(crate) async fn run(shared: Arc<Shared>, bell: Arc<Notify>) {
             }
             Act::Dial(target) => {
                 let connected = tokio::select! {
-                    connected = timeout(connect_timeout, connect_async(&target)) => connected,
+                    connected = timeout(connect_timeout, Carrier::connect(&target)) => connected,
                     () = closed(&shared, &bell) => continue,
                 };
                 match connected {
                     Ok(Ok(stream)) => {
-                        let (reader, writer) = tokio::io::split(stream);
-                        wire = Some(Wire { reader, writer, input: BytesMut::new(), output: Vec::new(), written: 0 });
+                        wire = Some(Wire::new(stream));
                         let now = shared.now();
                         shared.session().dialed(now);
                     }
                     Ok(Err(error)) => shared.lost(unreachable(&target, error)),
                     Err(_) => shared.lost(unreachable(&target, std::io::ErrorKind::TimedOut.into())),
+                }
+            }
+            Act::Secure(name) => {
+                let Some(plain) = wire.take() else { continue };
+                // What came in the clear is left behind with the rest of it.
+                let stream = plain.reader.unsplit(plain.writer);
+                let secured = tokio::select! {
+                    secured = timeout(connect_timeout, stream.secure(&shared, &name)) => secured,
+                    () = closed(&shared, &bell) => continue,
+                };
+                match secured {
+                    Ok(Ok(stream)) => {
+                        wire = Some(Wire::new(stream));
+                        shared.session().secured();
+                    }
+                    Ok(Err(error)) => shared.lost(error),
+                    Err(_) => shared.lost(no_answer()),
                 }
             }
             Act::Wait(until) => {
@@ -106,17 +130,23 @@ async fn carry(shared: &Shared, bell: &Notify, wire: &mut Wire, left: Duration) 
         wire.input.reserve(READ_BUFFER);
     }
     tokio::select! {
-        read = wire.reader.read_buf(&mut wire.input) => match read? {
+        read = wire.reader.read_buf(&mut wire.input) => match read.map_err(told)? {
             0 => Err(ended()),
             _ => shared.received(&mut wire.input),
         },
-        written = wire.writer.write(&wire.output[wire.written..]), if pending => {
-            wire.written += written?;
+        written = write_or_flush(&mut wire.writer, &wire.output[wire.written..]), if pending || wire.is_unsent => {
+            wire.written += written.map_err(told)?;
+            wire.is_unsent = pending;
             Ok(())
         }
         () = called(shared, bell, pending) => Ok(()),
         () = tokio::time::sleep(left) => Ok(()),
     }
+}
+
+/// Writes some, or sends on what is kept if there is nothing to write; how much was written.
+async fn write_or_flush(writer: &mut WriteHalf<Carrier>, bytes: &[u8]) -> std::io::Result<usize> {
+    if bytes.is_empty() { writer.flush().await.map(|()| 0) } else { writer.write(bytes).await }
 }
 
 /// Writes what is left, within a second.

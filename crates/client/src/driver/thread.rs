@@ -9,9 +9,11 @@ use std::{
 use bytes::BytesMut;
 use crosstie_core::{Mono, Result, Target};
 use crosstie_net::{Dial, SocketTransport};
+#[cfg(feature = "tls")]
+use crosstie_net::{Handshake, TlsTransport};
 use crosstie_sys::{Interest, Poller, Waker};
 
-use super::{READ_BUFFER, ended, no_answer, unreachable};
+use super::{READ_BUFFER, ended, no_answer, told, unreachable};
 use crate::{session::Act, shared::Shared};
 
 const BELL: u64 = 0;
@@ -36,12 +38,34 @@ impl Bell {
 }
 
 struct Wire {
-    transport: Box<dyn SocketTransport>,
+    transport: Carrier,
+    /// The handshake is not done.
+    securing: bool,
     input: BytesMut,
     buffer: Vec<u8>,
     output: Vec<u8>,
     written: usize,
     watches_room: bool,
+}
+
+/// What carries the bytes.
+enum Carrier {
+    Plain(Box<dyn SocketTransport>),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsTransport>),
+    /// Between the two.
+    Gone,
+}
+
+impl Carrier {
+    fn get(&self) -> io::Result<&dyn SocketTransport> {
+        match self {
+            Self::Plain(transport) => Ok(&**transport),
+            #[cfg(feature = "tls")]
+            Self::Tls(transport) => Ok(&**transport),
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
 }
 
 /// A connection that is being made.
@@ -90,6 +114,12 @@ pub(crate) fn run(shared: &Shared, bell: &Arc<Bell>) {
                 wire = None;
                 shared.lost(no_answer());
             }
+            Act::Secure(name) => {
+                if let Some(Err(error)) = wire.as_mut().map(|wire| wire.secure(shared, bell, &name)) {
+                    wire = None;
+                    shared.lost(error);
+                }
+            }
             Act::Dial(target) => match Dialing::begin(shared, bell, target) {
                 Ok(begun) => dialing = Some(begun),
                 Err(error) => shared.lost(error),
@@ -115,19 +145,23 @@ pub(crate) fn run(shared: &Shared, bell: &Arc<Bell>) {
                     shared.lost(error);
                     continue;
                 }
-                let left = until.since(shared.now()).min(Duration::from_secs(3600));
+                // What is kept inside TLS tells no event; it is read after what waits to be written.
+                let mut is_due = wire.as_ref().is_some_and(Wire::has_more);
+                let left =
+                    if is_due { Duration::ZERO } else { until.since(shared.now()).min(Duration::from_secs(3600)) };
                 if bell.poller.wait(&mut events, Some(left)).is_err() {
                     continue;
                 }
                 for event in &events {
                     if event.token == BELL {
                         bell.waker.reset();
-                    } else if (event.readable || event.ended)
-                        && let Some(Err(error)) = wire.as_mut().map(|wire| wire.read(shared))
-                    {
-                        wire = None;
-                        shared.lost(error);
+                    } else {
+                        is_due |= event.readable || event.ended || wire.as_ref().is_some_and(|wire| wire.securing);
                     }
+                }
+                if is_due && let Some(Err(error)) = wire.as_mut().map(|wire| wire.ready(shared, bell)) {
+                    wire = None;
+                    shared.lost(error);
                 }
             }
         }
@@ -137,18 +171,61 @@ pub(crate) fn run(shared: &Shared, bell: &Arc<Bell>) {
 impl Wire {
     fn new(transport: Box<dyn SocketTransport>) -> Self {
         let (input, buffer) = (BytesMut::new(), vec![0; READ_BUFFER]);
-        Self { transport, input, buffer, output: Vec::new(), written: 0, watches_room: false }
+        let transport = Carrier::Plain(transport);
+        Self { transport, securing: false, input, buffer, output: Vec::new(), written: 0, watches_room: false }
+    }
+
+    /// Begins TLS. Nothing that has come in the clear is left.
+    #[cfg(feature = "tls")]
+    fn secure(&mut self, shared: &Shared, bell: &Bell, name: &str) -> Result<()> {
+        self.input.clear();
+        let Carrier::Plain(transport) = std::mem::replace(&mut self.transport, Carrier::Gone) else {
+            return Err(io::Error::from(io::ErrorKind::NotConnected).into());
+        };
+        self.transport = Carrier::Tls(Box::new(shared.tls()?.over(transport, name)?));
+        self.securing = true;
+        self.ready(shared, bell)
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn secure(&mut self, _: &Shared, _: &Bell, _: &str) -> Result<()> {
+        self.transport = Carrier::Gone;
+        Err(io::Error::from(io::ErrorKind::Unsupported).into())
+    }
+
+    /// Goes on with the handshake, or reads.
+    fn ready(&mut self, shared: &Shared, bell: &Bell) -> Result<()> {
+        #[cfg(feature = "tls")]
+        if let (true, Carrier::Tls(transport)) = (self.securing, &self.transport) {
+            match transport.handshake().map_err(told)? {
+                Handshake::Wait(interest) => {
+                    bell.poller.modify(&**transport, SOCKET, interest)?;
+                    return Ok(());
+                }
+                Handshake::Done | Handshake::Plain => {
+                    bell.poller.modify(&**transport, SOCKET, Interest::Read)?;
+                    (self.securing, self.watches_room) = (false, false);
+                    shared.session().secured();
+                }
+            }
+        }
+        let _ = bell;
+        self.read(shared)
+    }
+
+    fn has_more(&self) -> bool {
+        !self.securing && self.transport.get().is_ok_and(|transport| transport.has_more())
     }
 
     fn read(&mut self, shared: &Shared) -> Result<()> {
-        match self.transport.try_read(&mut self.buffer) {
+        match self.transport.get()?.try_read(&mut self.buffer) {
             Ok(0) => Err(ended()),
             Ok(count) => {
                 self.input.extend_from_slice(&self.buffer[..count]);
                 shared.received(&mut self.input)
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(told(error)),
         }
     }
 
@@ -157,6 +234,9 @@ impl Wire {
     /// It ends what it had begun and takes from the session once more, then no more: a user who publishes without end must not keep the thread
     /// from reading. Whoever publishes after that has rung the bell, so that the next wait ends at once.
     fn write(&mut self, shared: &Shared, bell: &Bell) -> Result<()> {
+        if self.securing {
+            return Ok(());
+        }
         for _ in 0..2 {
             if self.written == self.output.len() {
                 self.output.clear();
@@ -164,7 +244,7 @@ impl Wire {
                 shared.session().take_output(&mut self.output);
             }
             while self.written < self.output.len() {
-                match self.transport.try_write(&[IoSlice::new(&self.output[self.written..])]) {
+                match self.transport.get()?.try_write(&[IoSlice::new(&self.output[self.written..])]) {
                     Ok(count) => self.written += count,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.watch_room(bell, true),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -172,13 +252,15 @@ impl Wire {
                 }
             }
         }
-        self.watch_room(bell, false)
+        // What was taken and could not be sent has to wait for room, too.
+        let is_kept = self.transport.get()?.try_flush().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        self.watch_room(bell, is_kept)
     }
 
     fn watch_room(&mut self, bell: &Bell, on: bool) -> Result<()> {
         if self.watches_room != on {
             let interest = if on { Interest::ReadWrite } else { Interest::Read };
-            bell.poller.modify(&*self.transport, SOCKET, interest)?;
+            bell.poller.modify(self.transport.get()?, SOCKET, interest)?;
             self.watches_room = on;
         }
         Ok(())
@@ -192,12 +274,20 @@ fn finish(shared: &Shared, wire: Option<Wire>) {
     shared.session().take_output(&mut more);
     wire.output.append(&mut more);
     let until = Instant::now() + Duration::from_secs(1);
+    let Ok(transport) = wire.transport.get() else { return };
+    if wire.securing {
+        return;
+    }
     while wire.written < wire.output.len() && Instant::now() < until {
-        match wire.transport.try_write(&[IoSlice::new(&wire.output[wire.written..])]) {
+        match transport.try_write(&[IoSlice::new(&wire.output[wire.written..])]) {
             Ok(count) => wire.written += count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
             Err(_) => break,
         }
     }
-    wire.transport.shutdown();
+    let is_kept = || transport.try_flush().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+    while is_kept() && Instant::now() < until {
+        std::thread::yield_now();
+    }
+    transport.shutdown();
 }

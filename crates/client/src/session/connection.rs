@@ -13,6 +13,8 @@ use super::{
 pub enum Act {
     /// Connect to this address, then call `dialed` or `lost`.
     Dial(Target),
+    /// Begin TLS with the server, whose certificate must be for this name, and hand in nothing that came before. Then call `secured` or `lost`.
+    Secure(String),
     /// Read, write, and poll again at this time at the latest.
     Wait(Mono),
     /// Drop the connection, then call `lost`.
@@ -28,12 +30,18 @@ impl Session {
             Link::Closed => Act::End,
             Link::Away { retry_at } if now >= retry_at => {
                 self.link = Link::Dialing;
-                Act::Dial(self.servers.next())
+                let target = self.servers.next();
+                self.dialled = Some(target.clone());
+                Act::Dial(target)
             }
             Link::Away { retry_at } => Act::Wait(retry_at),
             Link::Dialing => Act::Wait(Mono::MAX),
-            Link::Greeting { until } if now >= until => Act::HangUp,
-            Link::Greeting { until } => Act::Wait(until),
+            Link::Secure { until } => {
+                self.link = Link::Securing { until };
+                Act::Secure(self.name_to_find())
+            }
+            Link::Securing { until } | Link::Greeting { until } if now >= until => Act::HangUp,
+            Link::Securing { until } | Link::Greeting { until } => Act::Wait(until),
             Link::Connected if now >= self.next_ping => {
                 if self.pings_out >= self.options.max_pings_out {
                     return Act::HangUp;
@@ -50,7 +58,42 @@ impl Session {
     /// The connection is there; the server's greeting is expected.
     pub fn dialed(&mut self, now: Mono) {
         if self.link == Link::Dialing {
-            self.link = Link::Greeting { until: now + self.options.connect_timeout };
+            let until = now + self.options.connect_timeout;
+            self.is_secured = false;
+            let is_first = self.options.tls.first && self.wants_tls();
+            self.link = if is_first { Link::Secure { until } } else { Link::Greeting { until } };
+        }
+    }
+
+    /// TLS is spoken from now on.
+    pub fn secured(&mut self) {
+        if let Link::Securing { until } = self.link {
+            self.is_secured = true;
+            self.link = Link::Greeting { until };
+            if !self.options.tls.first {
+                self.introduce();
+            }
+        }
+    }
+
+    /// A Unix socket needs no TLS: the kernel says who is there, and nobody is in between.
+    fn wants_tls(&self) -> bool {
+        self.options.tls.required && matches!(self.dialled, Some(Target::Tcp { .. }))
+    }
+
+    /// The name that the server's certificate has to be for. What a server tells of others are addresses as a rule, for which no certificate is
+    /// made: there it is the name that the user gave.
+    fn name_to_find(&self) -> String {
+        let Some(Target::Tcp { host }) = &self.dialled else { return String::new() };
+        let is_address = host.host.parse::<std::net::IpAddr>().is_ok();
+        let given = self.servers.given();
+        match given.first() {
+            Some(Target::Tcp { host: first })
+                if is_address && !given.iter().any(|target| Some(target) == self.dialled.as_ref()) =>
+            {
+                first.host.clone()
+            }
+            _ => host.host.clone(),
         }
     }
 
@@ -62,6 +105,7 @@ impl Session {
         let was_connected = self.link == Link::Connected;
         self.wanted = 0;
         self.pings_out = 0;
+        self.is_secured = false;
         // What is left in `out` is lost, as is what the connection had taken: see the module's text.
         self.out.clear();
         let text = format!("the connection to the server was lost ({})", reason.message());
@@ -106,22 +150,35 @@ impl Session {
     pub(super) fn greeted(&mut self, json: &[u8]) -> Result<()> {
         self.info = serde_json::from_slice(json)
             .map_err(|error| Error::new(Kind::Protocol, "the server's greeting cannot be read").because(error))?;
-        self.servers.learn(&self.info.connect_urls, self.options.shuffle.then_some(&mut *self.random));
+        // Nobody has vouched for what came in the clear: who wants TLS does not follow it to other servers.
+        if self.is_secured || !self.wants_tls() {
+            self.servers.learn(&self.info.connect_urls, self.options.shuffle.then_some(&mut *self.random));
+        }
         if self.info.ldm {
             self.events.put(Event::LameDuck);
         }
-        if matches!(self.link, Link::Greeting { .. }) {
-            if self.info.tls_required {
-                return Err(Error::new(
-                    Kind::Unsupported,
-                    "the server needs TLS, which this client does not speak yet",
-                ));
-            }
-            let connect = self.introduction();
-            write::connect(&mut self.out, &connect);
-            self.ping(AfterPong::Welcome);
+        let Link::Greeting { until } = self.link else { return Ok(()) };
+        if self.is_secured || !(self.wants_tls() || self.info.tls_required) {
+            self.introduce();
+            return Ok(());
         }
+        if !(self.info.tls_required || self.info.tls_available) {
+            let text =
+                "the server offers no TLS, and the URL or the options want nothing else ('tls:'): no password was sent";
+            return Err(Error::new(Kind::Denied, text));
+        }
+        if cfg!(not(feature = "tls")) {
+            let text = "the server needs TLS: build with the feature 'tls'";
+            return Err(Error::new(Kind::Unsupported, text));
+        }
+        self.link = Link::Secure { until };
         Ok(())
+    }
+
+    fn introduce(&mut self) {
+        let connect = self.introduction();
+        write::connect(&mut self.out, &connect);
+        self.ping(AfterPong::Welcome);
     }
 
     pub(super) fn introduction(&self) -> Connect {
@@ -135,6 +192,7 @@ impl Session {
             echo: self.options.echo,
             headers: true,
             no_responders: true,
+            tls_required: self.is_secured,
             ..Connect::default()
         };
         match &self.options.credentials {

@@ -8,7 +8,10 @@ use crosstie_proto::nats::{
     write,
 };
 
-use super::{event::Event, state::Session};
+use super::{
+    event::Event,
+    state::{Link, Session},
+};
 use crate::feed::Parcel;
 
 impl Session {
@@ -39,6 +42,10 @@ impl Session {
                 Parsed::Op { op, len } => {
                     at += len;
                     self.execute(op, &chunk, now)?;
+                    // What stands behind the greeting in the clear was put there by somebody else: a server waits for TLS then.
+                    if matches!(self.link, Link::Secure { .. }) {
+                        return Ok(());
+                    }
                 }
                 Parsed::NeedMore { total } => {
                     self.wanted = total;

@@ -40,6 +40,11 @@ impl Servers {
         target
     }
 
+    /// Those the user gave.
+    pub(super) fn given(&self) -> &[Target] {
+        &self.known[..self.given]
+    }
+
     pub(super) const fn failures(&self) -> u32 {
         self.failures
     }

@@ -26,6 +26,14 @@ pub(super) enum Link {
         retry_at: Mono,
     },
     Dialing,
+    /// TLS is to begin now.
+    Secure {
+        until: Mono,
+    },
+    /// It has begun.
+    Securing {
+        until: Mono,
+    },
     /// Waits for `INFO`, then for the `PONG` that confirms `CONNECT`.
     Greeting {
         until: Mono,
@@ -57,6 +65,9 @@ pub struct Session {
     pub(super) random: Box<dyn Randomness>,
     pub(super) link: Link,
     pub(super) info: Info,
+    /// The server that was dialed last, and whether TLS is spoken with it.
+    pub(super) dialled: Option<Target>,
+    pub(super) is_secured: bool,
     /// How long the input must be before it is worth a look.
     pub(super) wanted: usize,
     pub(super) out: Vec<u8>,
@@ -97,6 +108,8 @@ impl Session {
             random,
             link: Link::Away { retry_at: Mono::ZERO },
             info: Info::default(),
+            dialled: None,
+            is_secured: false,
             wanted: 0,
             out: Vec::new(),
             kept: Vec::new(),
@@ -142,6 +155,11 @@ impl Session {
     /// True while the server lets it in.
     pub fn is_connected(&self) -> bool {
         self.link == Link::Connected
+    }
+
+    /// True while the connection is one of TLS.
+    pub fn is_secured(&self) -> bool {
+        self.is_secured
     }
 
     /// True once it will not connect again.
