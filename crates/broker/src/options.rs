@@ -61,7 +61,8 @@ impl Default for Options {
 
 /// TLS for clients that come over the network; those of a Unix socket need none.
 ///
-/// A connection keeps some 20 KiB more than one in the clear, which no share of [`Limits::memory`] counts.
+/// A connection keeps about 8 KiB more than one in the clear, and up to 50 KiB more in the middle of large messages, which no share of
+/// [`Limits::memory`] counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tls {

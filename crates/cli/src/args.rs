@@ -11,6 +11,7 @@ use crate::{
         serve::ServeArgs,
         shm::{ShmArgs, lock::LockArgs, locks::LocksArgs},
         stream::{listen::ListenArgs, pipe::PipeArgs},
+        tls::TlsArgs,
     },
     demo::DemoArgs,
     exit::TABLE,
@@ -65,7 +66,7 @@ const DEFAULT_SERVER: &str = "nats://127.0.0.1:4222";
 /// Which broker, wherever it is said.
 #[derive(Args)]
 pub(crate) struct AnyServerArgs {
-    /// The broker: nats://host:port, nats+unix:/path
+    /// The broker: nats://host:port, tls://host:port, nats+unix:/path
     #[arg(
         id = "server",
         long = "server",
@@ -83,7 +84,7 @@ pub(crate) struct AnyServerArgs {
 /// Which broker, as the help of a command that connects shows it.
 #[derive(Args)]
 pub(crate) struct ServerArgs {
-    /// The broker: nats://host:port, nats+unix:/path
+    /// The broker: nats://host:port, tls://host:port, nats+unix:/path
     ///
     /// A URL with a password is better given in CROSSTIE_URL: other users of the machine see the arguments of a command.
     #[arg(
@@ -143,6 +144,8 @@ pub(crate) enum Command {
     Locks(LocksArgs),
     /// Look at shared memory, and tidy up after the dead
     Shm(ShmArgs),
+    /// Certificates for a trial of TLS
+    Tls(TlsArgs),
     /// Real processes that talk, and heal when you kill them
     Demo(DemoArgs),
     /// Print a completion script for a shell

@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         Command::Lock(args) => commands::shm::lock::run(&args, &output),
         Command::Locks(args) => commands::shm::locks::run(&args, &output),
         Command::Shm(args) => commands::shm::run(&args, &output),
+        Command::Tls(args) => commands::tls::run(&args, &output),
         Command::Demo(args) => demo::run(&args, &output),
         Command::Completions { shell } => commands::shell::completions(shell, &output),
         Command::Man { directory } => commands::shell::man(&directory, &output),

@@ -176,10 +176,13 @@ fn start_and_tell(settings: &Settings) -> Result<Server> {
     if let Some(address) = server.monitoring() {
         tracing::info!("Starting http monitor on {address}");
     }
-    for endpoint in server.endpoints() {
+    for (endpoint, asked) in server.endpoints().iter().zip(&settings.listen) {
         match tcp(endpoint) {
             Some(host) => {
-                tracing::info!("Listening for client connections on {host}");
+                // By the name that it was given, since certificates are for names.
+                let name = if let Target::Tcp { host } = asked { &host.host } else { &host.host };
+                let shown = HostPort { host: name.clone(), port: host.port };
+                tracing::info!("Listening for client connections on {shown}");
                 if !host.is_loopback() && !settings.options.auth.is_required() {
                     tracing::warn!(
                         "Everybody who reaches {host} may do everything: nobody has to authenticate (insecure)"

@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crosstie::{ConnectOptions, Endpoint, Error, Event, Headers, Kind, SubjectPattern, blocking::Client};
+use crosstie::{ConnectOptions, Endpoint, Error, Event, Headers, IntoEndpoint, Kind, SubjectPattern, blocking::Client};
 
 use super::template;
 use crate::exit::{Code, Failure};
@@ -16,7 +16,9 @@ const MAX_INPUT: u64 = 64 * 1024 * 1024;
 /// Connects as the command line asks.
 pub(super) fn connect(server: &str) -> Result<Client, Failure> {
     let options = ConnectOptions::new().name(format!("crosstie {}", std::process::id()));
-    options.connect_blocking(server).map_err(|error| match error.kind() {
+    // It stands on the command line or in the environment of whoever runs this, so it may name files.
+    let endpoint = server.into_endpoint().map_err(Failure::before_sending)?.trusted();
+    options.connect_blocking(endpoint).map_err(|error| match error.kind() {
         Kind::Disconnected | Kind::Timeout => {
             let text = format!(
                 "no connection to {}: {error}: is a broker running there? 'crosstie serve' starts one",

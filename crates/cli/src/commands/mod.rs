@@ -14,4 +14,5 @@ pub(crate) mod shm;
 pub(crate) mod stream;
 pub(crate) mod subscribe;
 mod template;
+pub(crate) mod tls;
 mod watch;
