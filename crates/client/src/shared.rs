@@ -97,6 +97,11 @@ impl Shared {
 
 /// The addresses an endpoint names, and the options with its credentials.
 pub(crate) fn servers(endpoint: &Endpoint, mut options: ConnectOptions) -> Result<(Vec<Target>, ConnectOptions)> {
+    if endpoint.options().fault.is_some() {
+        let text = "a client of a broker makes no faults: put a proxy that does between them \
+                    (crosstie pipe 'tcp://:9000?fault=…' tcp://HOST:PORT)";
+        return Err(Error::new(Kind::Unsupported, text));
+    }
     if !endpoint.may_be_opened() {
         let text = format!(
             "'{endpoint}' names files, so it must come from the program itself or its command line (`Endpoint::trusted`); or say them in the options"
@@ -129,11 +134,6 @@ pub(crate) fn servers(endpoint: &Endpoint, mut options: ConnectOptions) -> Resul
             return Err(Error::new(Kind::Unsupported, text));
         }
     };
-    if endpoint.options().fault.is_some() {
-        let text = "a client of a broker makes no faults: put a proxy that does between them \
-                    (crosstie pipe 'tcp://:9000?fault=…' tcp://HOST:PORT)";
-        return Err(Error::new(Kind::Unsupported, text));
-    }
     if let Some(deadline) = endpoint.options().deadline {
         options.request_timeout = deadline;
     }

@@ -35,6 +35,10 @@ impl Listener for Telling {
         self.inner.try_accept()
     }
 
+    fn reload(&self) -> Result<(), Error> {
+        self.inner.reload()
+    }
+
     fn endpoint(&self) -> &Endpoint {
         self.inner.endpoint()
     }

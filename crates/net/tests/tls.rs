@@ -347,6 +347,21 @@ fn control_a_stream_left_alone_ends_in_order() {
     assert!(end.is_ok() && came == [7; 10_000]);
 }
 
+/// Whoever has ended its own direction has sent bytes that the other need never read.
+#[test]
+fn what_was_written_arrives_although_the_other_sides_end_was_not_read() {
+    let place = Place::new();
+    let listener = place.showing(&place.server);
+    let (near, mut far) = served(&*listener, "127.0.0.1", &ca(&place.authority.ca()));
+    far.end_writing().unwrap();
+    (&near).write_all(&[7; 500_000]).unwrap();
+    near.end_writing().unwrap();
+    drop(near);
+    let mut came = Vec::new();
+    far.read_to_end(&mut came).unwrap();
+    assert_eq!(came.len(), 500_000);
+}
+
 #[test]
 fn not_a_byte_is_believed_that_was_changed_on_the_way() {
     let (came, end, _) = overheard(|bytes| {

@@ -45,6 +45,10 @@ impl Listener for Faulty<Box<dyn Listener>> {
         Ok(self.inner.try_accept()?.map(|connection| self.meet(connection)))
     }
 
+    fn reload(&self) -> Result<(), Error> {
+        self.inner.reload()
+    }
+
     fn endpoint(&self) -> &Endpoint {
         self.inner.endpoint()
     }

@@ -71,6 +71,8 @@ const MOST_OWED: usize = 16 * 1024;
 /// Of everything that the other side says before it is known. Chains of certificates are a few KiB.
 const MOST_HANDSHAKE: usize = 128 * 1024;
 const READ_AT_ONCE: usize = 64 * 1024;
+/// How often something unread is taken from a socket that is let go.
+const MOST_UNREAD: usize = 4;
 /// A client's first words.
 const FIRST_READ: usize = 4 * 1024;
 
@@ -278,6 +280,8 @@ impl TlsTransport {
                         Err(error) => Err(error),
                     },
                 },
+                // In our own words: the text of rustls is for programmers.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(io::ErrorKind::UnexpectedEof.into()),
                 outcome => outcome,
             };
             match outcome {
@@ -455,5 +459,13 @@ impl AsFd for TlsTransport {
 impl Drop for TlsTransport {
     fn drop(&mut self) {
         self.end(&mut self.session());
+        // A socket that is closed with something unread is reset, and what the other side has not fetched yet is lost with it. What came unread as a
+        // rule is that side's own announcement of its end, which without TLS would be no bytes.
+        let mut unread = [0; 4096];
+        for _ in 0..MOST_UNREAD {
+            if !matches!(self.socket.try_read(&mut unread), Ok(1..)) {
+                break;
+            }
+        }
     }
 }
