@@ -27,6 +27,8 @@ pub(crate) enum Code {
     PeerDied = 8,
     /// The connection was lost in the middle; nobody knows how much the other side has.
     Disconnected = 9,
+    /// As [`Code::Failure`], of what otherwise has the exit code of a command that it runs; `env` and `timeout` have the same.
+    NotTheCommand = 125,
 }
 
 /// The exit codes as the help shows them.

@@ -297,6 +297,8 @@ fn a_command_runs_alone_and_its_end_is_told() {
     told(&["lock", "backup", "--", "/nowhere/to/be/found"], 127, "expected a command that can be run");
     told(&["lock", "Backup", "--", "true"], 2, "'B' is not allowed");
     told(&["lock", "backup"], 2, "required");
+    // Whatever stands behind the name is the command, with or without dashes before it.
+    assert_eq!(place.run(&["lock", "backup", "sh", "-c", "exit 42"]).status.code(), Some(42));
     told(&["locks", "nobody"], 3, "expected a segment 'nobody', found none");
     told(&["locks", "No"], 2, "'N' is not allowed");
     let holder = place.holder();

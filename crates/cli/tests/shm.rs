@@ -323,7 +323,7 @@ fn who_looks_makes_no_directory() {
         3,
         &format!("expected a directory at {path}, found none"),
     );
-    place.told(&["lock", "a", "--dir", "/proc/segments", "--", "true"], 1, "/proc/segments: it cannot be made: ");
+    place.told(&["lock", "a", "--dir", "/proc/segments", "--", "true"], 125, "/proc/segments: it cannot be made: ");
     let output = place.crosstie(&["shm", "ls"]).env("CROSSTIE_DIR_GROUP", "staff").output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(
@@ -348,8 +348,11 @@ fn tables_fit_the_terminal_unless_everything_is_asked_for() {
     let everything = place.shown(60, &["shm", "ls", "--wide"]);
     assert!(everything.contains("CREATED") && everything.lines().any(|line| line.chars().count() > 80), "{everything}");
     assert!(!place.shown(60, &["shm", "ls"]).contains("CREATED"));
-    // A pipe has no width.
-    assert_eq!(place.text(&["shm", "ls"]), everything);
+    // A pipe has no width. The age of the segment has changed meanwhile, if only by a digit.
+    let words = |text: &str| text.lines().next().map(|heads| heads.split_whitespace().collect::<Vec<_>>().join(" "));
+    let piped = place.text(&["shm", "ls"]);
+    assert_eq!(words(&piped), words(&everything));
+    assert!(piped.lines().any(|line| line.contains(&name)), "{piped}");
 }
 
 fn an_output_that_nobody_reads_ends_it_without_a_word() {

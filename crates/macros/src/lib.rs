@@ -9,7 +9,8 @@ mod shm_safe;
 
 /// Makes a struct fit to lie in shared memory, and writes down what it looks like there. See `crosstie_shm::ShmSafe`.
 ///
-/// `#[shm(crate = path)]` says where the crate is if not at `::crosstie_shm`, as where a dependency was given another name.
+/// `#[shm(crate = path)]` says where the crate is if not at `::crosstie_shm`, as where a dependency was given another name and the compiler finds no
+/// `crosstie_shm` (or `crosstie`) *in the list of imported crates*.
 #[proc_macro_derive(ShmSafe, attributes(shm))]
 pub fn derive_shm_safe(input: TokenStream) -> TokenStream {
     shm_safe::derive(input.into(), parse_quote!(::crosstie_shm)).into()

@@ -103,6 +103,16 @@ pub enum Error {
         /// How many slots it has.
         slots: u32,
     },
+    /// So many readers as it was made for read the value already.
+    #[error(
+        "expected at most {readers} readers of `{segment}` at a time, as it was made for; end one, or make it anew for more"
+    )]
+    NoPlaceToRead {
+        /// Its name.
+        segment: String,
+        /// How many it has places for.
+        readers: u32,
+    },
     /// Somebody takes part in the segment.
     #[error("segment `{segment}` is in use by {alive} live participants; end them first, or force it")]
     InUse {

@@ -47,6 +47,8 @@ faults! {
     LookAgain = "the look between the announcement and the sleep",
     Loaned = "the Acquire of loaning a free buffer",
     Returned = "the Release of returning a buffer",
+    AuthorSeen = "the look whose loan it is that is settled",
+    SettledAlone = "settling while nobody else of the process comes by the buffer",
     Given = "giving the receiver its bit before the token is sent",
     GiveCheck = "the look whether the receiver still lives after it was given its bit",
     LatestStored = "the Release of making a buffer the latest",

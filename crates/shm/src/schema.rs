@@ -54,6 +54,19 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 /// }
 /// ```
 ///
+/// The derive needs the crate by its own name. If a dependency was given another one (`shm = { package = "crosstie-shm" }`), the compiler says *could not find
+/// `crosstie_shm` in the list of imported crates* (or `crosstie`); then the type says where it is:
+///
+/// ```
+/// # mod renamed { pub use crosstie_shm::*; }
+/// #[derive(Clone, Copy, renamed::ShmSafe)]
+/// #[shm(crate = renamed)]
+/// #[repr(C)]
+/// struct Account {
+///     cents: i64,
+/// }
+/// ```
+///
 /// # Safety
 ///
 /// The type is `repr(C)` or primitive, has no padding and no interior mutability, holds no address, and every pattern of its bytes is a

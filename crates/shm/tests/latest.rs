@@ -38,7 +38,7 @@ fn there_is_one_writer_and_as_many_readers_as_were_said() {
     drop(writer);
     let _writer = value.writer().unwrap();
     let readers = (value.reader().unwrap(), value.reader().unwrap());
-    assert!(matches!(value.reader(), Err(Error::Full { slots: 2, .. })));
+    assert!(matches!(value.reader(), Err(Error::NoPlaceToRead { readers: 2, .. })));
     drop(readers);
     value.reader().unwrap();
     assert!(matches!(Latest::<u64>::spec(0), Err(Error::Spec { .. })));

@@ -30,6 +30,7 @@ struct Bank {
 fn actor() {
     let Ok(path) = std::env::var("ACTOR_DIRECTORY") else { return };
     let directory = Directory::at(path).unwrap();
+    let last = std::cell::RefCell::new(None);
     for order in std::io::stdin().lines() {
         let answer = match order.unwrap().as_str() {
             "read" => {
@@ -48,6 +49,14 @@ fn actor() {
                 let semaphore = Box::leak(Box::new(Semaphore::open(&directory, &name("shared")).unwrap()));
                 std::mem::forget(semaphore.acquire_many(2, soon()).unwrap());
                 semaphore.participant().id().to_string()
+            }
+            // Takes part anew, and leaves when it is asked the next time.
+            "read anew" => {
+                let lock = RwLock::<[u64; 2]>::open(&directory, &name("shared")).unwrap();
+                std::mem::forget(lock.read(soon()).unwrap());
+                let who = lock.participant().id().to_string();
+                *last.borrow_mut() = Some(lock);
+                who
             }
             "edit" => {
                 let region = Box::leak(Box::new(TxRegion::<Bank>::open(&directory, &name("shared")).unwrap()));
@@ -128,6 +137,27 @@ fn a_killed_reader_is_withdrawn_and_told_of_once() {
     });
     assert_eq!((waiter.dead.to_string(), waiter.deaths, waiter.rolled_back), (who, 1, false));
     assert_eq!(lock.read(soon()).unwrap().outcome, LockOutcome::Clean);
+}
+
+/// Found by 25,000 ends of other kinds than death: each who took part anew cost those who waited a descriptor, as long as its process lived.
+#[test]
+fn who_takes_part_again_and_again_costs_a_waiter_no_descriptors() {
+    const TIMES: usize = 300;
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let (_folder, directory) = place();
+    let lock = RwLock::create(&directory, &name("shared"), [1_u64, 1]).unwrap();
+    let mut other = Other::start(&directory);
+    other.ask("read anew");
+    let before = descriptors();
+    for _ in 0..TIMES {
+        // Long enough to have everybody watched.
+        lock.write(deadline_after(Duration::from_millis(3))).unwrap_err();
+        other.ask("read anew");
+    }
+    // Other tests have some meanwhile.
+    let now = descriptors();
+    assert!(now < before + TIMES / 3, "{before} descriptors, and {now} afterwards");
+    other.kill();
 }
 
 #[test]

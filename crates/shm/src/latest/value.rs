@@ -170,7 +170,7 @@ impl<T: ShmSafe> Latest<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Full`] if processes that live have all of them.
+    /// [`Error::NoPlaceToRead`] if processes that live have all of them.
     pub fn reader(&self) -> Result<Reader<T>> {
         self.participant.check()?;
         let incarnation = Incarnation::current().map_err(Error::system("telling this process from its children"))?;
@@ -187,8 +187,9 @@ impl<T: ShmSafe> Latest<T> {
             self.participant.reap_dead()?;
             row = take();
         }
-        let slots = u32::try_from(cells.readers.len()).expect("at most 254");
-        let row = row.ok_or_else(|| Error::Full { segment: self.segment().label().to_owned(), slots })?;
+        let readers = u32::try_from(cells.readers.len()).expect("at most 254");
+        let segment = || self.segment().label().to_owned();
+        let row = row.ok_or_else(|| Error::NoPlaceToRead { segment: segment(), readers })?;
         Ok(Reader {
             waiter: Waiter::among_others(WaitPolicy::default(), processors::allowed()),
             participant: self.participant.clone(),

@@ -28,7 +28,7 @@ pub struct LockStatus {
     pub waiters: Vec<LockWaiter>,
     /// Permits in all, of a semaphore.
     pub permits: u32,
-    /// Acquisitions so far, of a mutex or by writers.
+    /// Acquisitions so far: of a mutex, by writers, or of permits, be it one or several.
     pub acquisitions: FencingToken,
     /// Acquisitions that had to wait.
     pub waits: u64,

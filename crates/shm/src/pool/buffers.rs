@@ -3,10 +3,7 @@
 use std::{
     ops::{Deref, DerefMut},
     ptr::NonNull,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32},
-    },
+    sync::{Arc, atomic::AtomicU32},
     task::{Context, Poll},
 };
 
@@ -15,6 +12,7 @@ use crosstie_sys::{Incarnation, processors};
 
 use super::{
     cells::{Cell, MAX_SLOT, Refused, withdraw},
+    known::Known,
     shape::{Parts, Placed, SizeClass, fill, lay_out},
 };
 use crate::{
@@ -74,7 +72,7 @@ struct Inner {
     fence: Fence,
     processors: u64,
     /// Which buffers values of this process hold.
-    known: Box<[AtomicBool]>,
+    known: Box<[Known]>,
     /// For each class, where to look next.
     cursors: Box<[AtomicU32]>,
 }
@@ -198,7 +196,7 @@ impl Pool {
             incarnation: Incarnation::current().map_err(Error::system("telling this process from its children"))?,
             fence: Fence::choose(processors),
             processors,
-            known: parts.cells.iter().map(|_| AtomicBool::new(false)).collect(),
+            known: parts.cells.iter().map(|_| Known::default()).collect(),
             cursors: parts.classes.iter().map(|_| AtomicU32::new(slot)).collect(),
             participant,
             parts,
@@ -241,10 +239,11 @@ impl Pool {
             for step in 0..count {
                 let at = begin.wrapping_add(step) % count;
                 let index = class.first + at;
-                if let Some(generation) = inner.cell(index).take(self.id()) {
+                if inner.cell(index).is_free()
+                    && let Some(generation) = inner.known[index as usize].loan(inner.cell(index), self.id())
+                {
                     // The next look begins behind this one: what was returned just now may still be in the other's cache.
                     cursor.store(at + 1, Relaxed);
-                    inner.known[index as usize].store(true, Relaxed);
                     let bytes = inner.address(class, index)?;
                     return Ok(Some(PoolLoan(Held { pool: self.clone(), bytes, len, index, generation })));
                 }
@@ -306,11 +305,11 @@ impl Pool {
         };
         let len = usize::try_from(token.len).ok().filter(|_| token.len <= class.class.bytes);
         let len = len.ok_or_else(|| refused(&format!("of at most {} bytes", class.class.bytes)))?;
-        if !inner.cell(token.buffer).is_held(self.id(), token.generation) {
-            return Err(refused("given to this process, which is still there"));
-        }
-        if inner.known[token.buffer as usize].swap(true, Acquire) {
-            return Err(refused("that this process does not have already"));
+        let is_held = || inner.cell(token.buffer).is_held(self.id(), token.generation);
+        match inner.known[token.buffer as usize].accept(inner.cell(token.buffer), self.id(), token.generation) {
+            Some(true) => {}
+            None if is_held() => return Err(refused("that this process does not have already")),
+            _ => return Err(refused("given to this process, which is still there")),
         }
         let bytes = inner.address(class, token.buffer)?;
         let held = Held { pool: self.clone(), bytes, len, index: token.buffer, generation: token.generation };
@@ -329,9 +328,10 @@ impl Pool {
         inner.participant.check()?;
         let mut returned = 0;
         for (index, cell) in (0..).zip(inner.parts.cells.iter()) {
-            let is_unknown = || !inner.known[index as usize].load(Acquire);
-            if cell.is_by(author) && cell.is_held_by(self.id().slot) && is_unknown() {
-                inner.give_back(index);
+            let slot = self.id().slot;
+            // Another thread may be accepting it, or loaning what has become free: so it is looked at again when nobody is.
+            if cell.is_lost(author, slot) && inner.known[index as usize].settle(cell, author, slot) {
+                inner.tell_of_a_free_one();
                 returned += 1;
             }
         }
@@ -354,8 +354,7 @@ impl Inner {
         self.participant.segment().data().bytes(class.place(index), class.class.bytes, 64)
     }
 
-    fn give_back(&self, index: u32) {
-        self.cell(index).give_back(self.participant.id().slot);
+    fn tell_of_a_free_one(&self) {
         if self.parts.freed().notify(self.fence) == Notified::Ring {
             ring_everyone(self.participant.segment(), FREED);
         }
@@ -412,9 +411,9 @@ impl Drop for Held {
         let inner = &*self.pool.0;
         // In the child of a fork the buffer is the parent's.
         if inner.incarnation.is_current() {
-            // Unknown first: once the bit is down, it may be given to this process again.
-            inner.known[self.index as usize].store(false, Release);
-            inner.give_back(self.index);
+            let slot = inner.participant.id().slot;
+            inner.known[self.index as usize].give_back(inner.cell(self.index), slot);
+            inner.tell_of_a_free_one();
         }
     }
 }

@@ -86,7 +86,8 @@ impl Cell {
     /// Lets `to` hold it as well, on behalf of a holder. `is_there` is asked after the bit was set: one that is gone gets none, for its slot
     /// may have been put in order just before.
     pub(crate) fn give(&self, to: ParticipantId, is_there: impl FnOnce() -> bool) -> Result<(), Refused> {
-        if is_kept(Fault::Given) && self.holders.fetch_or(bit(to.slot), Relaxed) & bit(to.slot) != 0 {
+        // Release pairs with the Acquire in `is_lost`: who sees the bit sees whose loan it is of.
+        if is_kept(Fault::Given) && self.holders.fetch_or(bit(to.slot), Release) & bit(to.slot) != 0 {
             return Err(Refused::HeldAlready);
         }
         step!("pool.given");
@@ -108,6 +109,13 @@ impl Cell {
     /// True if `slot` holds it.
     pub(crate) fn is_held_by(&self, slot: u32) -> bool {
         self.holders.load(Relaxed) & bit(slot) != 0
+    }
+
+    /// True if `me` was given it out of a loan of `author`. Only while nobody else of the process returns it or comes by it.
+    pub(crate) fn is_lost(&self, author: ParticipantId, me: u32) -> bool {
+        // The bit first: as long as it is there the buffer is not loaned anew, so the author is that of the loan which the bit is of.
+        // Acquire pairs with the Release in `give`.
+        self.holders.load(Acquire) & bit(me) != 0 && (!is_kept(Fault::AuthorSeen) || self.is_by(author))
     }
 
     /// True if nobody holds it.

@@ -4,11 +4,13 @@
 //!   buffers   Pool, what is loaned from it and given to others
 //!   shape     where its parts lie, and what is put in order when a participant is gone
 //!   cells     the algorithm, over plain memory
+//!   known     which of them values of this process stand for
 //! ```
 
 #[cfg(not(loom))]
 mod buffers;
 mod cells;
+mod known;
 #[cfg(all(test, loom))]
 mod models;
 #[cfg(not(loom))]

@@ -1,6 +1,9 @@
 //! Models of a pool under loom and shuttle: two who loan, one to whom buffers are given, and death as a step.
 
-use super::cells::{Cell, Refused, withdraw};
+use super::{
+    cells::{Cell, Refused, withdraw},
+    known::Known,
+};
 use crate::{
     layout::ParticipantId,
     models::{Arc, explore, explore_points, thread},
@@ -10,6 +13,7 @@ use crate::{
 
 const ONE: ParticipantId = ParticipantId { slot: 1, generation: 1 };
 const TWO: ParticipantId = ParticipantId { slot: 2, generation: 1 };
+const THREE: ParticipantId = ParticipantId { slot: 3, generation: 1 };
 
 /// One buffer of two words, and a place for tokens on their way: generation of the loan, or 0.
 #[derive(Default)]
@@ -117,5 +121,83 @@ fn a_receiver_that_is_gone_is_given_nothing() {
         reaper.join().unwrap();
         assert!(matches!(given, Ok(()) | Err(Refused::Gone)));
         assert!(cell.is_free(), "a bit is left of a participant that is gone");
+    });
+}
+
+/// One is dead, and what it gave to two was never told of. A thread of two settles that while another accepts the token, which came late after all;
+/// and three loans the buffer as soon as it can.
+#[test]
+fn settling_returns_nothing_that_is_being_accepted() {
+    explore(|| {
+        let memory = Arc::new((Memory::default(), Known::default()));
+        let cell = &memory.0.cells[0];
+        let generation = cell.take(ONE).expect("it is free");
+        memory.0.write(7);
+        cell.give(TWO, || true).expect("two is there");
+        withdraw(&memory.0.cells, ONE.slot);
+
+        let settling = memory.clone();
+        let settler = thread::spawn(move || settling.1.settle(&settling.0.cells[0], ONE, TWO.slot));
+        let loaning = memory.clone();
+        let third = thread::spawn(move || {
+            if loaning.0.cells[0].take(THREE).is_some() {
+                loaning.0.write(9);
+                loaning.0.cells[0].give_back(THREE.slot);
+            }
+        });
+        let accepted = memory.1.accept(cell, TWO, generation);
+        if accepted == Some(true) {
+            assert_eq!((memory.0.read(), memory.0.read()), (7, 7));
+            memory.1.give_back(cell, TWO.slot);
+        }
+        let settled = settler.join().unwrap();
+        third.join().unwrap();
+        assert_ne!(accepted == Some(true), settled, "one of the two has returned it");
+        assert!(cell.is_free());
+    });
+}
+
+/// One is dead and has nothing here any more. A thread of two settles with it while three loans the same buffer and gives it to two.
+#[test]
+fn settling_returns_nothing_of_the_living() {
+    explore(|| {
+        let memory = Arc::new((Memory::default(), Known::default()));
+        let cell = &memory.0.cells[0];
+        cell.take(ONE).expect("it is free");
+        withdraw(&memory.0.cells, ONE.slot);
+
+        let settling = memory.clone();
+        let settler = thread::spawn(move || settling.1.settle(&settling.0.cells[0], ONE, TWO.slot));
+        let generation = cell.take(THREE).expect("it is free");
+        memory.0.write(9);
+        cell.give(TWO, || true).expect("two is there");
+        cell.give_back(THREE.slot);
+        assert!(!settler.join().unwrap(), "that was given by three");
+        assert_eq!(memory.1.accept(cell, TWO, generation), Some(true));
+        assert_eq!(memory.0.read(), 9);
+        memory.1.give_back(cell, TWO.slot);
+        assert!(cell.is_free());
+    });
+}
+
+/// The same while two itself loans the buffer that one had.
+#[test]
+fn settling_returns_nothing_that_is_being_loaned() {
+    explore(|| {
+        let memory = Arc::new((Memory::default(), Known::default()));
+        let cell = &memory.0.cells[0];
+        cell.take(ONE).expect("it is free");
+        withdraw(&memory.0.cells, ONE.slot);
+
+        let settling = memory.clone();
+        let settler = thread::spawn(move || settling.1.settle(&settling.0.cells[0], ONE, TWO.slot));
+        if memory.1.loan(cell, TWO).is_some() {
+            assert!(cell.is_held_by(TWO.slot));
+            memory.0.write(5);
+            assert!(cell.is_held_by(TWO.slot), "it was taken from who loaned it");
+            memory.1.give_back(cell, TWO.slot);
+        }
+        assert!(!settler.join().unwrap());
+        assert!(cell.is_free());
     });
 }

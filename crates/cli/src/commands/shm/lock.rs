@@ -24,12 +24,15 @@ use crate::{
 };
 
 #[derive(Args)]
+#[command(override_usage = "crosstie lock [OPTIONS] <NAME> -- <COMMAND>...")]
 #[command(after_help = "Examples:
   crosstie lock backup -- ./backup.sh               one at a time
   crosstie lock backup --timeout 5s -- ./backup.sh  or give up, with code 7
 
 The exit code is that of the command, 128 and the number of a signal that
-ended it, 126 if it cannot be run, 127 if it is not there. SIGINT, SIGTERM and
+ended it, 126 if it cannot be run, 127 if it is not there; 125 if 'crosstie
+lock' itself failed, and nothing was executed. 7 and other codes of its own are
+told on standard error, which a command's are not. SIGINT, SIGTERM and
 SIGHUP are passed on to it, and the lock is held until it has ended. If this
 process is killed with SIGKILL the lock is free, and the command may go on.
 
@@ -47,8 +50,8 @@ pub(crate) struct LockArgs {
     /// Give up after so long [default: wait for ever]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
-    /// What to run
-    #[arg(last = true, required = true)]
+    /// What to run, with all that follows
+    #[arg(trailing_var_arg = true, required = true)]
     command: Vec<String>,
 }
 
@@ -58,6 +61,14 @@ const TOKEN: &str = "CROSSTIE_FENCING_TOKEN";
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(args: &LockArgs, output: &Output) -> Result<(), Failure> {
+    run_with_lock(args, output).map_err(|failure| match failure {
+        // A command may end with 1 as well.
+        Failure::Told { code: Code::Failure, kind, message } => Failure::new(Code::NotTheCommand, kind, message),
+        other => other,
+    })
+}
+
+fn run_with_lock(args: &LockArgs, output: &Output) -> Result<(), Failure> {
     let directory = args.place.open()?;
     let name: SegmentName = args.name.parse().map_err(shm::Error::from)?;
     let (program, arguments) = args.command.split_first().expect("clap wants at least one word");
