@@ -126,7 +126,7 @@ pub(crate) enum Command {
     Request(RequestArgs),
     /// Answer requests
     Reply(ReplyArgs),
-    /// Measure rate and latency through a broker
+    /// Measure a broker, an endpoint, or all ways to talk of this machine
     Bench(BenchArgs),
     /// Join any two ends of streams: pipes, sockets, shared memory, programs
     Pipe(PipeArgs),
@@ -301,27 +301,51 @@ pub(crate) struct ReplyArgs {
 
 #[derive(Args)]
 #[command(after_help = "Examples:
-  crosstie bench                           as many as go through, 128 bytes
-  crosstie bench --size 1024 --subs 8
+  crosstie bench                           through a broker, as much as goes
   crosstie bench --rate 1000 --seconds 10  latency at a fixed rate
+  crosstie bench unix:/tmp/x               between two processes, by a socket
+  crosstie bench shm:x --channel --size 1024
+  crosstie bench udp://127.0.0.1:0
+  crosstie bench --compare --svg ways.svg  every way of this machine
 
-A rate that could not be kept up is told, and rate_missed is true in JSON.")]
+The other end is a process that bench starts. Times count from the moment a
+message was due. A rate that could not be kept up is told, and rate_missed is
+true in JSON. How to choose: docs/which-mechanism.md.")]
 pub(crate) struct BenchArgs {
     #[command(flatten)]
     _server: ServerArgs,
-    /// Bytes of a payload, 16 to 64 Mi
-    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(16..=64 * 1024 * 1024))]
-    pub(crate) size: u32,
-    /// Publishers, at most 1024
+    /// What to measure: mem: pipe: fifo: unix: shm: tcp: udp:, or a broker's URL; without it the broker of --server
+    #[arg(conflicts_with = "compare")]
+    pub(crate) endpoint: Option<String>,
+    /// Measure every way of this machine, and say which to use for what
+    #[arg(long)]
+    pub(crate) compare: bool,
+    /// Draw the comparison into this file
+    #[arg(long, value_name = "FILE", requires = "compare")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Measure typed messages instead of bytes
+    #[arg(long, conflicts_with_all = ["datagrams", "compare"])]
+    pub(crate) channel: bool,
+    /// Measure datagrams instead of a stream, over unix: mem: shm:
+    #[arg(long, conflicts_with = "compare")]
+    pub(crate) datagrams: bool,
+    /// Bytes of a message, 16 to 64 Mi; 128 through a broker, else 64, unless set
+    #[arg(long, value_parser = clap::value_parser!(u32).range(16..=64 * 1024 * 1024))]
+    pub(crate) size: Option<u32>,
+    /// Publishers, at most 1024; through a broker
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) pubs: u16,
-    /// Subscribers, each of which gets every message, at most 1024
+    /// Subscribers, each of which gets every message, at most 1024; through a broker
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) subs: u16,
-    /// Messages per second of each publisher, sent on time whatever comes back; without it, as many as go through
+    /// Messages per second of each publisher, sent on time whatever comes back; without it as many as go through a broker, 1000
+    /// elsewhere
     #[arg(long, value_parser = at_least_one)]
     pub(crate) rate: Option<u64>,
     /// How long to measure, at most a day
     #[arg(long, default_value = "3", value_parser = seconds)]
     pub(crate) seconds: Duration,
+    /// Be the other end, which is told over this endpoint what to do (bench starts itself with this)
+    #[arg(long, hide = true)]
+    pub(crate) far: Option<String>,
 }

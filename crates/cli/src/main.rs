@@ -9,6 +9,7 @@ mod demo;
 mod exit;
 mod help;
 mod output;
+mod scratch;
 mod values;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};

@@ -112,7 +112,7 @@ fn usage_shows_as_required_what_is_required() {
         ("sub", "crosstie sub [OPTIONS] <PATTERN>"),
         ("request", "crosstie request [OPTIONS] <SUBJECT> [PAYLOAD]"),
         ("reply", "crosstie reply [OPTIONS] <PATTERN> [TEMPLATE]"),
-        ("bench", "crosstie bench [OPTIONS]"),
+        ("bench", "crosstie bench [OPTIONS] [ENDPOINT]"),
     ] {
         assert!(help(command).contains(&format!("Usage: {usage}\n")), "{}", help(command));
     }

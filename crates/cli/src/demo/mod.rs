@@ -23,7 +23,6 @@ mod client;
 mod ledger;
 mod place;
 mod reader;
-mod scratch;
 mod supervisor;
 mod table;
 mod verdict;
@@ -85,7 +84,7 @@ pub(crate) fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .map_err(std::io::Error::from)?;
     // It may have ended before that.
-    if scratch::is_abandoned(directory)? {
+    if crate::scratch::is_abandoned(directory)? {
         return Err(Failure::new(Code::Failure, "demo", "the supervisor is gone"));
     }
     match part {

@@ -21,7 +21,6 @@ use super::{
     books::Books,
     place::{Owned, Place},
     reader::Reader,
-    scratch::{Scratch, sweep},
     table::{Row, Table},
     verdict::Ended,
     wire::{STATUS, Status, connect},
@@ -29,8 +28,11 @@ use super::{
 use crate::{
     exit::{Code, Failure},
     output::Output,
+    scratch::{Scratch, sweep},
 };
 
+/// How the directories of demos are named.
+const PREFIX: &str = "crosstie-demo-";
 /// How often a part that has ended is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const DRAW_EVERY: Duration = Duration::from_millis(250);
@@ -147,8 +149,8 @@ fn listen(news: &mut Subscription, statuses: &mut HashMap<String, Status>) {
 impl Demo {
     fn start(is_locked: bool) -> Result<Self, Failure> {
         let parent = std::env::temp_dir();
-        sweep(&parent, Place::clear);
-        let scratch = Scratch::new(&parent)?;
+        sweep(&parent, PREFIX, Place::clear);
+        let scratch = Scratch::new(&parent, PREFIX)?;
         let place = Owned(Place::of(scratch.path())?);
         let accounts = Accounts::create(&place.0, is_locked, "supervisor")?;
         let reader = Some(Reader::start(Accounts::open(&place.0, is_locked, "reader")?));

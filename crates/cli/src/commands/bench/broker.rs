@@ -1,4 +1,4 @@
-//! `crosstie bench`: rate and latency through a broker, by our own client.
+//! Rate and latency through a broker, by our own client.
 //!
 //! With `--rate` messages leave on time whatever comes back (an open loop), and latency counts from the moment a message was due, so a
 //! broker that stalls is not spared the messages that it held up.
@@ -14,17 +14,21 @@ use std::{
 
 use crosstie::blocking::Client;
 use hdrhistogram::Histogram;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::input::connect;
+use super::host::Host;
 use crate::{
     args::BenchArgs,
+    commands::input::connect,
     exit::{Code, Failure},
     output::Output,
 };
 
 /// How many messages may be under way without a fixed rate, so that the broker is measured and not its buffers.
 const WINDOW: u64 = 8192;
+
+/// Bytes of a payload, unless set.
+const SIZE: u32 = 128;
 
 struct Run {
     begun: Instant,
@@ -55,12 +59,12 @@ pub(crate) fn run(args: &BenchArgs, server: &str, output: &Output) -> Result<(),
         output.note(&format!("measuring for {} s …", args.seconds.as_secs_f64()));
     }
     // Before it begins: the load is that of others.
-    let host = host();
+    let host = Host::now();
     let started = Instant::now();
     let publishers: Vec<_> = (0..args.pubs)
         .map(|_| {
             let (run, subject, client) = (Arc::clone(&run), subject.clone(), connect(server)?);
-            let (size, rate) = (args.size as usize, args.rate);
+            let (size, rate) = (size(args) as usize, args.rate);
             Ok(thread::spawn(move || publish(&client, &subject, &run, size, rate)))
         })
         .collect::<Result<_, Failure>>()?;
@@ -81,6 +85,10 @@ pub(crate) fn run(args: &BenchArgs, server: &str, output: &Output) -> Result<(),
         latency.add(&seen.latency).map_err(broken)?;
     }
     report(args, output, &host, elapsed, [published, received, dropped], missed, &latency)
+}
+
+fn size(args: &BenchArgs) -> u32 {
+    args.size.unwrap_or(SIZE)
 }
 
 /// True if so much less was published than asked for that the figures are those of another rate.
@@ -164,7 +172,7 @@ fn subscribe(client: &Client, subject: &str, run: &Run, index: usize, ready: &Ba
 fn report(
     args: &BenchArgs,
     output: &Output,
-    host: &Value,
+    host: &Host,
     elapsed: Duration,
     counts: [u64; 3],
     missed: Option<bool>,
@@ -178,8 +186,8 @@ fn report(
     let mut value = json!({
         "published": published, "received": received, "lost": expected.saturating_sub(received), "dropped_by_client": dropped,
         "seconds": elapsed.as_secs_f64(), "publish_rate": rate(published), "deliver_rate": rate(received),
-        "size": args.size, "pubs": args.pubs, "subs": args.subs, "rate": args.rate, "rate_missed": missed,
-        "host": host,
+        "size": size(args), "pubs": args.pubs, "subs": args.subs, "rate": args.rate, "rate_missed": missed,
+        "host": host.json(),
     });
     value["latency_ns"] = percentiles
         .iter()
@@ -198,26 +206,8 @@ fn report(
             rate(published),
             rate(received),
             expected.saturating_sub(received),
-            ["cpu", "cores", "kernel", "load"]
-                .map(|key| format!("{key} {}", host[key].to_string().replace('"', "")))
-                .join(", "),
+            host.line(),
         )
         .into_bytes()
-    })
-}
-
-/// What one must know of the machine to compare figures.
-fn host() -> Value {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let info = read("/proc/cpuinfo");
-    let cpu = info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .map_or("unknown", |rest| rest.trim_start_matches([' ', '\t', ':']));
-    json!({
-        "cpu": cpu,
-        "cores": thread::available_parallelism().map_or(0, usize::from),
-        "kernel": read("/proc/sys/kernel/osrelease").trim(),
-        "load": read("/proc/loadavg").split(' ').next(),
     })
 }

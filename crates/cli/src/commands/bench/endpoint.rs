@@ -1,0 +1,124 @@
+//! The course over one endpoint of the user's choice.
+
+use std::{env, time::Duration};
+
+use crosstie_core::{Endpoint, Target};
+
+use super::{
+    course::{self, Course, Figures, Flow},
+    far::Percentiles,
+    host::Host,
+    line::Kind,
+};
+use crate::{args::BenchArgs, exit::Failure, output::Output, scratch::Scratch, values::size_text};
+
+/// How the directories in which both ends meet are named.
+pub(super) const PREFIX: &str = "crosstie-bench-";
+/// How many messages per second leave in the open loop, unless set.
+pub(super) const RATE: u64 = 1000;
+/// Bytes of a message, unless set.
+pub(super) const SIZE: u32 = 64;
+/// How many parts the course has.
+const PARTS: u32 = 4;
+
+pub(super) fn run(args: &BenchArgs, endpoint: &Endpoint, output: &Output) -> Result<(), Failure> {
+    let kind = kind(args, endpoint)?;
+    let scratch = Scratch::new(&env::temp_dir(), PREFIX).map_err(crosstie_core::Error::from)?;
+    let course = Course {
+        size: args.size.unwrap_or(SIZE) as usize,
+        rate: args.rate.unwrap_or(RATE),
+        part: (args.seconds / PARTS).max(Duration::from_millis(10)),
+    };
+    if output.is_watched() {
+        output.note(&format!("measuring for about {} s …", args.seconds.as_secs_f64()));
+    }
+    let host = Host::now();
+    let figures = course::run(kind, endpoint, &control(endpoint, &scratch)?, &course)?;
+    let mut value = figures.json();
+    value["endpoint"] = endpoint.to_string().into();
+    value["what"] = kind.word().into();
+    value["host"] = host.json();
+    output.data(&value, || text(endpoint, kind, &figures, &host).into_bytes())
+}
+
+/// Where both ends talk about what they do. Over `mem:` they are in one process.
+pub(super) fn control(endpoint: &Endpoint, scratch: &Scratch) -> Result<Endpoint, Failure> {
+    let text = match endpoint.target() {
+        Target::Mem { name } => format!("mem:{name}.control"),
+        _ => format!("unix:{}/control", scratch.path().display()),
+    };
+    text.parse().map_err(|error| Failure::usage(format!("the directory for temporary files: {error}")))
+}
+
+fn kind(args: &BenchArgs, endpoint: &Endpoint) -> Result<Kind, Failure> {
+    let what = endpoint.target().scheme();
+    if args.datagrams || what == "udp" {
+        return match what {
+            "udp" | "unix" | "mem" | "shm" if !args.channel => Ok(Kind::Datagrams),
+            _ => Err(Failure::usage(format!("'{endpoint}' carries no datagrams: udp: unix: mem: and shm: do"))),
+        };
+    }
+    match what {
+        "fd" | "exec" => Err(Failure::usage(format!(
+            "'{what}:' is whatever is behind it: measure 'pipe:', which is how a child is reached"
+        ))),
+        "http" | "https" => Err(Failure::usage(format!("'{what}:' is not measured here"))),
+        "pipe" | "fifo" if args.channel => {
+            Err(Failure::usage(format!("a channel over '{what}:' is not measured: unix: shm: tcp: and mem: are")))
+        }
+        "pipe" => Ok(Kind::Pipe),
+        "fifo" => Ok(Kind::Fifo),
+        _ if args.channel => Ok(Kind::Channel),
+        _ => Ok(Kind::Bytes),
+    }
+}
+
+fn text(endpoint: &Endpoint, kind: Kind, figures: &Figures, host: &Host) -> String {
+    let mut text = format!("{endpoint}, {}, messages of {}\n", kind.word(), size_text(figures.small.size as u64));
+    if let Some(times) = &figures.round_trip {
+        text += &format!("round trip    {}\n", percentiles(times));
+    }
+    text += &format!("one way       {}\n", flow(&figures.small));
+    if let Some(large) = &figures.large {
+        text += &format!("{:<14}{}\n", size_text(large.size as u64), flow(large));
+    }
+    let paced = &figures.paced;
+    text += &format!("at {:>6}/s   {}", paced.rate, percentiles(&paced.latency));
+    if paced.received < paced.sent {
+        text += &format!("  lost {}", paced.sent - paced.received);
+    }
+    text += "\n";
+    if paced.missed {
+        text += "THE RATE WAS MISSED: the latencies at it are those of a queue that grows\n";
+    }
+    text + &format!("host: {}\n", host.line())
+}
+
+fn percentiles(of: &Percentiles) -> String {
+    format!("p50 {}  p99 {}  p99.9 {}  max {}", time(of.p50), time(of.p99), time(of.p999), time(of.max))
+}
+
+fn flow(flow: &Flow) -> String {
+    let lost = if flow.lost() > 0 { format!("  LOST {:.1} %", lost(flow)) } else { String::new() };
+    let bytes = size_text(flow.bytes_per_second() as u64);
+    format!("{}/s  {bytes}/s  processor {} each{lost}", count(flow.per_second), time(flow.processor as u64))
+}
+
+/// How much of it was lost, in hundredths.
+pub(super) fn lost(flow: &Flow) -> f64 {
+    100.0 * flow.lost() as f64 / flow.sent.max(1) as f64
+}
+
+/// Nanoseconds for people.
+pub(super) fn time(nanos: u64) -> String {
+    format!("{:.1?}", Duration::from_nanos(nanos)).replace(".0ns", "ns")
+}
+
+/// A number for people: 1.25 M, 830 k.
+pub(super) fn count(number: f64) -> String {
+    match number {
+        n if n >= 1e6 => format!("{:.2} M", n / 1e6),
+        n if n >= 1e3 => format!("{:.0} k", n / 1e3),
+        n => format!("{n:.0}"),
+    }
+}

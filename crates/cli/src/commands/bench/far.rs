@@ -1,0 +1,289 @@
+//! The other end of what is measured: a process of its own that does as it is told over a Unix socket, and says what it saw.
+//!
+//! It is this program again, with the hidden `--far`. It ends when the socket does, so it never outlives whoever measures. Within one process
+//! (`mem:`) it is a thread.
+
+use std::{
+    env,
+    io::{Read, Write},
+    process::{Child, Command, Stdio},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crosstie_core::{Endpoint, Error};
+use crosstie_net::{Connection, Listener, PipeEnds, connector, listen};
+use hdrhistogram::Histogram;
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::line::{Kind, Line, PATIENCE, open_far, place};
+use crate::exit::{Code, Failure};
+
+/// How long one order may take, and how long the far end waits for the next.
+const LONG: Duration = Duration::from_secs(60);
+/// Messages this long come so seldom that the time of each may be asked for.
+const SELDOM: usize = 4096;
+/// The longest order or answer.
+const MAX_LINE: usize = 4096;
+
+/// As a stamp: no more come.
+pub(super) const END: u64 = 0;
+
+/// What the far end is to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// Open the line.
+    Open { kind: Kind, endpoint: String, back: Option<String> },
+    /// Send each message back.
+    Echo { size: usize, count: u64 },
+    /// Take messages, as many as `count`. If they are stamped, note how long ago, until the stamp is [`END`].
+    Take { size: usize, count: u64, stamped: bool },
+}
+
+/// What the far end says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Answer {
+    /// Somebody may come to this place.
+    Ready(String),
+    Open,
+    Done(Seen),
+    Failed(String),
+}
+
+/// What was seen of messages.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Seen {
+    pub(super) received: u64,
+    /// From the first to the last of them, in seconds.
+    pub(super) seconds: f64,
+    /// Processor time of the process meanwhile, in nanoseconds.
+    pub(super) processor: u64,
+    pub(super) latency: Option<Percentiles>,
+}
+
+/// How long things took, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Percentiles {
+    pub(super) count: u64,
+    pub(super) p50: u64,
+    pub(super) p90: u64,
+    pub(super) p99: u64,
+    pub(super) p999: u64,
+    pub(super) max: u64,
+}
+
+impl Percentiles {
+    pub(super) fn of(histogram: &Histogram<u64>) -> Self {
+        let at = |percent| histogram.value_at_percentile(percent);
+        Self {
+            count: histogram.len(),
+            p50: at(50.0),
+            p90: at(90.0),
+            p99: at(99.0),
+            p999: at(99.9),
+            max: histogram.max(),
+        }
+    }
+}
+
+/// Nanoseconds of the clock that all processes of a machine share.
+pub(super) fn now() -> u64 {
+    nanos(ClockId::Monotonic)
+}
+
+/// Nanoseconds for which this process has had a processor.
+pub(super) fn processor() -> u64 {
+    nanos(ClockId::ProcessCPUTime)
+}
+
+fn nanos(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// The far end, as whoever measures sees it.
+pub(super) struct Far {
+    control: Connection,
+    _body: Body,
+}
+
+enum Body {
+    Process(Child),
+    Thread(Option<JoinHandle<()>>),
+}
+
+impl Far {
+    /// Starts it, with `ends` as its standard streams if there are any. `control` is where it will ask what to do.
+    pub(super) fn start(control: &Endpoint, ends: Option<PipeEnds>) -> Result<Self, Error> {
+        let listener = listen(control)?;
+        let body = if control.target().scheme() == "mem" {
+            let control = control.clone();
+            Body::Thread(Some(thread::spawn(move || {
+                // What fails is told over the control line.
+                let _ = serve(&control.to_string());
+            })))
+        } else {
+            let mut command = Command::new(env::current_exe()?);
+            command.args(["bench", "--far", &control.to_string()]).stdin(Stdio::null()).stdout(Stdio::null());
+            if let Some(ends) = ends {
+                command.stdin(ends.reader).stdout(ends.writer);
+            }
+            Body::Process(command.spawn()?)
+        };
+        Self::meet(listener.as_ref(), body)
+    }
+
+    fn meet(listener: &dyn Listener, body: Body) -> Result<Self, Error> {
+        Ok(Self { control: listener.accept(PATIENCE)?, _body: body })
+    }
+
+    /// Tells it what to do.
+    pub(super) fn tell(&mut self, order: &Order) -> Result<(), Error> {
+        write(&mut self.control, order)
+    }
+
+    /// What it says next.
+    pub(super) fn answer(&mut self) -> Result<Answer, Error> {
+        match read(&mut self.control)? {
+            Some(Answer::Failed(text)) => Err(Error::new(crosstie_core::Kind::Io, format!("the far end: {text}"))),
+            Some(answer) => Ok(answer),
+            None => Err(Error::new(crosstie_core::Kind::Disconnected, "the far end is gone")),
+        }
+    }
+
+    /// What it has seen since it was told to send back or to take.
+    pub(super) fn seen(&mut self) -> Result<Seen, Error> {
+        match self.answer()? {
+            Answer::Done(seen) => Ok(seen),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+impl Drop for Far {
+    fn drop(&mut self) {
+        // It ends with the control line.
+        self.control.shutdown();
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        match self {
+            Self::Process(child) => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Self::Thread(thread) => {
+                if let Some(thread) = thread.take() {
+                    let _ = thread.join();
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn unexpected(answer: &Answer) -> Error {
+    Error::new(crosstie_core::Kind::Protocol, format!("the far end said {answer:?}, which was not its turn"))
+}
+
+/// Is the far end: does what comes over `control` until that ends.
+pub(crate) fn serve(control: &str) -> Result<(), Failure> {
+    let endpoint: Endpoint = control.parse().map_err(|error| Failure::usage(format!("--far: {error}")))?;
+    let mut control = connector(&endpoint)?.connect(PATIENCE)?;
+    let mut line = None;
+    while let Some(order) = read(&mut control)? {
+        if let Err(error) = obey(order, &mut line, &mut control) {
+            // Nobody may be left to hear it.
+            let _ = write(&mut control, &Answer::Failed(error.to_string()));
+            return Err(Failure::new(Code::Failure, "bench", error.to_string()));
+        }
+    }
+    Ok(())
+}
+
+fn obey(order: Order, line: &mut Option<Box<dyn Line>>, control: &mut Connection) -> Result<(), Error> {
+    let not_open = || Error::new(crosstie_core::Kind::Protocol, "no line is open");
+    match order {
+        Order::Open { kind, endpoint, back } => {
+            let back = back.as_deref().map(place).transpose()?;
+            let ready = |place| write(control, &Answer::Ready(place));
+            *line = Some(open_far(kind, &place(&endpoint)?, back.as_ref(), ready)?);
+            write(control, &Answer::Open)
+        }
+        Order::Echo { size, count } => {
+            let seen = echo(line.as_deref_mut().ok_or_else(not_open)?, size, count)?;
+            write(control, &Answer::Done(seen))
+        }
+        Order::Take { size, count, stamped } => {
+            let seen = take(line.as_deref_mut().ok_or_else(not_open)?, size, count, stamped)?;
+            write(control, &Answer::Done(seen))
+        }
+    }
+}
+
+fn echo(line: &mut dyn Line, size: usize, count: u64) -> Result<Seen, Error> {
+    let (mut message, mut received, before) = (vec![0; size], 0, processor());
+    while received < count && line.receive(&mut message)? {
+        line.send(&message)?;
+        line.flush()?;
+        received += 1;
+    }
+    Ok(Seen { received, processor: processor() - before, ..Seen::default() })
+}
+
+fn take(line: &mut dyn Line, size: usize, count: u64, stamped: bool) -> Result<Seen, Error> {
+    let (mut message, mut received, before) = (vec![0; size], 0, processor());
+    let mut latency = Histogram::<u64>::new(3).map_err(std::io::Error::other)?;
+    let mut first = Instant::now();
+    let mut last = first;
+    while (stamped || received < count) && line.receive(&mut message)? {
+        if received == 0 {
+            first = Instant::now();
+        }
+        if stamped {
+            let due = message.first_chunk().map_or(END, |stamp| u64::from_le_bytes(*stamp));
+            if due == END {
+                break;
+            }
+            latency.record(now().saturating_sub(due).max(1)).map_err(std::io::Error::other)?;
+        }
+        received += 1;
+        if received == count || received % 16 == 0 || size >= SELDOM {
+            last = Instant::now();
+        }
+    }
+    Ok(Seen {
+        received,
+        seconds: last.duration_since(first).as_secs_f64(),
+        processor: processor() - before,
+        latency: stamped.then(|| Percentiles::of(&latency)),
+    })
+}
+
+fn write(control: &mut Connection, what: &impl Serialize) -> Result<(), Error> {
+    let mut line = serde_json::to_vec(what).map_err(std::io::Error::other)?;
+    line.push(b'\n');
+    Ok(control.write_all(&line)?)
+}
+
+/// The next line, or none if the other side has ended.
+fn read<T: DeserializeOwned>(control: &mut Connection) -> Result<Option<T>, Error> {
+    control.set_timeout(Some(LONG));
+    let mut line = Vec::new();
+    loop {
+        let mut byte = [0];
+        if control.read(&mut byte)? == 0 {
+            return Ok(None);
+        }
+        if byte == *b"\n" {
+            break;
+        }
+        line.push(byte[0]);
+        if line.len() > MAX_LINE {
+            return Err(Error::new(crosstie_core::Kind::Limit, "a line of the far end is too long"));
+        }
+    }
+    Ok(Some(serde_json::from_slice(&line).map_err(std::io::Error::other)?))
+}
