@@ -9,7 +9,7 @@ use crosstie_shm::{
 };
 
 use super::super::{Fault, Seat, Structure, Tally, Victim};
-use super::segment::{also_across, close, close_named, directory, name, said, when_seated};
+use super::segment::{also_across, close, close_named, directory, name, reap_until, said, when_seated};
 
 /// One who loans, writes and gives away; one who is given, reads and holds some of them for a while.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,7 @@ impl Structure for Buffers {
 
     fn check(&self, place: &Path, seat: Seat, _tally: &Tally) -> Result<(), String> {
         let pool = Pool::open(&directory(place)?, &name()).map_err(said("opening the pool"))?;
-        pool.participant().reap_dead().map_err(said("reaping the dead"))?;
+        reap_until(pool.participant(), || pool.free() == ALL)?;
         if pool.free() != ALL {
             seat.fault(Fault::LeftBehind, &format!("{} buffers of {ALL} are free, and everyone is gone", pool.free()));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crosstie_shm::{LockError, LockOutcome, Semaphore, deadline_after};
 
 use super::super::{Fault, Seat, Structure, Tally, Told, Victim};
-use super::segment::{close, directory, name, start_watching};
+use super::segment::{close, directory, name, reap_until, start_watching};
 
 /// Three permits among four who take one or two.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ impl Structure for Permits {
 
     fn check(&self, place: &Path, seat: Seat, _tally: &Tally) -> Result<(), String> {
         let semaphore = open(place)?;
-        semaphore.participant().reap_dead().map_err(|error| format!("reaping the dead: {error}"))?;
+        reap_until(semaphore.participant(), || semaphore.free() == ALL)?;
         if semaphore.free() != ALL {
             seat.fault(
                 Fault::LeftBehind,

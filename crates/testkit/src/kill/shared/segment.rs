@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crosstie_shm::{Directory, Error, Expect, Keeper, Mutex, ParticipantState, Segment, SegmentName, deadline_after};
+use crosstie_shm::{
+    Directory, Error, Expect, Keeper, Mutex, Participant, ParticipantState, Segment, SegmentName, deadline_after,
+};
 
 use super::super::{Fault, Seat};
 
@@ -50,6 +52,18 @@ pub(super) fn close_named(place: &Path, seat: Seat, name: &SegmentName, expect: 
     }
     let path = place.join(format!("{}@{}", name.as_str(), segment.header().generation));
     std::fs::remove_file(path).map_err(|error| format!("removing the segment: {error}"))
+}
+
+/// Reaps the dead until `is_whole`, which is at once but for a forked child that has not run yet and keeps what its dead parent had.
+pub(super) fn reap_until(participant: &Participant, is_whole: impl Fn() -> bool) -> Result<(), String> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        participant.reap_dead().map_err(said("reaping the dead"))?;
+        if is_whole() || Instant::now() > deadline {
+            return Ok(());
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Takes a seat as soon as it is free: the child of a process that forked and was killed may keep it for an instant, until it has closed what it inherited.
