@@ -131,8 +131,11 @@ pub use crosstie_core::{
 };
 pub use crosstie_link::{
     Accepted, Channel, ChannelListener, ChannelOptions, ChannelStats, Payload, Raw, Received, Receiver, Select,
-    Selectable, Sender, Untyped,
+    Selectable, Sender, Spawn, Untyped, given, parent, spawn,
 };
+
+/// A child that was started by [`spawn`].
+pub use crosstie_net::ChildProcess;
 
 pub use crosstie_core::Schema;
 // The derive alone is another than that of `crosstie_macros`: it finds the trait through this crate.

@@ -45,6 +45,7 @@ mod options;
 mod payload;
 mod select;
 mod shared;
+mod spawn;
 mod turn;
 
 pub use crate::{
@@ -54,4 +55,5 @@ pub use crate::{
     payload::{Payload, Raw, Untyped, decode, encode},
     select::{Select, Selectable},
     shared::{ChannelStats, Received},
+    spawn::{Spawn, given, parent, spawn},
 };

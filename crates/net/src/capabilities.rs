@@ -130,6 +130,16 @@ pub(crate) const EXEC: Capabilities = Capabilities {
     callers_own: true,
     ..PIPE
 };
+/// A child's own socket: not reached by a URL on this side, so not in the table.
+pub(crate) const CHILD: Capabilities = Capabilities {
+    scheme: "fd",
+    listens: false,
+    connections: Connections::One,
+    identity: Identity::Child,
+    death: DeathProof::ExitStatus,
+    callers_own: true,
+    ..UNIX
+};
 pub(crate) const FIFO: Capabilities = Capabilities {
     scheme: "fifo",
     flow: Flow::OneWay,

@@ -6,7 +6,7 @@
 //!
 //! | what | one file each | how it is used |
 //! | --- | --- | --- |
-//! | `mem:` `pipe:` `fd:` `exec:` `fifo:` `unix:` `shm:` `tcp:` `tls:` | `scheme/…` | [`listen`], [`connector`]; [`pipe_pair`], [`standard_streams`], [`activated`], [`Reconnecting`] |
+//! | `mem:` `pipe:` `fd:` `exec:` `fifo:` `unix:` `shm:` `tcp:` `tls:` | `scheme/…` | [`listen`], [`connector`]; [`pipe_pair`], [`standard_streams`], [`spawn_with_stream`], [`activated`], [`Reconnecting`] |
 //! | datagrams: `mem:` `unix:` `shm:` `udp:` | `datagram/…` | [`receive_datagrams`], [`send_datagrams`] |
 //! | faults on purpose | `fault` | `?fault=` of an endpoint, [`Faults`], [`Paused`] |
 //! | shared memory | `shared` | [`shared::receive`] and its kin, for tokio alone: it needs no connection |
@@ -38,6 +38,7 @@ mod activation;
 mod announcement;
 mod blocking;
 mod capabilities;
+mod child;
 mod connect;
 mod connection;
 mod connector;
@@ -62,7 +63,7 @@ mod tls;
 mod transport;
 mod watched;
 
-pub use crosstie_sys::PeerProcess;
+pub use crosstie_sys::{Inheritance, PeerProcess, inherited};
 
 #[cfg(feature = "tls")]
 pub use crate::tls::{Certificate, Handshake, TlsClient, TlsFiles, TlsServer, TlsTransport, tls_refusal};
@@ -71,6 +72,7 @@ pub use crate::{
     announcement::{Announced, announced_by},
     blocking::BlockingStream,
     capabilities::{Capabilities, Connections, DeathProof, Flow, Identity},
+    child::{ChildProcess, spawn_with_stream},
     connect::{connect, connect_async},
     connection::{AsyncConnection, AsyncReader, AsyncWriter, Connection, Life, PATIENCE},
     connector::{Attempt, Connector, Progress},

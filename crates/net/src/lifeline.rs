@@ -30,7 +30,7 @@ pub(crate) enum Lifeline {
     /// It had ended before anybody could watch it.
     Ended,
     /// A child of ours.
-    Child(OwnChild),
+    Child(Arc<OwnChild>),
 }
 
 impl Lifeline {
@@ -107,7 +107,17 @@ impl OwnChild {
         Ok(Self { handle, child: Mutex::new(Some(child)) })
     }
 
-    fn status(&self) -> io::Result<Option<ExitStatus>> {
+    pub(crate) const fn handle(&self) -> &ProcessHandle {
+        &self.handle
+    }
+
+    /// Kills it, unless it has been taken away.
+    pub(crate) fn kill(&self) -> io::Result<()> {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        child.as_mut().map_or(Ok(()), Child::kill)
+    }
+
+    pub(crate) fn status(&self) -> io::Result<Option<ExitStatus>> {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         child.as_mut().map_or(Ok(None), Child::try_wait)
     }

@@ -18,6 +18,7 @@ mod descriptors;
 mod fork;
 pub mod futex;
 mod incarnation;
+mod inheritance;
 mod inherited;
 mod limits;
 mod mapping;
@@ -44,6 +45,7 @@ pub use crate::{
     descriptors::{MAX_DESCRIPTORS, receive_descriptors, send_descriptors},
     fork::ForkClosed,
     incarnation::Incarnation,
+    inheritance::Inheritance,
     inherited::{DescriptorKind, Direction, inherited, pass_on, reopened},
     limits::{raise_descriptor_limit, reserve_descriptors, widen_backlog},
     mapping::{Access, Mapping, page_size},

@@ -3,9 +3,11 @@
 mod channel;
 mod listener;
 mod select;
+mod spawn;
 
 pub use self::{
     channel::{Channel, Receiver, Sender, TrySendError},
     listener::{Accepted, ChannelListener},
     select::{Select, Selectable},
+    spawn::{parent, spawn},
 };

@@ -4,6 +4,7 @@ use std::{
     io,
     os::fd::OwnedFd,
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 use crosstie_core::{Error, Kind};
@@ -34,7 +35,7 @@ impl ExecConnector {
         let writer = child.stdin.take().map(OwnedFd::from);
         let reader = child.stdout.take().map(OwnedFd::from);
         let peer = Peer::Child(child.id());
-        let lifeline = Lifeline::Child(OwnChild::new(child)?);
+        let lifeline = Lifeline::Child(Arc::new(OwnChild::new(child)?));
         let transport = DescriptorTransport::new(reader, writer)?;
         Ok(Connection::new(Box::new(transport), peer, lifeline, &capabilities::EXEC))
     }

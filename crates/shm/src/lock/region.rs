@@ -2,6 +2,7 @@
 
 use std::{
     ops::{Deref, DerefMut},
+    os::fd::OwnedFd,
     task::{Context, Poll},
 };
 
@@ -63,6 +64,28 @@ impl<T: ShmSafe> Region<T> {
         let spec = Mutex::<T>::spec(Kind::Region);
         let fill = |segment: &Segment| Mutex::fill(segment, name.as_str(), initial);
         Self::of(&Participant::enter(directory, name, &spec.expectation(), &spec, fill, &program_name())?)
+    }
+
+    /// A new region without a name, for this process and for those to whom it gives the descriptor of its segment
+    /// (`region.participant().segment()`), which open it by [`Region::from_descriptor`]. It ends with the last of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::anonymous`] and [`Participant::join`].
+    pub fn anonymous(initial: T) -> Result<Self> {
+        let fill = |segment: &Segment| Mutex::fill(segment, "", initial);
+        let segment = Segment::anonymous("", &Mutex::<T>::spec(Kind::Region), fill)?;
+        Self::of(&Participant::join(&segment, &program_name())?)
+    }
+
+    /// The region behind a descriptor that came from another process.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::from_descriptor`] and [`Participant::join`].
+    pub fn from_descriptor(file: OwnedFd) -> Result<Self> {
+        let segment = Segment::from_descriptor(file, &Mutex::<T>::spec(Kind::Region).expectation())?;
+        Self::of(&Participant::join(&segment, &program_name())?)
     }
 
     /// The region in the segment of `participant`.
