@@ -104,8 +104,14 @@ impl Drop for Server {
     }
 }
 
+/// A port below those that the system gives away by itself, so that nobody else is given it before the server has it.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    loop {
+        let port = fastrand::u16(20_000..30_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn connect(port: u16) -> TcpStream {

@@ -159,7 +159,9 @@ pub(crate) fn to_parent() -> Result<Connection> {
         .map_err(|error| refused(format!("expected a descriptor's number in {PARENT}, found '{number}': {error}")))?;
     // It is this process's own environment, which its parent has made.
     let connection = connector(&endpoint.trusted())?.connect(ChannelOptions::default().connect_timeout);
-    connection.map_err(|error| refused("the channel to the parent is not there, or was taken before".to_owned()).because(error))
+    connection.map_err(|error| {
+        refused("the channel to the parent is not there, or was taken before".to_owned()).because(error)
+    })
 }
 
 /// What this process was given under `name` by [`Spawn::give`]. It is there once.
