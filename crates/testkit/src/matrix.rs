@@ -14,6 +14,9 @@ pub(crate) trait Subject {
     /// What tests are named after.
     fn name(&self) -> &'static str;
     fn capabilities(&self) -> &'static Self::Capabilities;
+
+    /// Waits until nothing of the test before is in the way of the next one.
+    fn settle(&self) {}
 }
 
 /// One test, over every subject for which it holds.
@@ -41,7 +44,10 @@ pub(crate) fn run<S: Subject, Z>(suite: &str, subjects: &[S], tests: &[Test<S, Z
                 continue;
             }
             let began = Instant::now();
-            let outcome = catch_unwind(AssertUnwindSafe(|| (test.run)(subject, sizes)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                subject.settle();
+                (test.run)(subject, sizes);
+            }));
             ran += 1;
             println!("test {name} ... {} ({:.2?})", if outcome.is_ok() { "ok" } else { "FAILED" }, began.elapsed());
             if outcome.is_err() {

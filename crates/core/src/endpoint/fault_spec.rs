@@ -11,7 +11,8 @@ pub struct Probability(f64);
 impl Probability {
     /// The share `value`; `None` unless it is from 0 to 1.
     pub fn new(value: f64) -> Option<Self> {
-        (0.0..=1.0).contains(&value).then_some(Self(value))
+        // Minus zero is a zero too, and is shown as one.
+        (0.0..=1.0).contains(&value).then_some(Self(value.abs()))
     }
 
     /// The share as a number from 0 to 1.
@@ -20,16 +21,22 @@ impl Probability {
     }
 
     fn parse(part: Part<'_>) -> Result<Self, EndpointError> {
-        let percent = part.text().strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
-        percent.and_then(|percent| Self::new(percent / 100.0)).ok_or_else(|| part.expected("a share from 0% to 100%"))
+        // The point moves in the text, where that is exact: a division would round once more.
+        let share = part.text().strip_suffix('%').and_then(|number| format!("{number}e-2").parse().ok());
+        share.and_then(Self::new).ok_or_else(|| part.expected("a share from 0% to 100%"))
     }
 }
 
 impl fmt::Display for Probability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A hundredfold of a binary fraction has a tail that nobody wrote.
-        let text = format!("{:.10}", self.0 * 100.0);
-        write!(f, "{}%", text.trim_end_matches('0').trim_end_matches('.'))
+        // The point moves in the text, as in `parse`: a hundredfold of a binary fraction has a tail that nobody wrote.
+        let share = self.0.to_string();
+        let (whole, fraction) = share.split_once('.').unwrap_or((&share, ""));
+        let digits = format!("{whole}{fraction:0<2}");
+        let (percent, tail) = digits.split_at(whole.len() + 2);
+        let percent = percent.trim_start_matches('0');
+        let point = if tail.is_empty() { "" } else { "." };
+        write!(f, "{}{point}{tail}%", if percent.is_empty() { "0" } else { percent })
     }
 }
 
@@ -150,11 +157,16 @@ mod tests {
         for text in [
             "seed:42,drop:1%,dup:1%,reorder:2%,cut:0.1%,delay:5ms..50ms",
             "seed:18446744073709551615,drop:7%,short:100%",
+            "seed:0,drop:17.503333333333%,dup:0.0000000000000001%,short:0.3%",
             "seed:0",
         ] {
             let fault: FaultSpec = text.parse().unwrap();
             assert_eq!(fault.to_string(), text);
             assert_eq!(fault.to_string().parse::<FaultSpec>().unwrap(), fault);
+        }
+        for (text, shown) in [("-0%", "0%"), ("007.50%", "7.5%"), (".5%", "0.5%"), ("100.0%", "100%"), ("+1%", "1%")] {
+            let fault: FaultSpec = format!("drop:{text}").parse().unwrap();
+            assert_eq!(fault.drop.to_string(), shown);
         }
         let fault: FaultSpec = "seed:42,drop:1%,delay:5ms..50ms".parse().unwrap();
         assert_eq!(fault.seed, 42);
@@ -168,6 +180,7 @@ mod tests {
             ("drop:101%", "a share from 0% to 100%", 6),
             ("drop:-1%", "a share from 0% to 100%", 6),
             ("drop:nan%", "a share from 0% to 100%", 6),
+            ("drop:1e1%", "a share from 0% to 100%", 6),
             ("drop:0.01", "a share from 0% to 100%", 6),
             ("seed:1,delay:9ms..1ms", "'5ms..50ms'", 14),
             ("delay:61s", "at most 60s", 7),
