@@ -143,7 +143,7 @@ impl Limits {
             memory,
             max_connections,
             max_subscriptions: 0,
-            max_same_subscriptions: 128,
+            max_same_subscriptions: 0,
             max_payload: 1024 * 1024,
             max_control_line: 4096,
             max_pending: max_pending_total.min(64 * 1024 * 1024),

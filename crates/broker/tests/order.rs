@@ -147,9 +147,7 @@ fn in_turns(room: &mut Room, a: &mut Connection, text: &str, between: impl FnOnc
 
 /// A room in which `b` wants `x` a thousand times, and the queue group `q` too.
 fn crowd() -> (Room, Connection, Connection) {
-    let mut options = Options::default();
-    options.limits.max_same_subscriptions = 0;
-    let mut room = Room::new(options);
+    let mut room = Room::new(Options::default());
     let (a, mut b) = (room.open('a'), room.open('b'));
     let subscribe: String = (0..1000).map(|sid| format!("SUB x {sid}\r\n")).collect();
     room.said(&mut b, &(subscribe + "SUB x q 1000\r\nSUB x q 1001\r\n"));

@@ -28,7 +28,6 @@ struct Served {
 impl Served {
     fn new(change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::default();
-        options.limits.max_same_subscriptions = 0;
         change(&mut options);
         let core = Core::new(options, "N".into(), "127.0.0.1".into(), 4222, Mono::ZERO, Wall::from_unix_nanos(0));
         let mut worker = core.worker(Box::new(Seeded::new(1)));

@@ -40,8 +40,9 @@ impl Session {
                 self.link = Link::Securing { until };
                 Act::Secure(self.name_to_find())
             }
-            Link::Securing { until } | Link::Greeting { until } if now >= until => Act::HangUp,
-            Link::Securing { until } | Link::Greeting { until } => Act::Wait(until),
+            Link::Securing { until } | Link::Greeting { until } | Link::Introduced { until } => {
+                if now >= until { Act::HangUp } else { Act::Wait(until) }
+            }
             Link::Connected if now >= self.next_ping => {
                 if self.pings_out >= self.options.max_pings_out {
                     return Act::HangUp;
@@ -69,9 +70,10 @@ impl Session {
     pub fn secured(&mut self) {
         if let Link::Securing { until } = self.link {
             self.is_secured = true;
-            self.link = Link::Greeting { until };
-            if !self.options.tls.first {
-                self.introduce();
+            if self.options.tls.first {
+                self.link = Link::Greeting { until };
+            } else {
+                self.introduce(until);
             }
         }
     }
@@ -159,7 +161,7 @@ impl Session {
         }
         let Link::Greeting { until } = self.link else { return Ok(()) };
         if self.is_secured || !(self.wants_tls() || self.info.tls_required) {
-            self.introduce();
+            self.introduce(until);
             return Ok(());
         }
         if !(self.info.tls_required || self.info.tls_available) {
@@ -175,7 +177,8 @@ impl Session {
         Ok(())
     }
 
-    fn introduce(&mut self) {
+    fn introduce(&mut self, until: Mono) {
+        self.link = Link::Introduced { until };
         let connect = self.introduction();
         write::connect(&mut self.out, &connect);
         self.ping(AfterPong::Welcome);
@@ -213,7 +216,7 @@ impl Session {
         if denied {
             return Err(Error::new(Kind::Denied, format!("the server refused the credentials: {text}")));
         }
-        if matches!(self.link, Link::Greeting { .. }) {
+        if matches!(self.link, Link::Greeting { .. } | Link::Introduced { .. }) {
             return Err(Error::new(Kind::Rejected, format!("the server refused the connection: {text}")));
         }
         self.pending.deny(text);

@@ -34,8 +34,12 @@ pub(super) enum Link {
     Securing {
         until: Mono,
     },
-    /// Waits for `INFO`, then for the `PONG` that confirms `CONNECT`.
+    /// Waits for `INFO`.
     Greeting {
+        until: Mono,
+    },
+    /// `CONNECT` is on its way; waits for the `PONG` that confirms it. Another `INFO` may come before.
+    Introduced {
         until: Mono,
     },
     Connected,

@@ -64,6 +64,36 @@ fn what_is_published_while_the_server_is_away_follows_the_subscriptions() {
     assert_eq!(taken(&feed), ["a.x=hi"]);
 }
 
+/// A server that is about to leave, or learns of others, greets again, whatever has been said meanwhile.
+#[test]
+fn a_second_greeting_does_not_make_it_introduce_itself_again() {
+    let mut session = session(ConnectOptions::new());
+    let mut events = session.events();
+    session.subscribe("a".into(), None).unwrap();
+    assert!(matches!(session.poll(Mono::ZERO), Act::Dial(_)));
+    session.dialed(Mono::ZERO);
+    let greeting = "INFO {\"max_payload\":100,\"headers\":true}\r\n";
+    say(&mut session, greeting, Mono::ZERO).unwrap();
+    assert!(output(&mut session).starts_with("CONNECT "));
+    say(&mut session, "INFO {\"max_payload\":100,\"headers\":true,\"ldm\":true}\r\n", Mono::ZERO).unwrap();
+    assert_eq!(output(&mut session), "");
+    say(&mut session, "PONG\r\n", Mono::ZERO).unwrap();
+    assert_eq!(output(&mut session), "SUB a 1\r\n");
+    say(&mut session, greeting, Mono::ZERO).unwrap();
+    assert_eq!(output(&mut session), "");
+    let told: Vec<_> = std::iter::from_fn(|| events.try_next()).collect();
+    assert_eq!(told, [Event::LameDuck, Event::Connected]);
+    // Whoever never lets it in after a greeting is given up in time, as one that never greets.
+    session.lost(Mono::ZERO, Error::new(Kind::Disconnected, "cut"));
+    let Act::Wait(at) = session.poll(Mono::ZERO) else { panic!() };
+    assert!(matches!(session.poll(at), Act::Dial(_)));
+    session.dialed(at);
+    say(&mut session, greeting, at).unwrap();
+    let Act::Wait(until) = session.poll(at) else { panic!() };
+    say(&mut session, greeting, until).unwrap();
+    assert_eq!(session.poll(until), Act::HangUp);
+}
+
 #[test]
 fn after_a_loss_it_dials_again_and_asks_only_for_what_is_left() {
     let mut session = session(ConnectOptions::new());
