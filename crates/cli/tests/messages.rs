@@ -286,3 +286,110 @@ fn control_the_same_text_on_the_command_line_is_opened() {
     assert!(trap.exists());
     drop(fs::remove_file(trap));
 }
+
+/// What a command that fails says, all of it, and its exit code.
+fn told(mut listening: Listening) -> (Option<i32>, String, String) {
+    let mut words = String::new();
+    listening.words.read_to_string(&mut words).unwrap();
+    let (code, printed) = listening.ended();
+    (code, printed, words)
+}
+
+#[test]
+fn a_message_that_is_not_valid_is_told_counted_and_in_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    // A typed program that says JSON, and then what is none.
+    let receiver = Listening::start(&mut crosstie(&["recv", &url(folder.path()), "--codec", "json", "--count", "2"]));
+    let mut channel = blocking::Channel::<Loose>::connect(&receiver.at.parse().unwrap()).unwrap();
+    for text in ["1", "{nonsense", "nor this", "2"] {
+        channel.send(&Loose(text)).unwrap();
+    }
+    let (code, printed, words) = told(receiver);
+    assert_eq!((code, printed.as_str()), (Some(1), "1\n2\n"), "{words}");
+    assert!(words.contains("left out (1 so far) from channel 1") && words.contains("left out (2 so far)"), "{words}");
+    assert!(words.contains("2 messages were not valid"), "{words}");
+
+    // The control: without them it is a success.
+    let receiver = Listening::start(&mut crosstie(&["recv", &url(folder.path()), "--codec", "json", "--count", "2"]));
+    let mut channel = blocking::Channel::<Loose>::connect(&receiver.at.parse().unwrap()).unwrap();
+    for text in ["1", "2"] {
+        channel.send(&Loose(text)).unwrap();
+    }
+    assert_eq!(told(receiver), (Some(0), "1\n2\n".to_owned(), String::new()));
+}
+
+/// Says that it is JSON.
+struct Loose(&'static str);
+
+impl crosstie::Payload for Loose {
+    fn described() -> crosstie::Result<Option<crosstie_proto::frame::Described>> {
+        Ok(None)
+    }
+
+    fn codecs() -> &'static [crosstie::Codec] {
+        &[crosstie::Codec::Json]
+    }
+
+    fn encode(&self, _: crosstie::Codec, out: &mut Vec<u8>) -> crosstie::Result<()> {
+        out.extend_from_slice(self.0.as_bytes());
+        Ok(())
+    }
+
+    fn decode(_: crosstie::Codec, _: &[u8]) -> crosstie::Result<Self> {
+        Ok(Self(""))
+    }
+}
+
+#[test]
+fn a_channel_that_breaks_the_protocol_ends_and_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Listening::start(&mut crosstie(&["recv", &url(folder.path()), "--count", "1"]));
+    let mut stranger = UnixStream::connect(folder.path().join("s")).unwrap();
+    // A hello as a channel says it, and then no frame.
+    let mut bytes = crosstie_proto::frame::PREAMBLE.to_vec();
+    let mut hello = crosstie_proto::frame::Hello::default();
+    (hello.writes, hello.reads) = (vec![crosstie::Codec::Raw], vec![crosstie::Codec::Raw]);
+    let kind = crosstie_proto::frame::FrameKind::Hello;
+    crosstie_proto::frame::head::append(&mut bytes, kind, 0, 0, 1 << 20, |out| hello.encode(out)).unwrap();
+    bytes.extend_from_slice(&[0xFF; 64]);
+    stranger.write_all(&bytes).unwrap();
+    succeed(&["send", &receiver.at, "one"]);
+    let (code, printed, words) = told(receiver);
+    assert_eq!((code, printed.as_str()), (Some(0), "one\n"));
+    assert_eq!(words.lines().count(), 1, "{words}");
+    assert!(words.starts_with("channel 1") && words.contains("at most 16777216 are taken"), "{words}");
+}
+
+#[test]
+fn typed_datagrams_have_headers_numbers_and_codecs() {
+    let mut command = crosstie(&["--json", "recv", "--typed", "udp://127.0.0.1:0", "--count", "3"]);
+    let mut child = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut words = BufReader::new(child.0.stderr.take().unwrap());
+    let mut line = String::new();
+    words.read_line(&mut line).unwrap();
+    let at = serde_json::from_str::<Value>(&line).unwrap()["event"]["endpoint"].as_str().unwrap().to_owned();
+    succeed(&["send", "--typed", &at, "one", "two", "-H", "Trace:7"]);
+    // A typed program is understood, and what is no message is told.
+    let endpoint: crosstie::Endpoint = at.parse().unwrap();
+    crosstie_net::send_datagrams(&endpoint).unwrap().send(b"bare", shell::LONG).unwrap();
+    let mut program = blocking::DatagramSender::<Order>::connect(&endpoint).unwrap();
+    program.send(&Order { item: "screws".to_owned(), count: 11 }).unwrap();
+    let mut printed = String::new();
+    child.0.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    let came = json(&printed);
+    let facts = |it: &Value| (it["payload"].as_str().unwrap().to_owned(), it["number"].as_u64().unwrap());
+    assert_eq!((facts(&came[0]), facts(&came[1])), (("one".to_owned(), 1), ("two".to_owned(), 2)));
+    assert!(came[0]["headers"][0] == serde_json::json!(["Trace", "7"]) && came[0]["lost"] == 0, "{printed}");
+    assert_eq!((&came[2]["codec"], facts(&came[2]).1), (&"cbor".into(), 1));
+    let order: Value = serde_json::from_str(&facts(&came[2]).0).unwrap();
+    assert_eq!((&order["item"], &order["count"]), (&"screws".into(), &11.into()));
+    let mut rest = String::new();
+    words.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("\"left_out\"") && rest.contains("begins with 'bare'"), "{rest}");
+    assert_eq!(child.0.wait().unwrap().code(), Some(1));
+
+    // And a typed program hears the command line.
+    let mut desk = blocking::DatagramReceiver::<Order>::bind(&"udp://127.0.0.1:0".parse().unwrap()).unwrap();
+    succeed(&["send", "--typed", &desk.endpoint().to_string(), r#"{"item":"nuts","count":2}"#, "--codec", "json"]);
+    assert_eq!(desk.recv_within(shell::LONG).unwrap().value, Order { item: "nuts".to_owned(), count: 2 });
+}

@@ -73,15 +73,45 @@ fn who_is_connected_is_counted_and_named() {
 }
 
 #[test]
-fn connections_of_a_unix_socket_are_counted() {
+fn connections_of_a_unix_socket_are_counted_and_named() {
     let place = Place::new();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
     let (server, _) = listening(place.crosstie(&["pipe", &format!("listen:unix:{}", path.display()), "exec:cat"]));
+    let seen = || {
+        let row = row(&place, server.0.id()).unwrap();
+        (row["connections"].as_u64().unwrap(), row["peers"].as_array().unwrap().clone())
+    };
+    assert_eq!(seen(), (0, vec![]), "nobody has come yet");
     let mut client = UnixStream::connect(&path).unwrap();
     client.write_all(b"a").unwrap();
     client.read_exact(&mut [0]).unwrap();
-    assert_eq!(row(&place, server.0.id()).unwrap()["connections"], 1);
+    assert_eq!(seen(), (1, vec![std::process::id().into()]));
+    drop(client);
+    until("it has gone", || seen() == (0, vec![]));
+}
+
+#[test]
+fn peers_over_shared_memory_and_senders_of_datagrams_are_named() {
+    let place = Place::new();
+    let folder = tempfile::tempdir().unwrap();
+    let at = format!("unix:{}/d", folder.path().display());
+    for (listens, speaks) in [
+        (&["listen", "shm:named"][..], &["pipe", "shm:named", "-"][..]),
+        (&["recv", "-d", "shm:named"], &["send", "-d", "shm:named"]),
+        (&["recv", "-d", &at], &["send", "-d", &at]),
+    ] {
+        let (server, _) = listening(place.crosstie(listens));
+        let peers = || row(&place, server.0.id()).unwrap()["peers"].clone();
+        assert_eq!(peers(), serde_json::json!([]), "{listens:?}: nobody has come yet");
+        // It speaks as long as its input lasts.
+        let mut command = place.crosstie(speaks);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let client = Running(command.spawn().unwrap());
+        until("it has come", || peers() == serde_json::json!([client.0.id()]));
+        drop(client);
+        until("it has gone", || peers() == serde_json::json!([]));
+    }
 }
 
 #[test]

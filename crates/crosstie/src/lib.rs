@@ -56,7 +56,7 @@
 //! # Channels
 //!
 //! A [`Channel`] needs no broker: it joins two programs over any endpoint that carries a stream (`unix:`, `shm:`, `tcp:`, `pipe:`, `exec:`, …) and carries typed messages
-//! both ways. [`blocking::Channel`] is the same for threads.
+//! both ways. [`blocking::Channel`] is the same for threads. [`DatagramSender`] and [`DatagramReceiver`] carry such messages one way in datagrams, `udp:` among them.
 //!
 //! ```
 //! use crosstie::{Untyped, blocking::{Channel, ChannelListener}};
@@ -130,8 +130,9 @@ pub use crosstie_core::{
     SubjectPattern,
 };
 pub use crosstie_link::{
-    Accepted, Channel, ChannelListener, ChannelOptions, ChannelStats, Payload, Raw, Received, Receiver, Select,
-    Selectable, Sender, Spawn, Untyped, given, parent, spawn,
+    Accepted, Channel, ChannelListener, ChannelOptions, ChannelStats, DatagramReceiver, DatagramSender, DatagramStats,
+    Payload, Raw, Received, ReceivedDatagram, Receiver, Select, Selectable, Sender, Spawn, Untyped, given, parent,
+    spawn,
 };
 
 /// A child that was started by [`spawn`].

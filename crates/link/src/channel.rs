@@ -282,6 +282,11 @@ impl<R: Payload> Receiver<R> {
         self.line.exchange.stats()
     }
 
+    /// True once nothing more comes, and each `recv` says why: so an error of one message is told from the end.
+    pub const fn has_ended(&self) -> bool {
+        self.input.has_ended() && !self.ahead.is_there()
+    }
+
     fn new(line: Arc<Line>, reader: AsyncReader) -> Self {
         let explaining = Explaining::default();
         Self { line, reader, input: Input::default(), ahead: Ahead::default(), explaining, types: PhantomData }

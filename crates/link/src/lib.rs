@@ -10,6 +10,8 @@
 //!   and the other the other.
 //! * What waits to be written is bounded: whoever sends to a side that does not read waits, and gives up at the deadline. Every wait has one.
 //! * [`Select`] waits for the first of several channels, whatever their types; [`blocking::Select`] does the same for threads.
+//! * [`DatagramSender`] and [`DatagramReceiver`] carry the same messages one way in datagrams (`udp:` with its groups, `unix:`, `shm:`, `mem:`): what is lost,
+//!   doubled or late is counted and told, and nothing is repeated.
 //! * The end has three names: `Closed` (the other side said so), `PeerDied` (its death is proved), `Disconnected` (nobody knows).
 //!
 //! # An example
@@ -39,6 +41,8 @@
 pub mod blocking;
 mod channel;
 mod compression;
+mod datagram;
+mod difference;
 mod faults;
 mod listener;
 mod options;
@@ -50,6 +54,7 @@ mod turn;
 
 pub use crate::{
     channel::{Channel, Receiver, Sender},
+    datagram::{DatagramReceiver, DatagramSender, DatagramStats, ReceivedDatagram},
     listener::{Accepted, ChannelListener},
     options::ChannelOptions,
     payload::{Payload, Raw, Untyped, decode, encode},

@@ -29,6 +29,8 @@ pub struct ChannelOptions {
     pub max_frame: usize,
     /// How long the other side may be silent before it is asked whether it is there. `None` is for ever.
     pub keep_alive: Option<Duration>,
+    /// How many senders of datagrams are remembered, some 200 bytes each; of more the one who has been silent the longest is forgotten: 256.
+    pub senders: usize,
     /// The name of this process, for people.
     pub name: String,
     /// Faults on purpose, instead of those that the endpoint asks for.
@@ -46,6 +48,7 @@ impl Default for ChannelOptions {
             window: None,
             max_frame: DEFAULT_MAX_FRAME,
             keep_alive: None,
+            senders: 256,
             name: String::new(),
             faults: None,
         }
@@ -98,7 +101,8 @@ impl ChannelOptions {
         Ok(Options { hello, connect_timeout: self.connect_timeout, keep_alive: self.keep_alive })
     }
 
-    fn offer<T: Payload>(&self) -> Result<Vec<Codec>> {
+    /// The codecs of those that `T` has which may be used.
+    pub(crate) fn offer<T: Payload>(&self) -> Result<Vec<Codec>> {
         let can = T::codecs();
         match self.codec {
             None => Ok(can.to_vec()),

@@ -2,12 +2,13 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crosstie_core::{Clock, Error, Headers, Kind, Mono, Result, SchemaText, SystemClock, schema};
-use crosstie_proto::frame::{Described, Direction, Event, Session, Step, Terms};
+use crosstie_core::{Clock, Error, Headers, Kind, Mono, Result, SystemClock};
+use crosstie_proto::frame::{Direction, Event, Session, Step, Terms};
 
 use crate::{
     ChannelOptions, Payload,
     compression::{Packed, Packer, Unpacker},
+    difference::can_read,
 };
 
 /// A message, and what is known of it.
@@ -251,19 +252,3 @@ impl Input {
 fn told(lost: u64) -> String {
     if lost == 0 { String::new() } else { format!(", and the {lost} before that are lost") }
 }
-
-/// Both texts come from the two hellos: one of them is a stranger's.
-fn can_read(written: &Described, read: &Described) -> std::result::Result<(), String> {
-    let parse = |schema: &Described, whose: &str| {
-        schema.text.parse::<SchemaText>().map_err(|why| format!("the schema of the {whose} is not valid: {why}"))
-    };
-    let (written, read) = (parse(written, "sender")?, parse(read, "receiver")?);
-    schema::can_read(&written, &read).map_err(|differences| {
-        let told = differences.iter().take(MAX_TOLD).map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        let more = differences.len().saturating_sub(MAX_TOLD);
-        if more > 0 { format!("{told}; and {more} more") } else { told }
-    })
-}
-
-/// How many differences of two types are told.
-const MAX_TOLD: usize = 20;

@@ -333,6 +333,11 @@ impl<R: Payload> Receiver<R> {
         self.line.exchange.stats()
     }
 
+    /// True once nothing more comes, and each `recv` says why: so an error of one message is told from the end.
+    pub const fn has_ended(&self) -> bool {
+        self.input.has_ended() && !self.ahead.is_there()
+    }
+
     fn new(line: Arc<Line>) -> Self {
         Self { line, input: Input::default(), ahead: Ahead::default(), types: PhantomData }
     }

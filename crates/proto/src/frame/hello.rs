@@ -200,10 +200,15 @@ fn codes(codecs: &[Codec]) -> Vec<u8> {
 }
 
 fn codecs(codes: &[u8]) -> Vec<Codec> {
-    codes.iter().filter_map(|number| Codec::ALL.into_iter().find(|codec| code(*codec) == *number)).collect()
+    codes.iter().filter_map(|number| coded(*number)).collect()
 }
 
-const fn code(codec: Codec) -> u8 {
+/// The codec of a number, if this side knows it.
+pub(super) fn coded(number: u8) -> Option<Codec> {
+    Codec::ALL.into_iter().find(|codec| code(*codec) == number)
+}
+
+pub(super) const fn code(codec: Codec) -> u8 {
     match codec {
         Codec::Raw => 1,
         Codec::Json => 2,

@@ -7,20 +7,27 @@
 //! | [`Terms`] | what follows from two hellos, by one rule at both ends |
 //! | [`Numbers`] | what was lost, doubled or late, by the numbers of messages |
 //! | [`Session`] | one side of a connection, without the connection |
+//! | [`Datagram`] | one message in one datagram |
+//! | [`Senders`] | the numbers of many who send datagrams |
 //!
 //! The format is `docs/frame-format.md`.
 
+mod block;
+mod datagram;
 pub mod head;
 mod hello;
 mod numbers;
+mod senders;
 mod session;
 mod terms;
 mod violation;
 
 pub use self::{
+    datagram::{DATAGRAM_HEAD, DATAGRAM_MAGIC, Datagram, MAX_DESCRIPTION},
     head::FrameKind,
     hello::{Described, Hello},
     numbers::{Arrival, Numbers},
+    senders::{Heard, Senders, Tally},
     session::{Event, Incoming, Options, Session, Step},
     terms::{CanRead, Direction, Refusal, Terms},
     violation::Violation,

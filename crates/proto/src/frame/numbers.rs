@@ -26,6 +26,11 @@ pub struct Numbers {
 }
 
 impl Numbers {
+    /// Those after `last`, of which nothing is known.
+    pub(super) fn after(last: u64) -> Self {
+        Self { last, ..Self::default() }
+    }
+
     /// Takes note of one.
     #[inline]
     pub fn note(&mut self, number: u64) -> Arrival {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crosstie_core::{Error, Headers, Kind, Mono, Result};
 
 use super::{
-    Hello, MAX_HELLO, PREAMBLE, Terms, Violation,
+    Hello, MAX_HELLO, PREAMBLE, Terms, Violation, block,
     head::{self, COMPRESSED, Frame, FrameKind, HEAD, HEADERS, Parsed},
     numbers::{Arrival, Numbers},
     terms::CanRead,
@@ -225,14 +225,14 @@ impl Session {
         if frame.flags & head::SCHEMA != 0 {
             body = body.get(16..).ok_or(Violation::Short { what: "schema hash", expected: 16, found: body.len() })?;
         }
-        let headers = if frame.flags & HEADERS != 0 { take_headers(&mut body)? } else { Headers::new() };
+        let headers = if frame.flags & HEADERS != 0 { block::take(&mut body)? } else { Headers::new() };
         let inflated = if frame.flags & COMPRESSED != 0 { Some(self.take_inflated(&mut body)?) } else { None };
         Ok(Some(Event::Message(Incoming { number: frame.number, lost, headers, payload: body, inflated })))
     }
 
     fn take_inflated(&self, body: &mut &[u8]) -> std::result::Result<usize, Violation> {
         let limit = if self.options.hello.zstd { self.options.hello.max_frame } else { 0 };
-        let found = take_length(body, "length before compression")?;
+        let found = block::take_length(body, "length before compression")?;
         if found > limit { Err(Violation::Inflated { found, limit }) } else { Ok(found) }
     }
 
@@ -251,19 +251,13 @@ impl Session {
         write: impl FnOnce(&mut Vec<u8>) -> Result<()>,
     ) -> Result<u64> {
         let terms = self.may_send()?;
-        let block: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        if block > MAX_HEADERS {
-            let text = format!(
-                "the headers have {block} bytes, a message takes {MAX_HEADERS}: put large things into the payload"
-            );
-            return Err(Error::new(Kind::TooLarge, text));
-        }
+        block::check(headers)?;
         let flags = if headers.is_empty() { 0 } else { HEADERS } | if inflated.is_some() { COMPRESSED } else { 0 };
         let number = self.sent + 1;
         let mut written = Ok(());
         let body = |out: &mut Vec<u8>| {
             if !headers.is_empty() {
-                put_headers(headers, out);
+                block::put(headers, out);
             }
             if let Some(inflated) = inflated {
                 out.extend_from_slice(&inflated.to_le_bytes());
@@ -406,47 +400,6 @@ fn text(body: &[u8]) -> std::result::Result<&str, Violation> {
         return Err(Violation::TooLong { found: body.len(), limit: MAX_TEXT });
     }
     std::str::from_utf8(body).map_err(|_| Violation::Text("a goodbye or refusal is no UTF-8 text".to_owned()))
-}
-
-fn take_length(body: &mut &[u8], what: &'static str) -> std::result::Result<usize, Violation> {
-    let (length, rest) =
-        body.split_first_chunk::<4>().ok_or(Violation::Short { what, expected: 4, found: body.len() })?;
-    *body = rest;
-    Ok(u32::from_le_bytes(*length) as usize)
-}
-
-/// The longest header block.
-const MAX_HEADERS: usize = 64 * 1024;
-
-fn take_headers(body: &mut &[u8]) -> std::result::Result<Headers, Violation> {
-    let length = take_length(body, "length of the headers")?;
-    if length > MAX_HEADERS {
-        return Err(Violation::Text(format!("a header block has {length} bytes, at most {MAX_HEADERS} are taken")));
-    }
-    let short = Violation::Short { what: "headers", expected: length, found: body.len() };
-    let (block, rest) = body.split_at_checked(length).ok_or(short)?;
-    *body = rest;
-    let wrong = |text: &str| Violation::Text(text.to_owned());
-    let block = std::str::from_utf8(block).map_err(|_| wrong("headers are UTF-8 text"))?;
-    let mut headers = Headers::new();
-    let Some(lines) = block.strip_suffix("\r\n") else { return Err(wrong("a header block ends with a line end")) };
-    for line in lines.split("\r\n") {
-        let (name, value) = line.split_once(": ").ok_or_else(|| wrong("a header line is 'Name: value'"))?;
-        headers.append(name, value).map_err(|error| Violation::Text(error.to_string()))?;
-    }
-    Ok(headers)
-}
-
-fn put_headers(headers: &Headers, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    for (name, value) in headers.iter() {
-        for part in [name, ": ", value, "\r\n"] {
-            out.extend_from_slice(part.as_bytes());
-        }
-    }
-    let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
-    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }
 
 #[cfg(test)]

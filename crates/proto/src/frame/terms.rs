@@ -57,6 +57,17 @@ impl Terms {
     }
 }
 
+impl Direction {
+    /// What follows for one way alone from what its sender writes and its receiver reads, by the same rule.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if they have no codec in common, or the type that is sent cannot be read as the one that is received.
+    pub fn agree(sender: &Hello, receiver: &Hello, can_read: &CanRead<'_>) -> Result<Self, Refusal> {
+        direction(sender, receiver, can_read).map_err(Refusal)
+    }
+}
+
 fn direction(sender: &Hello, receiver: &Hello, can_read: &CanRead<'_>) -> Result<Direction, String> {
     let needs_names = match (&sender.sends, &receiver.receives) {
         (Some(written), Some(read)) if written.hash != read.hash => {

@@ -9,6 +9,9 @@ pub enum Violation {
     /// The first bytes are not the preamble.
     #[error("expected a Crosstie channel, found a stream that begins with '{0}': is this the right address?")]
     Preamble(String),
+    /// A datagram is none of a channel.
+    #[error("expected a datagram of a Crosstie channel, found one that begins with '{0}': who sends here?")]
+    Datagram(String),
     /// A frame is longer than this side takes.
     #[error("a frame of {found} bytes came, at most {limit} are taken: raise max_frame here, or send less")]
     TooLong {

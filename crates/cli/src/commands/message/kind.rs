@@ -18,13 +18,11 @@ pub(super) fn options(endpoint: &Endpoint, codec: Option<Codec>) -> Result<Chann
     Ok(options)
 }
 
-/// Refuses what a datagram cannot carry.
+/// Refuses what a datagram of bytes cannot carry.
 pub(super) fn check_datagram(codec: Option<Codec>, has_headers: bool) -> Result<(), Failure> {
     match (codec, has_headers) {
-        (Some(_), _) => Err(Failure::usage("--codec: a datagram carries bytes as they are")),
-        (_, true) => {
-            Err(Failure::usage("--header: a datagram carries bytes alone; a channel over unix: or tcp: has headers"))
-        }
+        (Some(_), _) => Err(Failure::usage("--codec: a datagram carries bytes as they are, unless it is --typed")),
+        (_, true) => Err(Failure::usage("--header: a datagram carries bytes alone, unless it is --typed")),
         _ => Ok(()),
     }
 }

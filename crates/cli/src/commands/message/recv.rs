@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use crosstie_core::{Codec, Endpoint, Error, Headers, Kind};
-use crosstie_link::{Channel, ChannelListener, ChannelOptions, Received};
+use crosstie_link::{Channel, ChannelListener, ChannelOptions, DatagramReceiver};
 use crosstie_net::{AsyncDatagrams, Peer, receive_datagrams};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{
     runtime::Builder,
     sync::{Semaphore, mpsc},
@@ -15,12 +15,13 @@ use tokio::{
 
 use super::{
     anything::Anything,
+    came::{Came, Sink, show},
     kind::{check_datagram, codec, is_datagram, options},
 };
 use crate::{
-    commands::stream::{End, Interrupt, Unless, end_by, peer_json, peer_text},
+    commands::stream::{End, Interrupt, Unless, end_by, peer_text},
     exit::{Code, Failure},
-    output::{Output, bytes_json, printable},
+    output::Output,
     values::{at_least_one, duration},
 };
 
@@ -29,20 +30,28 @@ use crate::{
   crosstie recv udp://127.0.0.1:7000              datagrams
   crosstie recv 'udp://239.0.0.1:7000?insecure'   of a group
   crosstie recv --datagram unix:/run/log
+  crosstie recv --typed udp://127.0.0.1:7000 --json
   crosstie recv unix:/run/jobs --json             messages of channels
   crosstie recv tcp://:7000 --count 1 --raw > job
   crosstie recv connect:unix:/run/feed            from who listens there
 
 udp: carries datagrams, every other scheme messages of channels, or with
 --datagram datagrams, if it can. It listens, and takes messages of all who come,
-those of each in their order. What comes is printed, and nothing else is done
-with it: an endpoint in a message is text like any other.")]
+those of each in their order. With --typed datagrams are messages, as typed
+programs send them: with headers, and what is lost is told.
+
+What comes is printed, and nothing else is done with it: an endpoint in a
+message is text like any other. What is no valid message is left out and told on
+standard error, and the exit code is 1 in the end.")]
 pub(crate) struct RecvArgs {
     /// Where: udp://host:port, unix:/path, shm:name, tcp://:7000; connect:… goes to who listens there
     endpoint: String,
     /// Receive datagrams, not messages of channels
     #[arg(long, short)]
     datagram: bool,
+    /// Receive datagrams that are messages: with headers, codec and number
+    #[arg(long)]
+    typed: bool,
     /// raw, json, cbor or msgpack, and no other [default: what both ends have]
     #[arg(long, value_name = "CODEC", value_parser = codec)]
     codec: Option<Codec>,
@@ -60,23 +69,6 @@ pub(crate) struct RecvArgs {
     connections: u16,
 }
 
-/// A message or datagram that came.
-pub(super) struct Came {
-    payload: Vec<u8>,
-    headers: Headers,
-    facts: Value,
-}
-
-impl Came {
-    pub(super) fn of_message(message: Received<Anything>, from: Option<(u64, Peer)>) -> Self {
-        let mut facts = json!({ "number": message.number, "lost": message.lost, "codec": message.value.codec.name() });
-        if let Some((connection, peer)) = from {
-            (facts["connection"], facts["peer"]) = (json!(connection), peer_json(peer));
-        }
-        Self { payload: message.value.bytes, headers: message.headers, facts }
-    }
-}
-
 /// Messages that wait to be printed.
 const WAITING: usize = 64;
 /// The longest datagram that is expected where the way does not tell.
@@ -87,27 +79,29 @@ pub(crate) fn run(args: &RecvArgs, output: &Output) -> Result<(), Failure> {
     let Some(endpoint) = end.endpoint().cloned() else {
         return Err(Failure::usage("ENDPOINT: '-' is no endpoint; 'crosstie send' reads standard input"));
     };
+    check(&endpoint, args)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         let mut interrupt = Interrupt::watch()?;
         let (tell, came) = mpsc::channel(WAITING);
+        let sink = Sink::new(tell, output);
         let source = async {
-            if is_datagram(&endpoint, args.datagram) {
-                check_datagram(args.codec, false)?;
-                return datagrams(&endpoint, &tell, output).await;
+            if is_datagram(&endpoint, args.datagram) && !args.typed {
+                return datagrams(&endpoint, &sink, output).await;
             }
             let mut options = options(&endpoint, args.codec)?;
             options.deadline = None;
             match end {
-                End::Listen(_) => listen(&endpoint, options, args.connections, tell.clone(), output).await,
-                _ => connect(&endpoint, options, &tell).await,
+                _ if args.typed => typed(&endpoint, options, &sink, output).await,
+                End::Listen(_) => listen(&endpoint, options, args.connections, &sink, output).await,
+                _ => connect(&endpoint, options, &sink).await,
             }
         };
         tokio::select! {
             // What has come is printed before an end is told.
             biased;
-            outcome = print(args, came, output) => outcome.map(Ok),
-            outcome = source => outcome.map(Ok),
+            outcome = print(args, came, output) => outcome.and_then(|()| sink.verdict()).map(Ok),
+            outcome = source => outcome.and_then(|()| sink.verdict()).map(Ok),
             signal = interrupt.signal() => Ok(Err(signal)),
         }
     });
@@ -115,6 +109,10 @@ pub(crate) fn run(args: &RecvArgs, output: &Output) -> Result<(), Failure> {
         Ok(()) => Ok(()),
         Err(signal) => Err(end_by(signal)),
     }
+}
+
+fn check(endpoint: &Endpoint, args: &RecvArgs) -> Result<(), Failure> {
+    if is_datagram(endpoint, args.datagram) && !args.typed { check_datagram(args.codec, false) } else { Ok(()) }
 }
 
 /// Prints what comes, until that was enough or too long.
@@ -140,43 +138,12 @@ async fn print(args: &RecvArgs, mut came: mpsc::Receiver<Came>, output: &Output)
     }
 }
 
-/// Prints one. On a terminal nothing that came from others may move the cursor or change the colours.
-pub(super) fn show(came: &Came, raw: bool, output: &Output) -> Result<(), Failure> {
-    let lost = came.facts["lost"].as_u64().unwrap_or(0);
-    if lost > 0 {
-        output.note(&format!("{lost} messages before this one are lost"));
-    }
-    let mut value = bytes_json(&came.payload);
-    value["size"] = json!(came.payload.len());
-    if let (Some(value), Some(facts)) = (value.as_object_mut(), came.facts.as_object()) {
-        value.extend(facts.clone());
-    }
-    let headers: Vec<Value> = came.headers.iter().map(|(name, value)| json!([name, value])).collect();
-    if !headers.is_empty() {
-        value["headers"] = json!(headers);
-    }
-    output.data(&value, || {
-        if raw {
-            return came.payload.clone();
-        }
-        let is_shown = output.data_is_shown();
-        let (dim, plain) = if output.has_colour() { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
-        let mut text = if is_shown { printable(&came.payload).into_bytes() } else { came.payload.clone() };
-        text.push(b'\n');
-        for (name, value) in came.headers.iter() {
-            let value = if is_shown { printable(value.as_bytes()) } else { value.to_owned() };
-            text.extend_from_slice(format!("{dim}    {name}: {value}{plain}\n").as_bytes());
-        }
-        text
-    })
-}
-
 fn told_listening(endpoint: &Endpoint, output: &Output) {
     let at = endpoint.to_string();
     output.event_with("listening", &format!("listening on {at}"), &[("endpoint", json!(at))]);
 }
 
-async fn datagrams(endpoint: &Endpoint, tell: &mpsc::Sender<Came>, output: &Output) -> Result<(), Failure> {
+async fn datagrams(endpoint: &Endpoint, sink: &Sink, output: &Output) -> Result<(), Failure> {
     let socket = receive_datagrams(endpoint)?;
     told_listening(socket.endpoint(), output);
     let mut buf = vec![0; socket.max_len().max(LONGEST)];
@@ -185,7 +152,7 @@ async fn datagrams(endpoint: &Endpoint, tell: &mpsc::Sender<Came>, output: &Outp
         let received = match socket.receive(&mut buf).await {
             // It is lost, and others follow.
             Err(error) if error.kind() == Kind::TooLarge => {
-                output.event("too_large", &error.to_string());
+                sink.skip("", &error);
                 continue;
             }
             received => received?,
@@ -193,8 +160,27 @@ async fn datagrams(endpoint: &Endpoint, tell: &mpsc::Sender<Came>, output: &Outp
         let from = received.from.map(|from| from.to_string());
         let message =
             Came { payload: buf[..received.len].to_vec(), headers: Headers::new(), facts: json!({ "from": from }) };
-        if tell.send(message).await.is_err() {
+        if !sink.give(message).await {
             return Ok(());
+        }
+    }
+}
+
+async fn typed(endpoint: &Endpoint, options: ChannelOptions, sink: &Sink, output: &Output) -> Result<(), Failure> {
+    let mut receiver = DatagramReceiver::<Anything>::bind_with(endpoint, options)?;
+    told_listening(receiver.endpoint(), output);
+    loop {
+        match receiver.recv().await {
+            Ok(message) => {
+                if !sink.give(Came::of_datagram(message)).await {
+                    return Ok(());
+                }
+            }
+            // It harms only itself; others follow.
+            Err(error) if matches!(error.kind(), Kind::Protocol | Kind::Rejected | Kind::TooLarge) => {
+                sink.skip("", &error);
+            }
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -204,7 +190,7 @@ async fn listen(
     endpoint: &Endpoint,
     options: ChannelOptions,
     connections: u16,
-    tell: mpsc::Sender<Came>,
+    sink: &Sink,
     output: &Output,
 ) -> Result<(), Failure> {
     let listener = ChannelListener::<Anything>::bind_with(endpoint, options)?;
@@ -224,10 +210,10 @@ async fn listen(
             }
         };
         number += 1;
-        let (peer, tell, output) = (accepted.peer(), tell.clone(), output.clone());
+        let (peer, sink, output) = (accepted.peer(), sink.clone(), output.clone());
         tokio::spawn(async move {
             let outcome = match accepted.open().await {
-                Ok(mut channel) => take(&mut channel, Some((number, peer)), &tell).await,
+                Ok(mut channel) => take(&mut channel, (number, peer), &sink).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = outcome
@@ -241,31 +227,28 @@ async fn listen(
 }
 
 /// Takes the messages of one channel until its end.
-async fn take(
-    channel: &mut Channel<Anything>,
-    from: Option<(u64, Peer)>,
-    tell: &mpsc::Sender<Came>,
-) -> Result<(), Error> {
+async fn take(channel: &mut Channel<Anything>, from: (u64, Peer), sink: &Sink) -> Result<(), Error> {
     loop {
         let message = match channel.recv().await {
-            // It harms only itself; others follow.
-            Err(error) if error.kind() == Kind::Protocol => continue,
+            // It harms only itself; others follow. What ends the channel is said again by the next.
+            Err(error) if error.kind() == Kind::Protocol && !channel.receiver().has_ended() => {
+                sink.skip(&format!(" from channel {}{}", from.0, peer_text(from.1)), &error);
+                continue;
+            }
             message => message?,
         };
-        if tell.send(Came::of_message(message, from)).await.is_err() {
+        if !sink.give(Came::of_message(message, Some(from))).await {
             return Ok(());
         }
     }
 }
 
-async fn connect(endpoint: &Endpoint, options: ChannelOptions, tell: &mpsc::Sender<Came>) -> Result<(), Failure> {
+async fn connect(endpoint: &Endpoint, options: ChannelOptions, sink: &Sink) -> Result<(), Failure> {
     let mut channel = Channel::<Anything>::connect_with(endpoint, options).await.map_err(Failure::before_sending)?;
     let peer = channel.peer();
-    let outcome = take(&mut channel, Some((1, peer)), tell).await;
+    let outcome = take(&mut channel, (1, peer), sink).await;
     // What has come is printed first.
-    while tell.capacity() < tell.max_capacity() {
-        tokio::task::yield_now().await;
-    }
+    sink.drained().await;
     match outcome {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == Kind::Closed => Ok(()),

@@ -8,14 +8,14 @@ use std::{
 
 use clap::Args;
 use crosstie_core::{Codec, Endpoint, Headers, Kind};
-use crosstie_link::blocking::{Channel, ChannelListener};
+use crosstie_link::blocking::{Channel, ChannelListener, DatagramSender};
 use crosstie_net::{Datagrams, send_datagrams};
 use serde_json::json;
 
 use super::{
     anything::Anything,
+    came::{Came, show},
     kind::{check_datagram, codec, is_datagram, options},
-    recv::{Came, show},
 };
 use crate::{
     commands::{
@@ -32,6 +32,7 @@ use crate::{
   crosstie send udp://127.0.0.1:7000 hello      one datagram
   crosstie send udp://239.0.0.1:7000 hello      to all of a group
   crosstie send --datagram unix:/run/log hello
+  crosstie send --typed udp://127.0.0.1:7000 hello -H Trace:7
   crosstie send unix:/run/jobs one two three    three messages of a channel
   crosstie send unix:/run/jobs -H Trace:7 - < job
   crosstie send tcp://127.0.0.1:7000 < log      each line a message
@@ -40,7 +41,8 @@ use crate::{
 udp: carries datagrams. Every other scheme carries messages of a channel, which
 come in order, whole and once, with headers; with --datagram it carries
 datagrams, if it can. A datagram that is longer than the way allows is
-refused before it is sent; whether one arrives nobody tells.
+refused before it is sent; whether one arrives nobody tells. With --typed each
+is a message with number, codec and headers, as typed programs send them.
 
 The two ends of a channel agree on a codec: bytes as they are (raw) if both
 have that, as 'crosstie recv' has; else DATA must be JSON, and is sent as a value
@@ -55,6 +57,9 @@ pub(crate) struct SendArgs {
     /// Send datagrams, not messages of a channel
     #[arg(long, short)]
     datagram: bool,
+    /// Send datagrams that are messages: with headers, codec and number
+    #[arg(long)]
+    typed: bool,
     /// raw, json, cbor or msgpack, and no other [default: what both ends have]
     #[arg(long, value_name = "CODEC", value_parser = codec)]
     codec: Option<Codec>,
@@ -90,11 +95,16 @@ pub(crate) fn run(args: &SendArgs, output: &Output) -> Result<(), Failure> {
         check_template("DATA", data, &[])?;
     }
     let headers = headers(&args.header)?;
-    let mut way = if is_datagram(endpoint, args.datagram) {
+    let is_datagram = is_datagram(endpoint, args.datagram || args.typed);
+    if is_datagram && args.replies > 0 {
+        return Err(Failure::usage("--replies: nothing comes back for a datagram"));
+    }
+    let mut way = if args.typed {
+        let mut options = options(endpoint, args.codec)?;
+        options.deadline = Some(args.timeout);
+        Way::Typed(Box::new(DatagramSender::connect_with(endpoint, options).map_err(Failure::before_sending)?))
+    } else if is_datagram {
         check_datagram(args.codec, !args.header.is_empty())?;
-        if args.replies > 0 {
-            return Err(Failure::usage("--replies: nothing comes back for a datagram"));
-        }
         Way::Datagrams(Box::new(send_datagrams(endpoint).map_err(Failure::before_sending)?))
     } else {
         Way::Channel(Box::new(open(&end, endpoint, args)?))
@@ -136,6 +146,7 @@ const UNASKED: usize = 1000;
 /// Where messages go.
 enum Way {
     Datagrams(Box<Datagrams>),
+    Typed(Box<DatagramSender<Anything>>),
     Channel(Box<Channel<Anything>>),
 }
 
@@ -198,6 +209,7 @@ impl Sending<'_> {
         }
         let outcome = match self.way {
             Way::Datagrams(socket) => socket.send(&message, self.args.timeout),
+            Way::Typed(sender) => sender.send_with(&Anything::new(message), self.headers),
             Way::Channel(channel) => channel.sender().send_with(&Anything::new(message), self.headers),
         };
         outcome.map_err(|error| Failure::on_the_way(error.kind(), format!("after {} messages: {error}", self.sent)))?;

@@ -2,6 +2,7 @@
 
 mod processes;
 mod sockets;
+mod unix_peers;
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -38,8 +39,9 @@ to be seen, as in another network namespace.
 
 Who is in a segment of shared memory is found as by 'crosstie shm show'.
 PEERS are the processes at the other ends as far as the kernel tells: those of
-TCP connections on this machine, and the others in a segment. Programs that only
-connect are seen as such peers alone.")]
+connections over TCP, Unix sockets and shm: on this machine, those who send
+datagrams over the last two, and the others in a segment; of your processes, and
+of all if you are root. Programs that only connect are seen as such peers alone.")]
 pub(crate) struct PsArgs {
     #[command(flatten)]
     place: Place,
@@ -154,21 +156,30 @@ fn listener(
                 UnixAddress::Path(path) => path.display().to_string(),
                 UnixAddress::Abstract(name) => format!("@{name}"),
             };
-            unix(&mut row, process, sockets, is_stream, |it| it == name);
+            unix(&mut row, process, (processes, sockets), is_stream, |it| it == name);
         }
         Target::Shm { name } => {
             let file = format!("/{name}.{}", if is_stream { "stream" } else { "letters" });
-            unix(&mut row, process, sockets, true, |it| it.ends_with(&file));
+            unix(&mut row, process, (processes, sockets), true, |it| it.ends_with(&file));
         }
         _ => {}
     }
     row
 }
 
-fn unix(row: &mut Row, process: &Process, sockets: &Sockets, is_stream: bool, is_it: impl Fn(&str) -> bool) {
+fn unix(
+    row: &mut Row,
+    process: &Process,
+    (processes, sockets): (&Processes, &Sockets),
+    is_stream: bool,
+    is_it: impl Fn(&str) -> bool,
+) {
     let ours: Vec<_> = sockets.unix.iter().filter(|it| process.has(it.inode) && is_it(&it.name)).collect();
     row.state = state(ours.iter().any(|it| it.listens || !is_stream));
     row.connections = is_stream.then(|| ours.iter().filter(|it| it.is_connected).count());
+    // Also who sends datagrams to a socket is connected to it.
+    row.peers =
+        ours.iter().flat_map(|it| sockets.unix_peers.of(it.inode)).filter_map(|it| processes.owner(it)).collect();
 }
 
 const fn state(listens: bool) -> &'static str {

@@ -6,6 +6,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
+use super::unix_peers::UnixPeers;
+
 /// A TCP or UDP socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Inet {
@@ -30,6 +32,7 @@ pub(super) struct Sockets {
     pub(super) tcp: Vec<Inet>,
     pub(super) udp: Vec<Inet>,
     pub(super) unix: Vec<Unix>,
+    pub(super) unix_peers: UnixPeers,
     /// The TCP socket of each pair of addresses, local one first.
     pairs: HashMap<(SocketAddr, SocketAddr), u64>,
 }
@@ -44,7 +47,7 @@ impl Sockets {
         let names = fs::read("/proc/net/unix").unwrap_or_default();
         let unix = String::from_utf8_lossy(&names).lines().skip(1).filter_map(unix).collect();
         let pairs = tcp.iter().map(|it| ((it.local, it.remote), it.inode)).collect();
-        Self { tcp, udp: inet(["udp", "udp6"]), unix, pairs }
+        Self { tcp, unix_peers: UnixPeers::read(), udp: inet(["udp", "udp6"]), unix, pairs }
     }
 
     /// The socket at the other end of a TCP connection, if it is on this machine.

@@ -190,7 +190,7 @@ fn a_message_too_large_for_the_other_side_is_an_error_before_it_is_sent() {
     assert_eq!(a.send(&Headers::new(), None, sized(1004)).unwrap(), 1);
     assert_eq!(a.send(&Headers::new(), None, sized(1005)).unwrap_err().kind(), Kind::TooLarge);
     let mut headers = Headers::new();
-    headers.append("Large", "x".repeat(MAX_HEADERS)).unwrap();
+    headers.append("Large", "x".repeat(block::MAX)).unwrap();
     assert_eq!(b.send(&headers, None, put(b"")).unwrap_err().kind(), Kind::TooLarge);
     assert_eq!(hear(&mut b, &output(&mut a)).unwrap().len(), 1);
     assert_eq!(
