@@ -29,7 +29,7 @@ pub use crate::{
     deadline::Deadline,
     endpoint::{
         Compression, Credentials, Durability, Endpoint, EndpointError, FaultSpec, HostPort, Options, Probability,
-        Target, UnixAddress,
+        Target, UnixAddress, Wait,
     },
     error::{Error, Kind, Result},
     fencing_token::FencingToken,

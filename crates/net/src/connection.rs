@@ -19,7 +19,7 @@ use crate::{
     capabilities::Capabilities,
     fault::{FaultLine, FaultLog, FaultyStream, Splitter},
     lifeline::{Death, Lifeline},
-    transport::{Armed, AsyncStream, Peer, Transport},
+    transport::{Armed, AsyncStream, Peer, Transport, patiently},
     watched::watched,
 };
 
@@ -191,7 +191,7 @@ impl Connection {
     ///
     /// The operating system's; `TimedOut`.
     pub fn read_within(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
-        self.wait(Interest::Read, timeout, |transport| transport.try_read(buf))
+        self.transport.read_within(buf, timeout)
     }
 
     /// Writes as much as fits, waiting for room at most `timeout`, whatever was set for the others.
@@ -201,6 +201,15 @@ impl Connection {
     /// The operating system's; `TimedOut`.
     pub fn write_within(&self, bytes: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
         self.write_some(&[IoSlice::new(bytes)], timeout)
+    }
+
+    /// Waits at most `timeout` until what was written has left. Most kinds keep nothing back.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `TimedOut`.
+    pub fn flush_within(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.sent(timeout)
     }
 
     fn write_some(&self, slices: &[IoSlice<'_>], timeout: Option<Duration>) -> io::Result<usize> {
@@ -226,23 +235,8 @@ impl Connection {
         timeout: Option<Duration>,
         mut act: impl FnMut(&dyn Transport) -> io::Result<T>,
     ) -> io::Result<T> {
-        let mut until = None;
-        loop {
-            match act(&*self.transport) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => return result,
-            }
-            // The clock is read only by who has to wait.
-            let left = timeout.map(|timeout| {
-                let now = Instant::now();
-                until.get_or_insert(now + timeout).saturating_duration_since(now)
-            });
-            if left.is_some_and(|left| left.is_zero()) {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            self.transport.wait_ready(interest, left)?;
-        }
+        let transport = &*self.transport;
+        patiently(timeout, || act(transport), |left| transport.wait_ready(interest, left))
     }
 }
 

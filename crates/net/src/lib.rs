@@ -57,6 +57,7 @@ mod several;
 pub mod shared;
 mod shared_stream;
 mod socket;
+mod spin;
 mod telling;
 #[cfg(feature = "tls")]
 mod tls;

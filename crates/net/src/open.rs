@@ -74,7 +74,7 @@ fn open_listener(endpoint: &Endpoint, scope: Scope) -> Result<Box<dyn Listener>,
         Target::Fd { number } => fd::listen(*number).map(boxed),
         Target::Fifo { path } => FifoListener::bind(path).map(boxed),
         Target::Unix { address } => listen_unix(address).map(boxed),
-        Target::Shm { name } => ShmListener::bind(name).map(boxed),
+        Target::Shm { name } => ShmListener::bind(name, endpoint.options().wait.unwrap_or_default()).map(boxed),
         Target::Tcp { host } => {
             if !host.is_loopback() && !endpoint.options().insecure {
                 let text = format!(
@@ -164,7 +164,9 @@ fn open_connector(endpoint: &Endpoint, scope: Scope) -> Result<Box<dyn Connector
         Target::Exec { command } => Box::new(ExecConnector::new(command)?),
         Target::Fifo { path } => Box::new(FifoConnector { path: path.clone() }),
         Target::Unix { address } => Box::new(UnixConnector { address: address.clone() }),
-        Target::Shm { name } => Box::new(ShmConnector { name: name.clone() }),
+        Target::Shm { name } => {
+            Box::new(ShmConnector { name: name.clone(), wait: endpoint.options().wait.unwrap_or_default() })
+        }
         Target::Tcp { host } => Box::new(TcpConnector { host: host.clone() }),
         #[cfg(feature = "tls")]
         Target::Tls { servers, credentials } => {

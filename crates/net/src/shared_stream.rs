@@ -10,14 +10,14 @@ use std::{
         unix::net::UnixStream,
     },
     pin::Pin,
-    sync::atomic::{AtomicBool, AtomicU32, Ordering::*},
+    sync::atomic::{AtomicBool, Ordering::*},
     task::{Context, Poll},
     time::Duration,
 };
 
-use crosstie_core::ByteTransport;
+use crosstie_core::{ByteTransport, Wait};
 use crosstie_shm::{StreamMemory, StreamSide, Wakes};
-use crosstie_sys::{Interest, Signal, processors, receive_descriptors, send_descriptors};
+use crosstie_sys::{Interest, Signal, receive_descriptors, send_descriptors};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, ioctl_fionbio},
@@ -26,6 +26,7 @@ use rustix::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, unix::AsyncFd};
 
 use crate::{
+    spin::Spin,
     transport::{Armed, AsyncStream, Transport, Watched},
     watched::watched,
 };
@@ -122,7 +123,13 @@ impl SharedStream {
                 Bells { bytes_came: bytes_there, room_came: room_back, bytes_went: bytes_back, room_went: room_there }
             }
         };
-        Self { memory, lifeline, bells, is_gone: AtomicBool::new(false), spin: Spin::new() }
+        Self { memory, lifeline, bells, is_gone: AtomicBool::new(false), spin: Spin::new(Wait::default()) }
+    }
+
+    /// The same stream, whose threads wait so.
+    pub(crate) fn waiting(mut self, wait: Wait) -> Self {
+        self.spin = Spin::new(wait);
+        self
     }
 
     /// Looks whether the other side is still there. Nothing comes over the socket any more, so anything but silence is the end.
@@ -237,6 +244,9 @@ impl Transport for SharedStream {
     fn wait_ready(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<bool> {
         // Of two directions the one that is read decides: a thread waits for one of them at a time.
         let reading = interest != Interest::Write;
+        if self.spin.is_busy() {
+            return Ok(self.spin.look_on(timeout, || self.is_ready(reading), || self.look_at_lifeline()));
+        }
         if self.spin.looks(|| self.is_ready(reading)) || self.arm(reading) {
             return Ok(true);
         }
@@ -266,46 +276,6 @@ impl Transport for SharedStream {
 impl Drop for SharedStream {
     fn drop(&mut self) {
         self.shutdown();
-    }
-}
-
-/// How often to look before sleeping. Looking that did not help is shorter the next time.
-struct Spin {
-    looks: AtomicU32,
-    waits: AtomicU32,
-    is_alone: bool,
-}
-
-/// A look takes 10 to 20 ns, a sleep and a wake-up 2 µs and more.
-const LONGEST: u32 = 1024;
-const SHORTEST: u32 = 16;
-/// Of so many waits one looks long, to find out whether times have changed.
-const RETRY_AFTER: u32 = 32;
-
-impl Spin {
-    fn new() -> Self {
-        // On a single processor nobody else runs while this thread looks.
-        let is_alone = processors::allowed().count_ones() < 2;
-        Self { looks: AtomicU32::new(LONGEST), waits: AtomicU32::new(0), is_alone }
-    }
-
-    /// Looks for a while; true once it is there.
-    fn looks(&self, is_there: impl Fn() -> bool) -> bool {
-        if self.is_alone {
-            return false;
-        }
-        // Counts that two threads may both change: neither has to be exact.
-        let is_trial = self.waits.fetch_add(1, Relaxed).is_multiple_of(RETRY_AFTER);
-        let looks = if is_trial { LONGEST } else { self.looks.load(Relaxed) };
-        for _ in 0..looks {
-            if is_there() {
-                self.looks.store(LONGEST, Relaxed);
-                return true;
-            }
-            std::hint::spin_loop();
-        }
-        self.looks.store((looks / 4).max(SHORTEST), Relaxed);
-        false
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crosstie_core::{ByteTransport, Target};
@@ -23,6 +23,15 @@ pub trait Transport: ByteTransport + 'static {
     ///
     /// The operating system's.
     fn wait_ready(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<bool>;
+
+    /// Reads what is there, waiting for it at most `timeout`. Blocks meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut`; the operating system's.
+    fn read_within(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
+        patiently(timeout, || self.try_read(buf), |left| self.wait_ready(Interest::Read, left))
+    }
 
     /// Says what to wait for, with others, after a read has found nothing: [`wait_for_any`](crate::wait_for_any) does.
     ///
@@ -79,6 +88,34 @@ pub trait Transport: ByteTransport + 'static {
     /// As [`ByteTransport::try_read`]; `Unsupported` where descriptors do not pass.
     fn try_take(&self, _buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         Err(no_descriptors())
+    }
+}
+
+/// Does `act` until it need not wait, and waits in between, in all at most `timeout`.
+pub(crate) fn patiently<T>(
+    timeout: Option<Duration>,
+    mut act: impl FnMut() -> io::Result<T>,
+    mut wait: impl FnMut(Option<Duration>) -> io::Result<bool>,
+) -> io::Result<T> {
+    let mut until = None;
+    loop {
+        match act() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            result => return result,
+        }
+        if timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        // The clock is read only by who has to wait.
+        let left = timeout.map(|timeout| {
+            let now = Instant::now();
+            until.get_or_insert(now + timeout).saturating_duration_since(now)
+        });
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        wait(left)?;
     }
 }
 

@@ -30,6 +30,19 @@ const SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS));
 ///
 /// While the socket has no room, unless it is non-blocking.
 pub fn send_descriptors(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    send(socket.as_fd(), bytes, descriptors, SendFlags::empty())
+}
+
+/// As [`send_descriptors`], but never waits, whatever the socket does.
+///
+/// # Errors
+///
+/// As [`send_descriptors`]; `WouldBlock`.
+pub fn try_send_descriptors(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    send(socket.as_fd(), bytes, descriptors, SendFlags::DONTWAIT)
+}
+
+fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>], flags: SendFlags) -> io::Result<usize> {
     if bytes.is_empty() || descriptors.len() > MAX_DESCRIPTORS {
         let what = format!(
             "expected at least 1 byte and at most {MAX_DESCRIPTORS} descriptors, came {} and {}",
@@ -45,7 +58,7 @@ pub fn send_descriptors(socket: impl AsFd, bytes: &[u8], descriptors: &[Borrowed
         assert!(fits, "the space was counted for this many");
     }
     loop {
-        match sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL) {
+        match sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags | SendFlags::NOSIGNAL) {
             Err(Errno::INTR) => {}
             outcome => return Ok(outcome?),
         }
@@ -62,10 +75,23 @@ pub fn send_descriptors(socket: impl AsFd, bytes: &[u8], descriptors: &[Borrowed
 ///
 /// Until something comes, unless the socket is non-blocking or has a time-out.
 pub fn receive_descriptors(socket: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    receive(socket.as_fd(), bytes, RecvFlags::empty())
+}
+
+/// As [`receive_descriptors`], but never waits, whatever the socket does.
+///
+/// # Errors
+///
+/// As [`receive_descriptors`]; `WouldBlock`.
+pub fn try_receive_descriptors(socket: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    receive(socket.as_fd(), bytes, RecvFlags::DONTWAIT)
+}
+
+fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: RecvFlags) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); SPACE];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = loop {
-        match recvmsg(&socket, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC) {
+        match recvmsg(socket, &mut [IoSliceMut::new(bytes)], &mut control, flags | RecvFlags::CMSG_CLOEXEC) {
             Err(Errno::INTR) => {}
             outcome => break outcome?,
         }

@@ -42,7 +42,9 @@ pub use crate::crash::uncounted;
 pub use crate::crash::{CrashPlan, NEXT_POINT, Planned, hit, plan_crash};
 pub use crate::{
     datagram::{receive_from_process, tell_senders},
-    descriptors::{MAX_DESCRIPTORS, receive_descriptors, send_descriptors},
+    descriptors::{
+        MAX_DESCRIPTORS, receive_descriptors, send_descriptors, try_receive_descriptors, try_send_descriptors,
+    },
     fork::ForkClosed,
     incarnation::Incarnation,
     inheritance::Inheritance,

@@ -13,7 +13,7 @@ use std::{fmt, str::FromStr};
 
 pub use self::{
     fault_spec::{FaultSpec, Probability},
-    options::{Compression, Durability, Options},
+    options::{Compression, Durability, Options, Wait},
     part::EndpointError,
     target::{Credentials, HostPort, Target, UnixAddress},
 };

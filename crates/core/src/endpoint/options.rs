@@ -34,6 +34,8 @@ pub struct Options {
     pub ttl: Option<u8>,
     /// `loop=`: whether a multicast sender hears itself.
     pub multicast_loop: Option<bool>,
+    /// `wait=`: what a thread does while nothing comes through shared memory.
+    pub wait: Option<Wait>,
     /// `insecure`: listen beyond loopback without authentication.
     pub insecure: bool,
     /// `cert=`: the file of the certificate chain that this side shows, PEM.
@@ -48,7 +50,7 @@ pub struct Options {
     pub handshake_first: bool,
 }
 
-const KNOWN: &str = "one of the options codec, compress, deadline, window, retry, fault, durability, host, iface, ttl, loop, insecure, cert, key, ca, name, handshake";
+const KNOWN: &str = "one of the options codec, compress, deadline, window, retry, fault, durability, host, iface, ttl, loop, wait, insecure, cert, key, ca, name, handshake";
 const WITH_CERTIFICATES: &[&str] = &["tls", "nats"];
 
 impl Options {
@@ -117,6 +119,10 @@ impl Options {
                 only(scheme, &["udp"], pair)?;
                 self.multicast_loop = Some(read::<u8>(value()?, "0 or 1")? != 0);
             }
+            "wait" => {
+                only(scheme, &["shm"], pair)?;
+                self.wait = Some(value().and_then(wait)?);
+            }
             "cert" | "key" | "ca" => {
                 only(scheme, WITH_CERTIFICATES, pair)?;
                 let file = Some(file(value()?)?);
@@ -176,6 +182,15 @@ fn compression(part: Part<'_>) -> Result<Compression, EndpointError> {
     }
 }
 
+fn wait(part: Part<'_>) -> Result<Wait, EndpointError> {
+    match part.text() {
+        "adaptive" => Ok(Wait::Adaptive),
+        "busy" => Ok(Wait::Busy),
+        "park" => Ok(Wait::Park),
+        _ => Err(part.expected("adaptive, busy or park")),
+    }
+}
+
 fn durability(part: Part<'_>) -> Result<Durability, EndpointError> {
     match part.text() {
         "memory" => Ok(Durability::Memory),
@@ -192,6 +207,18 @@ pub enum Compression {
     None,
     /// Zstandard.
     Zstd,
+}
+
+/// What a thread does while nothing comes through shared memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// It looks for some microseconds, then sleeps; where looking does not help it looks less.
+    #[default]
+    Adaptive,
+    /// It looks again and again and never sleeps: the lowest latency, for a whole processor.
+    Busy,
+    /// It sleeps at once: the least processor time.
+    Park,
 }
 
 /// How far a message has got when it is acknowledged.
@@ -220,6 +247,7 @@ impl fmt::Display for Options {
         add("iface", self.iface.as_deref().map(encode));
         add("ttl", self.ttl.map(|n| n.to_string()));
         add("loop", self.multicast_loop.map(|on| u8::from(on).to_string()));
+        add("wait", self.wait.map(|wait| format!("{wait:?}").to_lowercase()));
         add("insecure", self.insecure.then(|| "true".to_owned()));
         for (key, file) in [("cert", &self.cert), ("key", &self.key), ("ca", &self.ca)] {
             add(key, file.as_ref().map(|file| encode(&file.to_string_lossy())));
@@ -255,9 +283,20 @@ mod tests {
     }
 
     #[test]
+    fn a_way_of_waiting_is_read_and_written() {
+        for (text, wait) in [("adaptive", Wait::Adaptive), ("busy", Wait::Busy), ("park", Wait::Park)] {
+            let text = format!("shm:a?wait={text}");
+            let endpoint: Endpoint = text.parse().unwrap();
+            assert_eq!((endpoint.options().wait, endpoint.to_string()), (Some(wait), text));
+        }
+    }
+
+    #[test]
     fn errors_say_what_belongs_there() {
         assert!(error("tcp://h:1?colour=red").starts_with("expected one of the options codec,"));
         assert!(error("tcp://h:1?ttl=1").contains("belongs to udp"));
+        assert!(error("tcp://h:1?wait=busy").contains("belongs to shm"));
+        assert!(error("shm:a?wait=long").contains("adaptive, busy or park"));
         assert!(error("tcp://h:1?deadline=soon").contains("a duration, as in '250ms'"));
         assert!(error("tcp://h:1?deadline").contains("with a value"));
         assert!(error("tcp://h:1?window=1&window=2").contains("once"));

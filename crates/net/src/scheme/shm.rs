@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crosstie_core::{Endpoint, Error, Target, UnixAddress};
+use crosstie_core::{Endpoint, Error, Target, UnixAddress, Wait};
 use crosstie_shm::Directory;
 use crosstie_sys::{Interest, Poller, peer_process};
 
@@ -42,6 +42,7 @@ const MOST_WAITING: usize = 128;
 
 pub(crate) struct ShmListener {
     name: String,
+    wait: Wait,
     endpoint: Endpoint,
     listener: unix::Listener,
     /// The listener, and those who have not handed over their memory yet.
@@ -50,11 +51,11 @@ pub(crate) struct ShmListener {
 }
 
 impl ShmListener {
-    pub(crate) fn bind(name: &str) -> io::Result<Self> {
+    pub(crate) fn bind(name: &str, wait: Wait) -> io::Result<Self> {
         let (poller, listener) = (Poller::new()?, unix::bind(&address(name)?)?);
         poller.add(&listener, 0, Interest::Read)?;
         let endpoint = Endpoint::new(Target::Shm { name: name.to_owned() });
-        Ok(Self { name: name.to_owned(), endpoint, listener, poller, waiting: Mutex::default() })
+        Ok(Self { name: name.to_owned(), wait, endpoint, listener, poller, waiting: Mutex::default() })
     }
 
     fn accept(&self) -> io::Result<Option<Connection>> {
@@ -83,7 +84,7 @@ impl ShmListener {
             match SharedStream::take(&socket, STREAM) {
                 Ok(stream) => {
                     self.poller.remove(&socket)?;
-                    return connection(stream, &socket).map(Some);
+                    return connection(stream.waiting(self.wait), &socket).map(Some);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => waiting.push_back(socket),
                 // Who says something else is not let in, and sees the end of the socket.
@@ -114,17 +115,18 @@ impl Listener for ShmListener {
     }
 
     fn connector(&self) -> Result<Box<dyn Connector>, Error> {
-        Ok(Box::new(ShmConnector { name: self.name.clone() }))
+        Ok(Box::new(ShmConnector { name: self.name.clone(), wait: self.wait }))
     }
 }
 
 pub(crate) struct ShmConnector {
     pub(crate) name: String,
+    pub(crate) wait: Wait,
 }
 
 impl Connector for ShmConnector {
     fn begin(&self) -> Result<Box<dyn Attempt>, Error> {
-        Ok(Box::new(Connecting { name: self.name.clone(), pause: FIRST_PAUSE }))
+        Ok(Box::new(Connecting { name: self.name.clone(), wait: self.wait, pause: FIRST_PAUSE }))
     }
 
     fn capabilities(&self) -> &'static Capabilities {
@@ -138,13 +140,14 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 struct Connecting {
     name: String,
+    wait: Wait,
     pause: Duration,
 }
 
 impl Connecting {
     fn connect(&self) -> io::Result<Connection> {
         let socket = super::unix::dial(&address(&self.name)?)?;
-        connection(SharedStream::offer(socket.try_clone()?, STREAM)?, &socket)
+        connection(SharedStream::offer(socket.try_clone()?, STREAM)?.waiting(self.wait), &socket)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sockets that never block, for a reactor: listeners and connections over TCP and Unix sockets.
 
 pub(crate) mod claim;
+mod sleeper;
 pub(crate) mod tcp;
 pub(crate) mod unix;
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, IoSlice, Read, Write},
+    io::{self, IoSlice},
     net::Shutdown,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -17,10 +17,11 @@ use std::{
 };
 
 use crosstie_core::{ByteTransport, Target, UnixAddress};
-use crosstie_sys::{Interest, peer_process, receive_descriptors, send_descriptors, wait_ready};
+use crosstie_sys::{Interest, peer_process, try_receive_descriptors, try_send_descriptors, wait_ready};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 
-use super::claim::Claim;
-use crate::transport::{Armed, AsyncStream, Listen, Peer, SocketTransport, Transport};
+use super::{claim::Claim, sleeper::Sleeper};
+use crate::transport::{Armed, AsyncStream, Listen, Peer, SocketTransport, Transport, patiently};
 
 /// A listener. One with a path removes its file in the end, if it still is its own.
 pub(crate) struct Listener {
@@ -107,28 +108,35 @@ impl Listen for Listener {
     }
 }
 
-/// A connection.
+/// A connection. The socket itself blocks, for who sleeps in a read; everything else says that it shall not.
 pub(crate) struct UnixTransport {
     stream: UnixStream,
+    sleeper: Sleeper,
 }
 
 impl UnixTransport {
     pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        Ok(Self { stream })
+        stream.set_nonblocking(false)?;
+        Ok(Self { stream, sleeper: Sleeper::default() })
     }
 }
 
+/// The kernel takes no more at once.
+const MOST_SLICES: usize = 1024;
+
 impl ByteTransport for UnixTransport {
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        (&self.stream).read(buf)
+        Ok(recv(&self.stream, buf, RecvFlags::DONTWAIT)?.1)
     }
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match slices {
-            [one] => (&self.stream).write(one),
-            many => (&self.stream).write_vectored(many),
-        }
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        Ok(match slices {
+            [one] => send(&self.stream, one, flags)?,
+            many => {
+                sendmsg(&self.stream, &many[..many.len().min(MOST_SLICES)], &mut SendAncillaryBuffer::default(), flags)?
+            }
+        })
     }
 
     fn shutdown(&self) {
@@ -142,11 +150,18 @@ impl Transport for UnixTransport {
         wait_ready(&self.stream, interest, timeout)
     }
 
+    fn read_within(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
+        self.sleeper
+            .read(self.stream.as_fd(), buf, timeout)
+            .unwrap_or_else(|| patiently(timeout, || self.try_read(buf), |left| self.wait_ready(Interest::Read, left)))
+    }
+
     fn arm_reading(&self) -> io::Result<Armed<'_>> {
         Ok(Armed::of(self.stream.as_fd()))
     }
 
     fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>> {
+        self.stream.set_nonblocking(true)?;
         Ok(Box::new(tokio::net::UnixStream::from_std(self.stream)?))
     }
 
@@ -155,11 +170,11 @@ impl Transport for UnixTransport {
     }
 
     fn try_pass(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
-        send_descriptors(&self.stream, bytes, descriptors)
+        try_send_descriptors(&self.stream, bytes, descriptors)
     }
 
     fn try_take(&self, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        receive_descriptors(&self.stream, buf)
+        try_receive_descriptors(&self.stream, buf)
     }
 }
 
