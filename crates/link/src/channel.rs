@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Mono, Result};
+use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result};
 #[cfg(feature = "tls")]
 use crosstie_net::Certificate;
 use crosstie_net::{AsyncReader, AsyncWriter, Connection, FaultLog, Peer, connector_of_frames};
@@ -26,6 +26,7 @@ use crate::{
     select::{Selectable, sealed::Source},
     shared::{Exchange, Input, Look},
     turn::Ahead,
+    waiting::Waiting,
 };
 
 /// Typed messages to and from one other process, in order, each whole and once, for async programs.
@@ -44,7 +45,7 @@ pub struct Channel<S, R = S> {
 /// The half of a channel that sends. When it is dropped, the other side is told that no more comes, as far as that goes at once.
 pub struct Sender<S> {
     line: Arc<Line>,
-    queued: u32,
+    waiting: Waiting,
     types: PhantomData<fn(S)>,
 }
 
@@ -110,7 +111,7 @@ impl<S: Payload, R: Payload> Channel<S, R> {
         let until = Some(Instant::now() + line.exchange.options.connect_timeout);
         line.flush(until).await?;
         while !receiver.step(until).await?.is_some_and(|look| matches!(look, Look::Opened)) {}
-        Ok(Self { sender: Sender { line, queued: 0, types: PhantomData }, receiver })
+        Ok(Self { sender: Sender { line, waiting: Waiting::default(), types: PhantomData }, receiver })
     }
 
     /// Sends a message. When it returns, the message has been handed to the system.
@@ -205,7 +206,7 @@ impl<S: Payload> Sender<S> {
         self.flush().await
     }
 
-    /// Puts a message among those that wait to be written, which happens by [`Sender::flush`], or when too much waits.
+    /// Puts a message among those that wait to be written, which happens by [`Sender::flush`], or when 32 KiB of them wait.
     ///
     /// # Errors
     ///
@@ -220,11 +221,16 @@ impl<S: Payload> Sender<S> {
     ///
     /// As [`Sender::feed`].
     pub async fn feed_with(&mut self, value: &S, headers: &Headers) -> Result<()> {
-        if self.line.exchange.is_full(self.queued, 0) {
+        if self.waiting.is_full(&self.line.exchange.options) {
             self.flush().await?;
         }
-        self.line.exchange.queue(value, headers)?;
-        self.queued += 1;
+        self.waiting.add(self.line.exchange.queue(value, headers)?);
+        if self.waiting.is_worth_writing() {
+            match self.line.write_some() {
+                (0, 0) => self.waiting.went(),
+                (left, pending) => self.waiting.stayed(left, pending),
+            }
+        }
         Ok(())
     }
 
@@ -235,7 +241,7 @@ impl<S: Payload> Sender<S> {
     /// `Timeout`: what is left goes on waiting. `Disconnected`, `PeerDied`.
     pub async fn flush(&mut self) -> Result<()> {
         self.line.flush(self.line.until()).await?;
-        self.queued = 0;
+        self.waiting.went();
         Ok(())
     }
 
@@ -253,7 +259,7 @@ impl<S: Payload> Sender<S> {
 impl<S> Drop for Sender<S> {
     fn drop(&mut self) {
         self.line.exchange.session().finish();
-        self.line.write_some();
+        self.line.answer();
     }
 }
 
@@ -315,7 +321,7 @@ impl<R: Payload> Receiver<R> {
             Ok(look) => return Ok(Some(look)),
             Err(error) => {
                 // A refusal goes out, so that the other side can say it too.
-                self.line.write_some();
+                self.line.answer();
                 return Err(error);
             }
         }
@@ -341,7 +347,7 @@ impl<R: Payload> Receiver<R> {
         let error = match read {
             Ok(0) => io::ErrorKind::UnexpectedEof.into(),
             Ok(count) => {
-                self.input.read(count);
+                self.input.read(count, self.line.exchange.heard());
                 return Ok(None);
             }
             Err(error) => error,
@@ -371,13 +377,13 @@ impl<R: Payload + Send> Source for Receiver<R> {
                 Ok(Look::Opened) => {}
                 Ok(Look::Nothing) => {
                     // A question of the other side is answered before there is nothing to do.
-                    self.line.write_some();
+                    self.line.answer();
                     let mut buf = ReadBuf::new(self.input.room());
                     let read = ready!(Pin::new(&mut self.reader).poll_read(cx, &mut buf));
                     let error = match (read, buf.filled().len()) {
                         (Ok(()), 0) => io::ErrorKind::UnexpectedEof.into(),
                         (Ok(()), count) => {
-                            self.input.read(count);
+                            self.input.read(count, self.line.exchange.heard());
                             continue;
                         }
                         (Err(error), _) => error,
@@ -386,7 +392,7 @@ impl<R: Payload + Send> Source for Receiver<R> {
                 }
                 Err(error) => {
                     // A refusal goes out, so that the other side can say it too.
-                    self.line.write_some();
+                    self.line.answer();
                     self.ahead.put(Err(error));
                 }
             }
@@ -419,10 +425,11 @@ impl Line {
 
     /// When the session wants to be looked after; what is due now is done.
     fn due(&self) -> Result<Option<Instant>> {
-        let now = self.exchange.now();
-        let due = self.exchange.session().tick(now)?;
-        self.write_some();
-        Ok((due != Mono::MAX).then(|| Instant::now() + due.since(now)))
+        let (due, has_answer) = self.exchange.tend()?;
+        if has_answer {
+            self.write_some();
+        }
+        Ok(due.map(|due| Instant::now() + due))
     }
 
     async fn flush(&self, until: Option<Instant>) -> Result<()> {
@@ -445,14 +452,23 @@ impl Line {
         }
     }
 
-    /// Writes what waits as far as that goes at once, unless somebody is at it, who takes it along.
-    fn write_some(&self) {
-        if self.exchange.session().pending() > 0
-            && let Ok(mut outbox) = self.outbox.try_lock()
-        {
+    /// Writes what the session has to say of itself, as far as that goes at once.
+    fn answer(&self) {
+        if self.exchange.session().pending() > 0 {
+            self.write_some();
+        }
+    }
+
+    /// Writes what waits as far as that goes at once, unless somebody is at it, who takes it along. How many bytes were given to be written and were
+    /// not, and how many the session has besides.
+    fn write_some(&self) -> (usize, usize) {
+        let mut left = 0;
+        if let Ok(mut outbox) = self.outbox.try_lock() {
             let waker = std::task::Waker::noop();
             let _ = outbox.poll_write(&self.exchange, &mut Context::from_waker(waker));
+            left = outbox.bytes.len() - outbox.written;
         }
+        (left, self.exchange.session().pending())
     }
 }
 
@@ -480,6 +496,6 @@ impl Outbox {
 impl Drop for Line {
     fn drop(&mut self) {
         self.exchange.session().goodbye("");
-        self.write_some();
+        self.answer();
     }
 }

@@ -51,6 +51,7 @@ mod select;
 mod shared;
 mod spawn;
 mod turn;
+mod waiting;
 
 pub use crate::{
     channel::{Channel, Receiver, Sender},

@@ -1,6 +1,9 @@
 //! What the two halves of a channel share, and what they make of what comes.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use crosstie_core::{Clock, Error, Headers, Kind, Mono, Result, SystemClock};
 use crosstie_proto::frame::{Direction, Event, Session, Step, Terms};
@@ -58,13 +61,9 @@ impl Exchange {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn now(&self) -> Mono {
-        self.clock.mono()
-    }
-
-    /// Puts a message among what waits to be written.
+    /// Puts a message among what waits to be written. How many bytes the session has then.
     #[inline]
-    pub(crate) fn queue<T: Payload>(&self, value: &T, headers: &Headers) -> Result<()> {
+    pub(crate) fn queue<T: Payload>(&self, value: &T, headers: &Headers) -> Result<usize> {
         let mut session = self.session();
         let sending = session.terms().map(|terms| terms.sending);
         if let Some(sending) = sending.filter(|sending| self.options.compress && sending.may_compress) {
@@ -72,10 +71,10 @@ impl Exchange {
             return self.queue_packed(value, headers, sending);
         }
         session.send(headers, None, |out| sending.map_or(Ok(()), |sending| value.encode(sending.codec, out)))?;
-        Ok(())
+        Ok(session.pending())
     }
 
-    fn queue_packed<T: Payload>(&self, value: &T, headers: &Headers, sending: Direction) -> Result<()> {
+    fn queue_packed<T: Payload>(&self, value: &T, headers: &Headers, sending: Direction) -> Result<usize> {
         // Only one half sends, so nobody waits for this lock; the session is free while there is work.
         let mut packer = self.packer.lock().unwrap_or_else(PoisonError::into_inner);
         let packed = packer.pack(sending.max_frame, |out| value.encode(sending.codec, out))?;
@@ -87,14 +86,28 @@ impl Exchange {
             out.extend_from_slice(bytes);
             Ok(())
         };
-        self.session().send(headers, before, write)?;
-        Ok(())
+        let mut session = self.session();
+        session.send(headers, before, write)?;
+        Ok(session.pending())
     }
 
-    /// True if no more should be queued before some of it is written: so many messages wait, and besides the session's own output so many bytes.
-    pub(crate) fn is_full(&self, queued: u32, left: usize) -> bool {
-        self.options.window.is_some_and(|window| queued >= window)
-            || self.session().pending() + left >= self.options.buffer
+    /// Does what is due: how long until something is again, and whether there is something to write.
+    pub(crate) fn tend(&self) -> Result<(Option<Duration>, bool)> {
+        let mut session = self.session();
+        // An open session without keep-alive has nothing to do at a time of its own.
+        let due = if self.options.keep_alive.is_none() && session.terms().is_some() {
+            None
+        } else {
+            let now = self.clock.mono();
+            let due = session.tick(now)?;
+            (due != Mono::MAX).then(|| due.since(now))
+        };
+        Ok((due, session.pending() > 0))
+    }
+
+    /// The time of a read, if anybody asks for it: what is heard counts for keep-alive alone.
+    pub(crate) fn heard(&self) -> Mono {
+        if self.options.keep_alive.is_some() { self.clock.mono() } else { Mono::ZERO }
     }
 
     pub(crate) fn terms(&self) -> Option<Terms> {
@@ -119,6 +132,8 @@ pub(crate) struct Input {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// When it was read.
+    came: Mono,
     unpacker: Unpacker,
     /// Why nothing more comes.
     ended: Option<(Kind, String)>,
@@ -142,8 +157,9 @@ impl Input {
         &mut self.bytes[self.end..]
     }
 
-    pub(crate) fn read(&mut self, count: usize) {
+    pub(crate) fn read(&mut self, count: usize, now: Mono) {
         self.end += count;
+        self.came = now;
     }
 
     /// Looks at what is there, until something has come of it.
@@ -156,10 +172,9 @@ impl Input {
         if let Some((kind, text)) = &self.ended {
             return Err(Error::new(*kind, text.clone()));
         }
-        let now = exchange.now();
         let mut session = exchange.session();
         loop {
-            let step = match session.step(&self.bytes[self.start..self.end], now, &can_read) {
+            let step = match session.step(&self.bytes[self.start..self.end], self.came, &can_read) {
                 Ok(step) => step,
                 Err(violation) => {
                     let error = Error::from(violation);

@@ -18,6 +18,7 @@ use crate::{
     faults::with_faults,
     shared::{Exchange, Input, Look},
     turn::Ahead,
+    waiting::Waiting,
 };
 
 /// Typed messages to and from one other process, in order, each whole and once.
@@ -32,10 +33,7 @@ pub struct Channel<S, R = S> {
 /// The half of a channel that sends. When it is dropped, the other side is told that no more comes.
 pub struct Sender<S> {
     line: Arc<Line>,
-    /// Since the last time all was written.
-    queued: u32,
-    /// Bytes that did not go when they were last written.
-    left: usize,
+    waiting: Waiting,
     types: PhantomData<fn(S)>,
 }
 
@@ -106,10 +104,10 @@ impl<S: Payload, R: Payload> Channel<S, R> {
         let exchange = Exchange::new::<S, R>(options)?;
         let line = Arc::new(Line { connection, exchange, outbox: Mutex::default() });
         let mut receiver = Receiver::new(Arc::clone(&line));
-        let until = Some(Instant::now() + line.exchange.options.connect_timeout);
-        line.flush(until)?;
-        while !receiver.step(until)?.is_some_and(|look| matches!(look, Look::Opened)) {}
-        Ok(Self { sender: Sender { line, queued: 0, left: 0, types: PhantomData }, receiver })
+        let until = Instant::now() + line.exchange.options.connect_timeout;
+        line.flush(Limit::At(until))?;
+        while !receiver.step(Some(until))?.is_some_and(|look| matches!(look, Look::Opened)) {}
+        Ok(Self { sender: Sender { line, waiting: Waiting::default(), types: PhantomData }, receiver })
     }
 
     /// Sends a message. When it returns, the message has been handed to the system; whether the other side has it, only an answer tells.
@@ -179,7 +177,7 @@ impl<S: Payload, R: Payload> Channel<S, R> {
     pub fn close(self, why: &str) -> Result<()> {
         let line = &self.sender.line;
         line.exchange.session().goodbye(why);
-        line.flush(line.until())
+        line.flush(Limit::Deadline)
     }
 }
 
@@ -205,7 +203,7 @@ impl<S: Payload> Sender<S> {
         self.flush()
     }
 
-    /// Puts a message among those that wait to be written, which happens by [`Sender::flush`], or when too much waits. Many small messages go much
+    /// Puts a message among those that wait to be written, which happens by [`Sender::flush`], or when 32 KiB of them wait. Many small messages go much
     /// faster so.
     ///
     /// # Errors
@@ -221,11 +219,14 @@ impl<S: Payload> Sender<S> {
     ///
     /// As [`Sender::feed`].
     pub fn feed_with(&mut self, value: &S, headers: &Headers) -> Result<()> {
-        if self.line.exchange.is_full(self.queued, self.left) {
+        if self.waiting.is_full(&self.line.exchange.options) {
             self.flush()?;
         }
-        self.line.exchange.queue(value, headers)?;
-        self.queued += 1;
+        self.waiting.add(self.line.exchange.queue(value, headers)?);
+        if self.waiting.is_worth_writing() {
+            // It was taken, and goes on waiting if it does not go now. What is wrong with the connection shows at the next call.
+            let _ = self.flush_until(Limit::Now);
+        }
         Ok(())
     }
 
@@ -239,31 +240,32 @@ impl<S: Payload> Sender<S> {
             Ok(()) => {}
             Err(error) => return Err(TrySendError::Failed(value, error)),
         }
-        if self.line.exchange.is_full(self.queued, self.left) {
+        if self.waiting.is_full(&self.line.exchange.options) {
             return Err(TrySendError::Full(value));
         }
-        if let Err(error) = self.line.exchange.queue(&value, &Headers::new()) {
-            return Err(TrySendError::Failed(value, error));
+        match self.line.exchange.queue(&value, &Headers::new()) {
+            Ok(pending) => self.waiting.add(pending),
+            Err(error) => return Err(TrySendError::Failed(value, error)),
         }
-        self.queued += 1;
         // It was taken. What is wrong with the connection shows at the next call.
         let _ = self.try_flush();
         Ok(())
     }
 
     fn try_flush(&mut self) -> Result<()> {
-        match self.flush_until(Some(Instant::now())) {
+        match self.flush_until(Limit::Now) {
             Err(error) if error.kind() == Kind::Timeout => Ok(()),
             result => result,
         }
     }
 
-    fn flush_until(&mut self, until: Option<Instant>) -> Result<()> {
-        let result = self.line.flush(until);
+    fn flush_until(&mut self, limit: Limit) -> Result<()> {
+        let result = self.line.flush(limit);
         if result.is_ok() {
-            (self.queued, self.left) = (0, 0);
+            self.waiting.went();
         } else {
-            self.left = self.line.unwritten();
+            let (left, pending) = self.line.unwritten();
+            self.waiting.stayed(left, pending);
         }
         result
     }
@@ -274,7 +276,7 @@ impl<S: Payload> Sender<S> {
     ///
     /// `Timeout`: what is left goes on waiting. `Disconnected`, `PeerDied`.
     pub fn flush(&mut self) -> Result<()> {
-        self.flush_until(self.line.until())
+        self.flush_until(Limit::Deadline)
     }
 
     /// Says that no more messages come, after those that wait. The other direction goes on.
@@ -284,14 +286,14 @@ impl<S: Payload> Sender<S> {
     /// As [`Sender::flush`].
     pub fn finish(self) -> Result<()> {
         self.line.exchange.session().finish();
-        self.line.flush(self.line.until())
+        self.line.flush(Limit::Deadline)
     }
 }
 
 impl<S> Drop for Sender<S> {
     fn drop(&mut self) {
         self.line.exchange.session().finish();
-        let _ = self.line.flush(Some(Instant::now()));
+        let _ = self.line.flush(Limit::Now);
     }
 }
 
@@ -303,8 +305,16 @@ impl<R: Payload> Receiver<R> {
     /// `Timeout`; `Closed` after the last message or a goodbye; `Disconnected` if the connection was lost, `PeerDied` if the other process is proved to be dead;
     /// `Protocol` if what came is no message of this type, after which others may follow.
     pub fn recv(&mut self) -> Result<Received<R>> {
-        let until = self.line.until();
-        self.recv_until(until)
+        let there = match self.ahead.take() {
+            Some(found) => Some(found),
+            None => self.look().map(message).transpose(),
+        };
+        // Whoever need not wait reads no clock.
+        let found = there.unwrap_or_else(|| {
+            let until = self.line.until();
+            self.read(until, self.line.exchange.options.deadline).and_then(|()| self.next(until))
+        });
+        self.ahead.told(found, self.input.has_ended())
     }
 
     /// As [`Receiver::recv`], waiting at most `timeout`.
@@ -352,50 +362,72 @@ impl<R: Payload> Receiver<R> {
 
     fn next(&mut self, until: Option<Instant>) -> Result<Received<R>> {
         loop {
-            if let Some(Look::Message(message)) = self.step(until)? {
+            if let Some(message) = message(self.step(until)?) {
                 return Ok(message);
             }
         }
     }
 
     /// Looks at what is there, or reads once.
-    #[inline]
     fn step(&mut self, until: Option<Instant>) -> Result<Option<Look<R>>> {
+        let look = self.look()?;
+        if look.is_none() {
+            self.read(until, until.map(|until| until.saturating_duration_since(Instant::now())))?;
+        }
+        Ok(look)
+    }
+
+    /// Looks at what is there.
+    #[inline]
+    fn look(&mut self) -> Result<Option<Look<R>>> {
         match self.input.look(&self.line.exchange) {
-            Ok(Look::Nothing) => {}
-            Ok(look) => return Ok(Some(look)),
+            Ok(Look::Nothing) => Ok(None),
+            Ok(look) => Ok(Some(look)),
             Err(error) => {
                 // A refusal goes out, so that the other side can say it too.
-                let _ = self.line.flush(Some(Instant::now()));
-                return Err(error);
+                let _ = self.line.flush(Limit::Now);
+                Err(error)
             }
         }
-        self.line.answer();
+    }
+
+    /// Reads once, with so much time `left` as there is `until` then.
+    fn read(&mut self, until: Option<Instant>, left: Option<Duration>) -> Result<()> {
         let due = match self.line.due() {
             Ok(due) => due,
             Err(error) => return Err(self.input.end(error.kind(), error.to_string())),
         };
-        let left = earlier(until, due).map(|until| until.saturating_duration_since(Instant::now()));
+        let due = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let left = [left, due].into_iter().flatten().min();
         match self.line.connection.read_within(self.input.room(), left) {
             Ok(0) => {
                 let error = self.line.connection.explain(io::ErrorKind::UnexpectedEof.into());
                 Err(self.input.end(error.kind(), error.to_string()))
             }
             Ok(count) => {
-                self.input.read(count);
-                Ok(None)
+                self.input.read(count, self.line.exchange.heard());
+                Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 if until.is_some_and(|until| Instant::now() >= until) {
                     return Err(Error::new(Kind::Timeout, "no message came in time"));
                 }
-                Ok(None)
+                Ok(())
             }
             Err(error) => {
                 let error = self.line.connection.explain(error);
                 Err(self.input.end(error.kind(), error.to_string()))
             }
         }
+    }
+}
+
+/// The message of a look. That the channel is open is known.
+#[inline]
+fn message<R>(look: Option<Look<R>>) -> Option<Received<R>> {
+    match look {
+        Some(Look::Message(message)) => Some(message),
+        _ => None,
     }
 }
 
@@ -426,11 +458,14 @@ impl<R: Payload> Source for Receiver<R> {
     }
 }
 
-fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
+/// How long writing may take.
+#[derive(Clone, Copy)]
+enum Limit {
+    /// What goes at once.
+    Now,
+    /// The channel's deadline.
+    Deadline,
+    At(Instant),
 }
 
 impl Line {
@@ -439,37 +474,32 @@ impl Line {
         self.exchange.options.deadline.map(|deadline| Instant::now() + deadline)
     }
 
-    /// When the session wants to be looked after; what is due now is done.
+    /// When the session wants to be looked after; what is due now is done, and what it has to say is written as far as that goes at once.
     fn due(&self) -> Result<Option<Instant>> {
-        let now = self.exchange.now();
-        let due = self.exchange.session().tick(now)?;
-        self.answer();
-        Ok((due != crosstie_core::Mono::MAX).then(|| Instant::now() + due.since(now)))
+        let (due, has_answer) = self.exchange.tend()?;
+        if has_answer {
+            match self.outbox.try_lock() {
+                // Whoever is writing takes it along.
+                Err(TryLockError::WouldBlock) => {}
+                Ok(outbox) => drop(self.write(outbox, Limit::Now)),
+                Err(TryLockError::Poisoned(outbox)) => drop(self.write(outbox.into_inner(), Limit::Now)),
+            }
+        }
+        Ok(due.map(|due| Instant::now() + due))
     }
 
-    /// Writes what the session has to say of itself, as far as that goes at once.
-    fn answer(&self) {
-        if self.exchange.session().pending() == 0 {
-            return;
-        }
-        match self.outbox.try_lock() {
-            // Whoever is writing takes it along.
-            Err(TryLockError::WouldBlock) => {}
-            Ok(outbox) => drop(self.write(outbox, Some(Instant::now()))),
-            Err(TryLockError::Poisoned(outbox)) => drop(self.write(outbox.into_inner(), Some(Instant::now()))),
-        }
-    }
-
-    fn unwritten(&self) -> usize {
+    /// How many bytes were given to be written and were not, and how many the session has besides.
+    fn unwritten(&self) -> (usize, usize) {
         let outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        outbox.bytes.len() - outbox.written
+        (outbox.bytes.len() - outbox.written, self.exchange.session().pending())
     }
 
-    fn flush(&self, until: Option<Instant>) -> Result<()> {
-        self.write(self.outbox.lock().unwrap_or_else(PoisonError::into_inner), until)
+    fn flush(&self, limit: Limit) -> Result<()> {
+        self.write(self.outbox.lock().unwrap_or_else(PoisonError::into_inner), limit)
     }
 
-    fn write(&self, mut outbox: MutexGuard<'_, Outbox>, until: Option<Instant>) -> Result<()> {
+    fn write(&self, mut outbox: MutexGuard<'_, Outbox>, limit: Limit) -> Result<()> {
+        let mut until = None;
         loop {
             let Outbox { bytes, written, lost } = &mut *outbox;
             if let Some((kind, text)) = lost {
@@ -483,8 +513,7 @@ impl Line {
                     return Ok(());
                 }
             }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            match self.connection.write_within(&bytes[*written..], left) {
+            match self.write_some(&bytes[*written..], limit, &mut until) {
                 Ok(count) => *written += count,
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     let text = format!(
@@ -503,11 +532,38 @@ impl Line {
             }
         }
     }
+
+    /// Writes what goes at once, or waits for that. `until` is when the limit is reached, once somebody had to ask: whoever need not wait reads no clock.
+    fn write_some(&self, bytes: &[u8], limit: Limit, until: &mut Option<Instant>) -> io::Result<usize> {
+        let is_late = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+        let now = Some(Duration::ZERO);
+        let count = match self.connection.write_within(bytes, now) {
+            Err(error) if is_late(&error) && !matches!(limit, Limit::Now) => {
+                return self.connection.write_within(bytes, self.left(limit, until));
+            }
+            written => written?,
+        };
+        if !matches!(limit, Limit::Now) && self.connection.flush_within(now).is_err_and(|error| is_late(&error)) {
+            // What was taken is written, whether or not it has left in time. Whoever writes more finds out.
+            let _ = self.connection.flush_within(self.left(limit, until));
+        }
+        Ok(count)
+    }
+
+    fn left(&self, limit: Limit, until: &mut Option<Instant>) -> Option<Duration> {
+        let now = Instant::now();
+        let until = match limit {
+            Limit::Now => now,
+            Limit::At(at) => at,
+            Limit::Deadline => *until.get_or_insert(now + self.exchange.options.deadline?),
+        };
+        Some(until.saturating_duration_since(now))
+    }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
         self.exchange.session().goodbye("");
-        let _ = self.flush(Some(Instant::now()));
+        let _ = self.flush(Limit::Now);
     }
 }
