@@ -39,3 +39,9 @@ impl From<rustix::io::Errno> for Error {
         Self(cause.to_string())
     }
 }
+
+impl From<crosstie_core::Error> for Error {
+    fn from(cause: crosstie_core::Error) -> Self {
+        Self(cause.to_string())
+    }
+}

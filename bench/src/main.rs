@@ -1,8 +1,10 @@
-//! Crosstie measured against its rivals: `load` drives one server, `broker` compares several in one table.
+//! Crosstie measured against its rivals: `load` drives one server, `broker` compares several in one table, `streams` what two processes say to
+//! each other with bare sockets.
 
 #![forbid(unsafe_code)]
 
 mod clients;
+mod columns;
 mod compare;
 mod contender;
 mod error;
@@ -10,6 +12,7 @@ mod host;
 mod load;
 mod process;
 mod spread;
+mod streams;
 mod targets;
 mod wire;
 
@@ -22,6 +25,7 @@ use clap::{Parser, Subcommand};
 use crate::compare::{CompareArguments, compare};
 use crate::error::Result;
 use crate::load::{Timing, Workload, idle, paced, throughput};
+use crate::streams::{PeerArguments, StreamsArguments, run_peer, streams};
 
 #[derive(Parser)]
 #[command(name = "crosstie-bench", about = "Crosstie measured against its rivals", version)]
@@ -36,6 +40,11 @@ enum Command {
     Load(LoadArguments),
     /// Compare our broker with nats-servers: one table
     Broker(CompareArguments),
+    /// Compare streams and channels between two processes with bare sockets: one table
+    Streams(StreamsArguments),
+    /// The other process of `streams`
+    #[command(hide = true)]
+    StreamsPeer(PeerArguments),
 }
 
 #[derive(clap::Args)]
@@ -68,6 +77,8 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Load(arguments) => run_load(&arguments),
         Command::Broker(arguments) => compare(&arguments),
+        Command::Streams(arguments) => streams(&arguments),
+        Command::StreamsPeer(arguments) => run_peer(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,8 @@ pub(crate) enum Target {
     Most(f64),
     /// At most so much, whatever the other does.
     Below(f64),
+    /// At least so much, whatever the other does.
+    Above(f64),
 }
 
 impl Target {
@@ -20,6 +22,7 @@ impl Target {
             Self::Least(ratio) => ours >= ratio * other,
             Self::Most(ratio) => ours <= ratio * other,
             Self::Below(bound) => ours <= bound,
+            Self::Above(bound) => ours >= bound,
         }
     }
 }
@@ -30,6 +33,7 @@ impl std::fmt::Display for Target {
             Self::Least(ratio) => write!(f, "≥ {ratio}×"),
             Self::Most(ratio) => write!(f, "≤ {ratio}×"),
             Self::Below(bound) => write!(f, "≤ {bound}"),
+            Self::Above(bound) => write!(f, "≥ {bound}"),
         }
     }
 }
@@ -66,5 +70,6 @@ mod tests {
         assert!(Target::Least(2.0).is_met(4.0, 2.0) && !Target::Least(2.0).is_met(3.9, 2.0));
         assert!(Target::Most(0.5).is_met(1.0, 2.0) && !Target::Most(0.5).is_met(1.1, 2.0));
         assert!(IDLE_BYTES.is_met(4096.0, 0.0) && !IDLE_BYTES.is_met(4097.0, 9e9));
+        assert!(Target::Above(8.0).is_met(8.0, 0.0) && !Target::Above(8.0).is_met(7.9, 0.0));
     }
 }
