@@ -52,10 +52,12 @@ fn model_matches(pattern: &[&[u8]], subject: &[&[u8]]) -> bool {
 
 /// Covering by definition: every subject that the inner pattern stands for matches the outer one.
 ///
-/// To know, a few are enough: each `*` filled with a token that no pattern names, and a final `>` filled with one, two and three more
+/// To know, a few are enough: each `*` filled with a token that the outer pattern does not name, and a final `>` filled with one, two and three more
 /// than the outer pattern is long.
 fn model_covers(outer: &[&[u8]], inner: &[&[u8]]) -> bool {
-    let fresh: &[u8] = b"\x01fresh";
+    // Longer than any that the outer one names, so that no input can name it.
+    let fresh = vec![b'f'; 1 + outer.iter().map(|token| token.len()).max().unwrap_or_default()];
+    let fresh = fresh.as_slice();
     let plain: Vec<&[u8]> = inner.iter().map(|token| if *token == b"*" { fresh } else { token }).collect();
     match plain.split_last() {
         Some((last, head)) if *last == b">" => (1..=outer.len() + 2).all(|more| {
