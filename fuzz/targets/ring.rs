@@ -48,7 +48,10 @@ impl Value {
     }
 }
 
-fuzz_target!(|input: Input| { if input.is_bytes { frames(&input) } else { messages(&input) } });
+fuzz_target!(|input: Input| {
+    let check = if input.is_bytes { frames } else { messages };
+    check(&input);
+});
 
 /// Puts words into the data of the segment: seats, positions, wake-up words, frames.
 fn damage(segment: &Segment, edits: &[(u16, Value)]) {
