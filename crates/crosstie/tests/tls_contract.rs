@@ -15,8 +15,7 @@ use crosstie_broker::{Broker, HandshakeFirst, Options, Tls};
 use crosstie_client::ConnectOptions;
 use crosstie_core::{Endpoint, Error, HostPort, Kind, Target};
 use crosstie_net::{SocketListener, TlsFiles};
-use crosstie_testkit::certificates::{Authority, Issued, Validity};
-use tempfile::TempDir;
+use crosstie_testkit::certificates::{Issued, Place, Validity};
 use tokio::runtime::{Builder, Runtime};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -35,61 +34,44 @@ enum Server {
     Theirs(Child),
 }
 
-struct Place {
-    folder: TempDir,
-    authority: Authority,
-    server: Issued,
-    client: Issued,
+fn start(place: &Place, port: u16, wanted: Wanted, server: &Issued) -> Server {
+    let Some(program) = std::env::var_os("CROSSTIE_NATS_SERVER") else {
+        let mut files = TlsFiles::default();
+        (files.cert, files.key) = (Some(server.cert.clone()), Some(server.key.clone()));
+        files.ca = wanted.verify.then(|| place.authority.ca());
+        let mut tls = Tls::new(files);
+        tls.handshake_first = if wanted.first { HandshakeFirst::Always } else { HandshakeFirst::No };
+        let mut options = Options::default();
+        options.tls = (!wanted.none).then_some(tls);
+        let target = Target::Tcp { host: HostPort { host: "127.0.0.1".into(), port } };
+        return Server::Ours(Broker::start(options, vec![SocketListener::bind(&target).unwrap()]).unwrap());
+    };
+    let config = place.folder().join(format!("{port}.conf"));
+    let shown = |path: &Path| path.display().to_string();
+    let mut text = format!("listen: \"127.0.0.1:{port}\"\n");
+    if !wanted.none {
+        text += &format!(
+            "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify: {}{} }}\n",
+            shown(&server.cert),
+            shown(&server.key),
+            shown(&place.authority.ca()),
+            wanted.verify,
+            if wanted.first { ", handshake_first: true" } else { "" }
+        );
+    }
+    fs::write(&config, text).unwrap();
+    let child = Command::new(program).arg("-c").arg(config).stderr(Stdio::null()).spawn().unwrap();
+    let server = Server::Theirs(child);
+    let until = Instant::now() + LONG;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < until, "nats-server listens");
+        thread::yield_now();
+    }
+    server
 }
 
-impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let authority = Authority::new(folder.path(), "ours");
-        let server = authority.issue("server", &["127.0.0.1", "localhost"], Validity::Now);
-        let client = authority.issue("ann", &[], Validity::Now);
-        Self { folder, authority, server, client }
-    }
-
-    fn start(&self, port: u16, wanted: Wanted, server: &Issued) -> Server {
-        let Some(program) = std::env::var_os("CROSSTIE_NATS_SERVER") else {
-            let mut files = TlsFiles::default();
-            (files.cert, files.key) = (Some(server.cert.clone()), Some(server.key.clone()));
-            files.ca = wanted.verify.then(|| self.authority.ca());
-            let mut tls = Tls::new(files);
-            tls.handshake_first = if wanted.first { HandshakeFirst::Always } else { HandshakeFirst::No };
-            let mut options = Options::default();
-            options.tls = (!wanted.none).then_some(tls);
-            let target = Target::Tcp { host: HostPort { host: "127.0.0.1".into(), port } };
-            return Server::Ours(Broker::start(options, vec![SocketListener::bind(&target).unwrap()]).unwrap());
-        };
-        let config = self.folder.path().join(format!("{port}.conf"));
-        let shown = |path: &Path| path.display().to_string();
-        let mut text = format!("listen: \"127.0.0.1:{port}\"\n");
-        if !wanted.none {
-            text += &format!(
-                "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify: {}{} }}\n",
-                shown(&server.cert),
-                shown(&server.key),
-                shown(&self.authority.ca()),
-                wanted.verify,
-                if wanted.first { ", handshake_first: true" } else { "" }
-            );
-        }
-        fs::write(&config, text).unwrap();
-        let child = Command::new(program).arg("-c").arg(config).stderr(Stdio::null()).spawn().unwrap();
-        let server = Server::Theirs(child);
-        let until = Instant::now() + LONG;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < until, "nats-server listens");
-            thread::yield_now();
-        }
-        server
-    }
-
-    fn trusting(&self) -> ConnectOptions {
-        quick().authority(self.authority.ca())
-    }
+fn trusting(place: &Place) -> ConnectOptions {
+    quick().authority(place.authority.ca())
 }
 
 impl Drop for Server {
@@ -170,7 +152,7 @@ fn url(text: &str) -> Endpoint {
 
 fn a_url_of_tls_connects_and_carries_what_any_other_does<C: Face>() {
     let (place, port) = (Place::new(), free_port());
-    let _server = place.start(port, Wanted::default(), &place.server);
+    let _server = start(&place, port, Wanted::default(), &place.server);
     let ca = place.authority.ca();
     let by_url = url(&format!("tls://127.0.0.1:{port}?ca={}", ca.display()));
     let client = C::connect(quick(), &by_url).unwrap();
@@ -178,7 +160,7 @@ fn a_url_of_tls_connects_and_carries_what_any_other_does<C: Face>() {
         client.round_trip(size).unwrap();
     }
     // A server that asks for it is obliged, whatever the URL says.
-    C::connect(place.trusting(), &url(&format!("nats://localhost:{port}"))).unwrap().round_trip(5).unwrap();
+    C::connect(trusting(&place), &url(&format!("nats://localhost:{port}"))).unwrap().round_trip(5).unwrap();
 }
 
 fn a_server_that_begins_with_the_handshake_is_met_so<C: Face>() {
@@ -186,60 +168,60 @@ fn a_server_that_begins_with_the_handshake_is_met_so<C: Face>() {
         return;
     }
     let (place, port) = (Place::new(), free_port());
-    let _server = place.start(port, Wanted { first: true, ..Wanted::default() }, &place.server);
-    let client = C::connect(place.trusting().tls_first(), &url(&format!("tls://127.0.0.1:{port}"))).unwrap();
+    let _server = start(&place, port, Wanted { first: true, ..Wanted::default() }, &place.server);
+    let client = C::connect(trusting(&place).tls_first(), &url(&format!("tls://127.0.0.1:{port}"))).unwrap();
     client.round_trip(100_000).unwrap();
-    C::connect(place.trusting(), &url(&format!("tls://127.0.0.1:{port}?handshake=first"))).unwrap();
+    C::connect(trusting(&place), &url(&format!("tls://127.0.0.1:{port}?handshake=first"))).unwrap();
 }
 
 fn a_server_that_asks_for_a_certificate_is_shown_one<C: Face>() {
     let (place, port) = (Place::new(), free_port());
-    let _server = place.start(port, Wanted { verify: true, ..Wanted::default() }, &place.server);
+    let _server = start(&place, port, Wanted { verify: true, ..Wanted::default() }, &place.server);
     let at = url(&format!("tls://127.0.0.1:{port}"));
-    let shown = place.trusting().certificate(&place.client.cert, &place.client.key);
+    let shown = trusting(&place).certificate(&place.client.cert, &place.client.key);
     C::connect(shown, &at).unwrap().round_trip(5).unwrap();
     // The control: without one, and with one of a stranger's.
-    assert!(C::connect(place.trusting(), &at).is_err());
-    let stranger = Authority::new(place.folder.path(), "theirs").issue("mallory", &[], Validity::Now);
-    assert!(C::connect(place.trusting().certificate(&stranger.cert, &stranger.key), &at).is_err());
+    assert!(C::connect(trusting(&place), &at).is_err());
+    let stranger = place.stranger().issue("mallory", &[], Validity::Now);
+    assert!(C::connect(trusting(&place).certificate(&stranger.cert, &stranger.key), &at).is_err());
 }
 
 fn a_server_that_is_not_to_be_believed_is_told_nothing<C: Face>() {
     let (place, port) = (Place::new(), free_port());
-    let _server = place.start(port, Wanted::default(), &place.server);
+    let _server = start(&place, port, Wanted::default(), &place.server);
     let at = url(&format!("tls://ann:s3cret@127.0.0.1:{port}"));
-    let theirs = Authority::new(place.folder.path(), "theirs");
+    let theirs = place.stranger();
     let denied = |options: ConnectOptions, at: &Endpoint| {
         let error = C::connect(options, at).err().expect("it is not believed");
         assert_eq!(error.kind(), Kind::Denied, "{error}");
         error.to_string()
     };
     assert!(denied(quick().authority(theirs.ca()), &at).contains("trusted"));
-    assert!(denied(place.trusting().server_name("bank.example"), &at).contains("another name"));
+    assert!(denied(trusting(&place).server_name("bank.example"), &at).contains("another name"));
     drop(_server);
     let port = free_port();
     let late = place.authority.issue("late", &["127.0.0.1"], Validity::Over);
-    let _server = place.start(port, Wanted::default(), &late);
-    assert!(denied(place.trusting(), &url(&format!("tls://127.0.0.1:{port}"))).contains("expired"));
+    let _server = start(&place, port, Wanted::default(), &late);
+    assert!(denied(trusting(&place), &url(&format!("tls://127.0.0.1:{port}"))).contains("expired"));
 }
 
 fn a_server_without_tls_is_not_spoken_to_in_the_clear<C: Face>() {
     let (place, port) = (Place::new(), free_port());
-    let _server = place.start(port, Wanted { none: true, ..Wanted::default() }, &place.server);
-    let error = C::connect(place.trusting(), &url(&format!("tls://127.0.0.1:{port}"))).err().unwrap();
+    let _server = start(&place, port, Wanted { none: true, ..Wanted::default() }, &place.server);
+    let error = C::connect(trusting(&place), &url(&format!("tls://127.0.0.1:{port}"))).err().unwrap();
     assert_eq!(error.kind(), Kind::Denied, "{error}");
     // The control: who does not insist is served.
-    C::connect(place.trusting(), &url(&format!("nats://127.0.0.1:{port}"))).unwrap().round_trip(5).unwrap();
+    C::connect(trusting(&place), &url(&format!("nats://127.0.0.1:{port}"))).unwrap().round_trip(5).unwrap();
 }
 
 /// Between client and server somebody puts operations behind the greeting, which is in the clear.
 fn what_is_put_behind_the_greeting_is_not_taken_for_the_servers<C: Face>() {
     let (place, port) = (Place::new(), free_port());
-    let _server = place.start(port, Wanted::default(), &place.server);
+    let _server = start(&place, port, Wanted::default(), &place.server);
     for injected in [&b""[..], b"-ERR 'Authorization Violation'\r\n", b"PONG\r\n", b"MSG there.and.back 1 3\r\nbad\r\n"]
     {
         let at = between(port, injected);
-        let client = C::connect(place.trusting(), &url(&format!("tls://127.0.0.1:{at}"))).unwrap();
+        let client = C::connect(trusting(&place), &url(&format!("tls://127.0.0.1:{at}"))).unwrap();
         client.round_trip(5).unwrap();
     }
 }
@@ -268,11 +250,11 @@ fn between(port: u16, injected: &'static [u8]) -> u16 {
 
 fn a_restart_of_the_server_heals_by_itself<C: Face>() {
     let (place, port) = (Place::new(), free_port());
-    let server = place.start(port, Wanted::default(), &place.server);
-    let client = C::connect(place.trusting(), &url(&format!("tls://127.0.0.1:{port}"))).unwrap();
+    let server = start(&place, port, Wanted::default(), &place.server);
+    let client = C::connect(trusting(&place), &url(&format!("tls://127.0.0.1:{port}"))).unwrap();
     client.round_trip(5).unwrap();
     drop(server);
-    let _server = place.start(port, Wanted::default(), &place.server);
+    let _server = start(&place, port, Wanted::default(), &place.server);
     let until = Instant::now() + LONG;
     while let Err(error) = client.round_trip(5) {
         assert!(Instant::now() < until, "it did not heal: {error}");

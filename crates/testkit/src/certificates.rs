@@ -8,6 +8,58 @@ use std::{
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
+use tempfile::TempDir;
+
+/// A folder with an authority, a certificate of a server on loopback, and one of a client called `ann`. It is gone when this is dropped.
+pub struct Place {
+    folder: TempDir,
+    /// Who has signed both.
+    pub authority: Authority,
+    /// What a server shows at [`HERE`].
+    pub server: Issued,
+    /// What a client shows.
+    pub client: Issued,
+}
+
+/// The names of this machine in the certificate of its server.
+pub const HERE: &[&str] = &["127.0.0.1", "localhost"];
+
+impl Place {
+    /// A new one.
+    #[expect(clippy::new_without_default, reason = "it makes files")]
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let authority = Authority::new(folder.path(), "ours");
+        let server = authority.issue("server", HERE, Validity::Now);
+        let client = authority.issue("ann", &[], Validity::Now);
+        Self { folder, authority, server, client }
+    }
+
+    /// The folder, for what else a test leaves.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Another authority, which nobody here trusts.
+    pub fn stranger(&self) -> Authority {
+        Authority::new(self.folder(), "theirs")
+    }
+
+    /// The part of a URL with which a server shows its certificate and asks for none: `cert=…&key=…`.
+    pub fn shown(&self) -> String {
+        self.server.shown()
+    }
+
+    /// The part of a URL with which a server asks for certificates as well: `cert=…&key=…&ca=…`.
+    pub fn mutual(&self) -> String {
+        self.server.options(&self.authority.ca())
+    }
+
+    /// The part of a URL with which a client believes the server: `ca=…`.
+    pub fn trusting(&self) -> String {
+        format!("ca={}", self.authority.ca().display())
+    }
+}
 
 /// Whoever signs certificates.
 pub struct Authority {
@@ -75,8 +127,13 @@ impl Authority {
 }
 
 impl Issued {
+    /// The part of a URL that names them: `cert=…&key=…`.
+    pub fn shown(&self) -> String {
+        format!("cert={}&key={}", self.cert.display(), self.key.display())
+    }
+
     /// The part of a URL that names them, and whoever is trusted: `cert=…&key=…&ca=…`.
     pub fn options(&self, ca: &Path) -> String {
-        format!("cert={}&key={}&ca={}", self.cert.display(), self.key.display(), ca.display())
+        format!("{}&ca={}", self.shown(), ca.display())
     }
 }
