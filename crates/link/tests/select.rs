@@ -1,12 +1,14 @@
 //! Waiting for several channels, for threads and for tasks.
 
 use std::{
+    ops::Deref,
     thread,
     time::{Duration, Instant},
 };
 
 use crosstie_core::{Endpoint, Kind};
 use crosstie_link::{Untyped, blocking};
+use crosstie_testkit::certificates::Place;
 use rustix::time::{ClockId, clock_gettime};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -21,16 +23,34 @@ fn next_number() -> u64 {
 }
 
 /// A place of each scheme that several channels may be opened to.
-fn places() -> Vec<Endpoint> {
+struct Places {
+    all: Vec<Endpoint>,
+    /// Its files are there as long as they are read.
+    _certificates: Place,
+}
+
+impl Deref for Places {
+    type Target = [Endpoint];
+
+    fn deref(&self) -> &[Endpoint] {
+        &self.all
+    }
+}
+
+fn places() -> Places {
+    let certificates = Place::new();
     let unique = format!("select-{}-{}", std::process::id(), next_number());
     let texts = [
         format!("mem:{unique}"),
         format!("unix:@{unique}"),
         format!("shm:{unique}"),
         "tcp://127.0.0.1:0".to_owned(),
+        // Its end of a listener is that of a client, too.
+        format!("tls://127.0.0.1:0?{}", certificates.mutual()),
         "pipe:".to_owned(),
     ];
-    texts.iter().map(|text| text.parse().unwrap()).collect()
+    let all = texts.iter().map(|text| text.parse::<Endpoint>().unwrap().trusted()).collect();
+    Places { all, _certificates: certificates }
 }
 
 /// So many channels to one place: who connected, and who accepted.
@@ -39,10 +59,9 @@ fn pairs(place: &Endpoint, count: usize) -> Vec<(blocking::Channel<Number>, bloc
     let connector = listener.connector().unwrap();
     let open = |connection| blocking::Channel::over(connection, Default::default()).unwrap();
     let pair = |_| {
-        let (near, far) = (connector.connect(LONG).unwrap(), listener.accept(LONG).unwrap());
         thread::scope(|scope| {
-            let far = scope.spawn(|| open(far));
-            (open(near), far.join().unwrap())
+            let far = scope.spawn(|| open(listener.accept(LONG).unwrap()));
+            (open(connector.connect(LONG).unwrap()), far.join().unwrap())
         })
     };
     (0..count).map(pair).collect()
@@ -74,8 +93,8 @@ fn take_all(mut receivers: Vec<blocking::Receiver<Number>>) -> Vec<Vec<u32>> {
 #[test]
 fn all_messages_of_all_come_in_their_order_and_then_each_end_once() {
     const COUNT: u32 = 2000;
-    for place in places() {
-        let (near, far): (Vec<_>, Vec<_>) = pairs(&place, 3).into_iter().unzip();
+    for place in places().iter() {
+        let (near, far): (Vec<_>, Vec<_>) = pairs(place, 3).into_iter().unzip();
         thread::scope(|scope| {
             for (who, mut sender) in near.into_iter().enumerate() {
                 scope.spawn(move || {
@@ -156,8 +175,8 @@ fn processor_time() -> Duration {
 #[test]
 fn a_wait_ends_with_its_time_and_takes_none_of_the_processor() {
     const WAIT: Duration = Duration::from_millis(300);
-    for place in places() {
-        let mut all = pairs(&place, 3);
+    for place in places().iter() {
+        let mut all = pairs(place, 3);
         let mut receivers: Vec<_> = all.iter_mut().map(|(_, far)| far.receiver()).collect();
         let mut among: Vec<&mut dyn blocking::Selectable> = receivers.iter_mut().map(|one| &mut **one as _).collect();
         let (began, worked) = (Instant::now(), processor_time());
@@ -178,8 +197,8 @@ fn a_wait_ends_with_its_time_and_takes_none_of_the_processor() {
 
 #[test]
 fn who_waits_is_woken_and_one_that_is_lost_does_not_end_the_others() {
-    for place in places() {
-        let mut all = pairs(&place, 2);
+    for place in places().iter() {
+        let mut all = pairs(place, 2);
         let (near, mut lost) = all.pop().unwrap();
         let (mut sender, mut whole) = all.pop().unwrap();
         let mut select = blocking::Select::new();
@@ -208,7 +227,10 @@ mod tasks {
     async fn pair(place: &Endpoint) -> (Channel<Number>, Channel<Number>) {
         let listener = crosstie_net::listen(place).unwrap();
         let connector = listener.connector().unwrap();
-        let (near, far) = (connector.connect(LONG).unwrap(), listener.accept(LONG).unwrap());
+        let (near, far) = thread::scope(|scope| {
+            let far = scope.spawn(|| listener.accept(LONG).unwrap());
+            (connector.connect(LONG).unwrap(), far.join().unwrap())
+        });
         let (near, far) = tokio::join!(Channel::over(near, Default::default()), Channel::over(far, Default::default()));
         (near.unwrap(), far.unwrap())
     }
@@ -223,8 +245,8 @@ mod tasks {
     fn all_messages_come_however_often_a_wait_is_dropped() {
         const COUNT: u32 = 3000;
         run(async {
-            for place in places() {
-                let (mut one, far_one) = pair(&place).await;
+            for place in places().iter() {
+                let (mut one, far_one) = pair(place).await;
                 // The second is of another place, since each of these listens alone.
                 let (mut other, far_other) = pair(&places()[0]).await;
                 let sending = tokio::spawn(async move {
@@ -276,8 +298,8 @@ mod tasks {
     #[test]
     fn a_wait_ends_with_its_time_and_one_that_is_lost_is_told() {
         run(async {
-            for place in places() {
-                let (near, mut far) = pair(&place).await;
+            for place in places().iter() {
+                let (near, mut far) = pair(place).await;
                 let (mut sender, mut whole) = pair(&places()[0]).await;
                 let mut select = Select::new();
                 let error = select.ready(&mut [far.receiver() as _, whole.receiver() as _], SHORT).await.unwrap_err();

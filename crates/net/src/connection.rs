@@ -11,7 +11,7 @@ use std::{
 
 use crosstie_core::{Error, Kind};
 use crosstie_sys::Interest;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 
 #[cfg(feature = "tls")]
 use crate::tls::Certificate;
@@ -27,10 +27,13 @@ use crate::{
 /// before it calls it dead; this is for machines under load.
 pub const PATIENCE: Duration = Duration::from_millis(200);
 
+/// How long [`Connection::close`] waits for the peer's end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// An ordered stream of bytes to one peer, for threads: reads and writes block until they can go on or their time is up.
 ///
 /// A shared reference reads and writes too, so that one thread reads while another writes. [`Connection::into_async`] gives the face for tokio.
-/// Dropping it closes both directions.
+/// Dropping it closes both directions; [`Connection::close`] waits until what was written has arrived.
 pub struct Connection {
     transport: Box<dyn Transport>,
     facts: Facts,
@@ -132,6 +135,32 @@ impl Connection {
     /// Ends both directions.
     pub fn shutdown(&self) {
         self.transport.shutdown();
+    }
+
+    /// Ends it so that all arrives that was written: ends the direction towards the peer and throws away what still comes, until the peer has ended
+    /// too, two seconds at most. Blocks meanwhile.
+    ///
+    /// A network connection that is dropped while the peer still says something is reset by the kernel, and what is on the way is lost. Over `tls:` a
+    /// thread takes care of that for five seconds after a drop; before a process ends this does. Where the peer is on this machine, and over what goes one
+    /// way, it is a drop.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` if the peer did not end in time, which need not mean a loss; the operating system's.
+    pub fn close(mut self) -> io::Result<()> {
+        if !self.facts.capabilities.remote {
+            return Ok(());
+        }
+        let until = Instant::now() + LAST_WORDS;
+        self.timeout = Some(LAST_WORDS);
+        self.end_writing()?;
+        let mut scratch = [0; 4096];
+        while self.read_within(&mut scratch, Some(until.saturating_duration_since(Instant::now())))? > 0 {
+            if Instant::now() >= until {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        Ok(())
     }
 
     /// The proof that the process at the other end has died, waiting for it at most `patience` ([`PATIENCE`] is enough once the connection
@@ -392,6 +421,34 @@ impl AsyncConnection {
     /// What is known of who is at the other end, apart from the bytes.
     pub fn life(&self) -> Life {
         Life { facts: Arc::clone(&self.facts) }
+    }
+
+    /// As [`Connection::close`], without blocking.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the connection.
+    pub async fn close(mut self) -> io::Result<()> {
+        if !self.facts.capabilities.remote {
+            return Ok(());
+        }
+        let end = async {
+            self.stream.shutdown().await?;
+            let mut scratch = [0; 4096];
+            while self.stream.read(&mut scratch).await? > 0 {}
+            Ok(())
+        };
+        tokio::time::timeout(LAST_WORDS, end).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Both directions of one connection as one again. `None` if they are of two.
+    pub fn unsplit(reader: AsyncReader, writer: AsyncWriter) -> Option<Self> {
+        let is_one = reader.stream.is_pair_of(&writer.stream);
+        is_one.then(|| Self { stream: reader.stream.unsplit(writer.stream), facts: reader.facts })
     }
 
     /// Both directions, for two tasks.

@@ -30,8 +30,14 @@ pub fn wait_for_any<'a>(
         tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
     });
-    let descriptors: Vec<BorrowedFd<'_>> = armed.iter().flat_map(|one| &one.descriptors).map(AsFd::as_fd).collect();
-    let mut polled: Vec<_> = descriptors.iter().map(|fd| PollFd::new(fd, PollFlags::IN | PollFlags::RDHUP)).collect();
+    let descriptors: Vec<(BorrowedFd<'_>, PollFlags)> = armed
+        .iter()
+        .flat_map(|one| {
+            let room = if one.wants_room { PollFlags::OUT } else { PollFlags::empty() };
+            one.descriptors.iter().map(move |fd| (fd.as_fd(), PollFlags::IN | PollFlags::RDHUP | room))
+        })
+        .collect();
+    let mut polled: Vec<_> = descriptors.iter().map(|(fd, flags)| PollFd::new(fd, *flags)).collect();
     match poll(&mut polled, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),

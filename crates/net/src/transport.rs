@@ -128,6 +128,8 @@ pub struct Armed<'a> {
     pub(crate) at_most: Option<Duration>,
     /// Descriptors that become readable, or end.
     pub(crate) descriptors: Vec<Watched<'a>>,
+    /// The descriptors have something to send on, so that room in them is worth a try as well.
+    pub(crate) wants_room: bool,
 }
 
 /// A descriptor that somebody else may let go of meanwhile, or not.

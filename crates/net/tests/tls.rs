@@ -5,50 +5,26 @@ use std::{
     io::{self, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use crosstie_core::{Endpoint, Error, Kind, Target};
-use crosstie_net::{AsyncListener, Connection, Listener, connector, listen};
-use crosstie_testkit::certificates::{Authority, Issued, Validity};
-use tempfile::TempDir;
+use crosstie_net::{AsyncListener, Connection, Listener, connector, listen, wait_for_any};
+use crosstie_testkit::certificates::{HERE, Issued, Place, Validity};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const LONG: Duration = Duration::from_secs(60);
-const HERE: &[&str] = &["127.0.0.1", "localhost"];
 
-/// A folder with an authority, and what it has issued.
-struct Place {
-    folder: TempDir,
-    authority: Authority,
-    server: Issued,
-    client: Issued,
+/// A listener that shows this, and asks for nothing.
+fn showing(shown: &Issued) -> Box<dyn Listener> {
+    listen(&vouched(&format!("tls://127.0.0.1:0?{}", shown.shown()))).unwrap()
 }
 
-impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let authority = Authority::new(folder.path(), "ours");
-        let (server, client) =
-            (authority.issue("server", HERE, Validity::Now), authority.issue("ann", &[], Validity::Now));
-        Self { folder, authority, server, client }
-    }
-
-    fn stranger(&self) -> Authority {
-        Authority::new(self.folder.path(), "theirs")
-    }
-
-    /// A listener that shows this, and asks for nothing.
-    fn showing(&self, shown: &Issued) -> Box<dyn Listener> {
-        let Issued { cert, key } = shown;
-        listen(&vouched(&format!("tls://127.0.0.1:0?cert={}&key={}", cert.display(), key.display()))).unwrap()
-    }
-
-    /// A listener that lets in nobody without a certificate of ours.
-    fn mutual(&self) -> Box<dyn Listener> {
-        listen(&vouched(&format!("tls://127.0.0.1:0?{}", self.server.options(&self.authority.ca())))).unwrap()
-    }
+/// A listener that lets in nobody without a certificate of ours.
+fn mutual(place: &Place) -> Box<dyn Listener> {
+    listen(&vouched(&format!("tls://127.0.0.1:0?{}", place.mutual()))).unwrap()
 }
 
 fn vouched(url: &str) -> Endpoint {
@@ -98,8 +74,8 @@ fn ca(path: &Path) -> String {
 #[test]
 fn a_server_is_believed_for_its_authority_its_name_and_its_time_alone() {
     let place = Place::new();
-    let (ours, theirs) = (ca(&place.authority.ca()), ca(&place.stranger().ca()));
-    let listener = place.showing(&place.server);
+    let (ours, theirs) = (place.trusting(), ca(&place.stranger().ca()));
+    let listener = showing(&place.server);
     let error = refused(&*listener, "127.0.0.1", &theirs);
     assert!(error.kind() == Kind::Denied && error.to_string().contains("nobody who is trusted here"), "{error}");
     let error = refused(&*listener, "127.0.0.1", &format!("{ours}&name=bank.example"));
@@ -107,7 +83,7 @@ fn a_server_is_believed_for_its_authority_its_name_and_its_time_alone() {
     // Whom the system trusts has not signed it either.
     assert_eq!(refused(&*listener, "127.0.0.1", "").kind(), Kind::Denied);
     for (validity, expected) in [(Validity::Over, "has expired"), (Validity::Later, "not in force yet")] {
-        let listener = place.showing(&place.authority.issue("other-time", HERE, validity));
+        let listener = showing(&place.authority.issue("other-time", HERE, validity));
         let error = refused(&*listener, "127.0.0.1", &ours);
         assert!(error.kind() == Kind::Denied && error.to_string().contains(expected), "{error}");
     }
@@ -116,15 +92,15 @@ fn a_server_is_believed_for_its_authority_its_name_and_its_time_alone() {
 #[test]
 fn control_the_right_ones_are_let_in() {
     let place = Place::new();
-    let ours = ca(&place.authority.ca());
-    let listener = place.showing(&place.server);
+    let ours = place.trusting();
+    let listener = showing(&place.server);
     let (near, far) = served(&*listener, "127.0.0.1", &ours);
     assert_eq!(near.certificate().unwrap().common_name(), Some("server"));
     assert_eq!(near.certificate().unwrap().dns_names(), ["localhost"]);
     assert!(far.certificate().is_none(), "nobody has asked the client");
     served(&*listener, "localhost", &ours);
     served(&*listener, "127.0.0.1", &format!("{ours}&name=localhost"));
-    let mutual = place.mutual();
+    let mutual = mutual(&place);
     let (_near, far) = served(&*mutual, "127.0.0.1", &place.client.options(&place.authority.ca()));
     assert_eq!(far.certificate().unwrap().common_name(), Some("ann"));
 }
@@ -132,8 +108,8 @@ fn control_the_right_ones_are_let_in() {
 #[test]
 fn a_listener_with_an_authority_lets_in_nobody_without_its_certificate() {
     let place = Place::new();
-    let listener = place.mutual();
-    let ours = ca(&place.authority.ca());
+    let listener = mutual(&place);
+    let ours = place.trusting();
     let foreign = place.stranger().issue("mallory", &[], Validity::Now);
     let late = place.authority.issue("late", &[], Validity::Over);
     for options in [ours.clone(), foreign.options(&place.authority.ca()), late.options(&place.authority.ca())] {
@@ -152,8 +128,7 @@ fn a_listener_with_an_authority_lets_in_nobody_without_its_certificate() {
 #[test]
 fn beyond_loopback_clients_prove_who_they_are_or_insecure_is_spelled_out() {
     let place = Place::new();
-    let Issued { cert, key } = &place.server;
-    let shown = format!("cert={}&key={}", cert.display(), key.display());
+    let shown = place.shown();
     let error = listen(&vouched(&format!("tls://0.0.0.0:0?{shown}"))).err().unwrap();
     assert_eq!(error.kind(), Kind::Denied);
     assert!(error.to_string().contains("?ca=") && error.to_string().contains("?insecure"), "{error}");
@@ -162,10 +137,9 @@ fn beyond_loopback_clients_prove_who_they_are_or_insecure_is_spelled_out() {
 #[test]
 fn control_insecure_or_an_authority_open_a_listener_to_others() {
     let place = Place::new();
-    let Issued { cert, key } = &place.server;
-    let shown = format!("cert={}&key={}", cert.display(), key.display());
+    let shown = place.shown();
     listen(&vouched(&format!("tls://0.0.0.0:0?{shown}&insecure"))).unwrap();
-    listen(&vouched(&format!("tls://0.0.0.0:0?{shown}&{}", ca(&place.authority.ca())))).unwrap();
+    listen(&vouched(&format!("tls://0.0.0.0:0?{shown}&{}", place.trusting()))).unwrap();
 }
 
 #[test]
@@ -173,7 +147,7 @@ fn files_that_are_missing_or_wrong_are_named() {
     let place = Place::new();
     let Issued { cert, key } = &place.server;
     let (cert, key) = (cert.display(), key.display());
-    let folder = place.folder.path().display();
+    let folder = place.folder().display();
     for (options, expected) in [
         (String::new(), "'cert='"),
         (format!("cert={cert}"), "'key='"),
@@ -195,7 +169,7 @@ fn files_that_are_missing_or_wrong_are_named() {
 #[test]
 fn one_who_speaks_no_tls_is_told_the_end_and_hurts_nobody() {
     let place = Place::new();
-    let listener = place.showing(&place.server);
+    let listener = showing(&place.server);
     // Announces a first message of sixteen million bytes.
     let endless = [&[22, 3, 1, 0x40, 0, 1, 0xff, 0xff, 0xff][..], &[0; 0x3ffc]].concat();
     for said in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"CONNECT {}\r\nPING\r\n", &endless] {
@@ -208,11 +182,11 @@ fn one_who_speaks_no_tls_is_told_the_end_and_hurts_nobody() {
         let end = plain.read_to_end(&mut came);
         assert!(end.is_ok() || end.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset));
         assert!(came.is_empty() || came[0] == 21, "an alert, not {came:?}");
-        served(&*listener, "127.0.0.1", &ca(&place.authority.ca()));
+        served(&*listener, "127.0.0.1", &place.trusting());
     }
     // The other way round: a client of TLS at a port that speaks none.
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = vouched(&format!("tls://{}?{}", plain.local_addr().unwrap(), ca(&place.authority.ca())));
+    let to = vouched(&format!("tls://{}?{}", plain.local_addr().unwrap(), place.trusting()));
     let error = thread::scope(|scope| {
         let connecting = scope.spawn(|| connector(&to).unwrap().connect(LONG).err().unwrap());
         plain.accept().unwrap().0.write_all(b"INFO {}\r\n").unwrap();
@@ -237,19 +211,19 @@ fn whoever_says_nothing_is_dismissed_and_many_of_them_keep_nobody_out() {
         assert!(began.elapsed() >= Duration::from_millis(200) && began.elapsed() < LONG);
         assert_eq!(accepting.join().unwrap().err().unwrap().kind(), Kind::Timeout);
     });
-    let patient = place.showing(&place.server);
+    let patient = showing(&place.server);
     let crowd: Vec<_> = (0..400).map(|_| TcpStream::connect(("127.0.0.1", port(&*patient))).unwrap()).collect();
-    served(&*patient, "127.0.0.1", &ca(&place.authority.ca()));
+    served(&*patient, "127.0.0.1", &place.trusting());
     drop(crowd);
 }
 
 #[test]
 fn control_a_slow_but_honest_newcomer_is_let_in() {
     let place = Place::new();
-    let listener = place.showing(&place.server);
+    let listener = showing(&place.server);
     // What comes first waits until others have come and gone.
     let at = slowly(port(&*listener), 8);
-    let to = vouched(&format!("tls://127.0.0.1:{at}?{}", ca(&place.authority.ca())));
+    let to = vouched(&format!("tls://127.0.0.1:{at}?{}", place.trusting()));
     let (near, far) = meet(&*listener, &to, LONG);
     (&near.unwrap()).write_all(b"x").unwrap();
     (&far.unwrap()).read_exact(&mut [0]).unwrap();
@@ -300,9 +274,9 @@ fn between(listener: &dyn Listener, act: impl Fn(&mut Vec<u8>) -> bool + Send + 
 /// What the client reads through somebody in between, and how it ends. The server says `MARKED` in a record of its own, then goes.
 fn overheard(act: impl Fn(&mut Vec<u8>) -> bool + Send + 'static) -> (Vec<u8>, io::Result<()>, Option<Kind>) {
     let place = Place::new();
-    let listener = place.showing(&place.server);
+    let listener = showing(&place.server);
     let at = between(&*listener, act);
-    let to = vouched(&format!("tls://127.0.0.1:{at}?{}", ca(&place.authority.ca())));
+    let to = vouched(&format!("tls://127.0.0.1:{at}?{}", place.trusting()));
     let (near, far) = meet(&*listener, &to, LONG);
     let (near, mut far) = (near.unwrap(), far.unwrap());
     far.write_all(&[7; 10_000]).unwrap();
@@ -351,8 +325,8 @@ fn control_a_stream_left_alone_ends_in_order() {
 #[test]
 fn what_was_written_arrives_although_the_other_sides_end_was_not_read() {
     let place = Place::new();
-    let listener = place.showing(&place.server);
-    let (near, mut far) = served(&*listener, "127.0.0.1", &ca(&place.authority.ca()));
+    let listener = showing(&place.server);
+    let (near, mut far) = served(&*listener, "127.0.0.1", &place.trusting());
     far.end_writing().unwrap();
     (&near).write_all(&[7; 500_000]).unwrap();
     near.end_writing().unwrap();
@@ -360,6 +334,122 @@ fn what_was_written_arrives_although_the_other_sides_end_was_not_read() {
     let mut came = Vec::new();
     far.read_to_end(&mut came).unwrap();
     assert_eq!(came.len(), 500_000);
+}
+
+/// Somebody writes as much as is taken and goes, and then the other side says something, before it reads: how much was taken, how much has come, and how
+/// that has ended.
+fn gone_with_bytes_on_the_way(mut near: Connection, mut far: Connection) -> (usize, usize, io::Result<()>) {
+    near.set_timeout(Some(Duration::from_millis(50)));
+    let mut taken = 0;
+    while let Ok(count) = near.write(&[7; 100_000]) {
+        taken += count;
+    }
+    drop(near);
+    let (came, end) = answered(&mut far);
+    (taken, came, end)
+}
+
+fn answered(far: &mut Connection) -> (usize, io::Result<()>) {
+    far.set_timeout(Some(LONG));
+    far.write_all(b"thanks").unwrap();
+    let mut came = Vec::new();
+    let end = far.read_to_end(&mut came).map(drop);
+    (came.len(), end)
+}
+
+#[test]
+fn what_was_taken_arrives_whatever_the_other_side_says_after_the_drop() {
+    let place = Place::new();
+    let listener = showing(&place.server);
+    let (near, far) = served(&*listener, "127.0.0.1", &place.trusting());
+    let (taken, came, end) = gone_with_bytes_on_the_way(near, far);
+    assert!(end.is_ok() && taken == came && taken > 100_000, "{came} of {taken}, then {end:?}");
+    // The same with a drop in a task, which must not wait.
+    let (near, mut far) = served(&*listener, "127.0.0.1", &place.trusting());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let taken = runtime.block_on(async {
+        let mut near = near.into_async().unwrap();
+        let mut taken = 0;
+        while let Ok(Ok(count)) = tokio::time::timeout(Duration::from_millis(50), near.write(&[7; 100_000])).await {
+            taken += count;
+        }
+        taken
+    });
+    let (came, end) = answered(&mut far);
+    assert!(end.is_ok() && taken == came && taken > 100_000, "{came} of {taken}, then {end:?}");
+}
+
+#[test]
+fn control_a_socket_that_does_not_linger_loses_what_is_on_the_way() {
+    let listener = listen(&"tcp://127.0.0.1:0".parse().unwrap()).unwrap();
+    let near = listener.connector().unwrap().connect(LONG).unwrap();
+    let (taken, came, end) = gone_with_bytes_on_the_way(near, listener.accept(LONG).unwrap());
+    assert!(came < taken && end.is_err(), "{came} of {taken}, then {end:?}");
+}
+
+/// Before a process ends there is nobody to linger for it.
+#[test]
+fn closing_waits_until_the_other_side_has_all_and_has_ended() {
+    let place = Place::new();
+    let listener = showing(&place.server);
+    for in_a_task in [false, true] {
+        let (near, mut far) = served(&*listener, "127.0.0.1", &place.trusting());
+        let has_all = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                let mut came = Vec::new();
+                far.read_to_end(&mut came).unwrap();
+                has_all.store(came.len() == 5_000_000, Ordering::SeqCst);
+                drop(far);
+            });
+            (&near).write_all(&[7; 5_000_000]).unwrap();
+            if in_a_task {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async { near.into_async().unwrap().close().await }).unwrap();
+            } else {
+                near.close().unwrap();
+            }
+            assert!(has_all.load(Ordering::SeqCst), "it has waited");
+            reading.join().unwrap();
+        });
+    }
+}
+
+/// What TLS has taken from the socket already shows in no descriptor.
+#[test]
+fn whoever_waits_for_several_sees_what_came_already() {
+    const WAIT: Duration = Duration::from_millis(200);
+    let place = Place::new();
+    let listener = showing(&place.server);
+    let (near, far) = served(&*listener, "127.0.0.1", &place.trusting());
+    let (quiet, other) = served(&*listener, "127.0.0.1", &place.trusting());
+    let wait = |timeout| {
+        let began = Instant::now();
+        wait_for_any([&quiet, &near], Some(timeout)).unwrap();
+        began.elapsed()
+    };
+    let nothing = |result: io::Result<usize>| assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    // More than a record, and an end, which come together.
+    (&far).write_all(&[7; 40_000]).unwrap();
+    far.end_writing().unwrap();
+    let mut left = 40_000;
+    while left > 0 {
+        assert!(wait(LONG) < LONG);
+        left -= near.read_within(&mut [0; 10_001][..left.min(10_001)], Some(WAIT)).unwrap();
+    }
+    assert!(wait(LONG) < LONG, "the end is something, too");
+    assert_eq!(near.read_within(&mut [0], Some(WAIT)).unwrap(), 0);
+    // The control: nothing wakes who waits for those of whom nothing has come, and something does when it comes.
+    nothing(quiet.read_within(&mut [0], Some(Duration::ZERO)));
+    let began = Instant::now();
+    wait_for_any([&quiet], Some(WAIT)).unwrap();
+    assert!(began.elapsed() >= WAIT);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| wait_for_any([&quiet], Some(LONG)).unwrap());
+        (&other).write_all(b"x").unwrap();
+        waiting.join().unwrap();
+    });
+    assert_eq!(quiet.read_within(&mut [0], Some(Duration::ZERO)).unwrap(), 1);
 }
 
 #[test]
@@ -378,8 +468,8 @@ fn not_a_byte_is_believed_that_was_changed_on_the_way() {
 fn a_reload_is_for_those_who_come_later() {
     let place = Place::new();
     let stranger = place.stranger();
-    let (ours, theirs) = (ca(&place.authority.ca()), ca(&stranger.ca()));
-    let listener = place.showing(&place.server);
+    let (ours, theirs) = (place.trusting(), ca(&stranger.ca()));
+    let listener = showing(&place.server);
     let (mut near, mut far) = served(&*listener, "127.0.0.1", &ours);
     let before = near.certificate().unwrap().fingerprint();
 
@@ -409,17 +499,17 @@ fn a_reload_is_for_those_who_come_later() {
 #[test]
 fn control_without_a_reload_the_old_certificate_is_shown() {
     let place = Place::new();
-    let listener = place.showing(&place.server);
+    let listener = showing(&place.server);
     let new = place.stranger().issue("server", HERE, Validity::Now);
     fs::copy(&new.cert, &place.server.cert).unwrap();
     fs::copy(&new.key, &place.server.key).unwrap();
-    served(&*listener, "127.0.0.1", &ca(&place.authority.ca()));
+    served(&*listener, "127.0.0.1", &place.trusting());
 }
 
 #[test]
 fn a_connector_shows_its_new_certificate_the_next_time() {
     let place = Place::new();
-    let listener = place.mutual();
+    let listener = mutual(&place);
     let to = vouched(&format!("tls://127.0.0.1:{}?{}", port(&*listener), place.client.options(&place.authority.ca())));
     let connector = connector(&to).unwrap();
     let name = || {
@@ -443,7 +533,7 @@ fn a_connector_shows_its_new_certificate_the_next_time() {
 #[tokio::test]
 async fn two_tasks_share_a_connection_and_what_was_written_leaves() {
     let place = Place::new();
-    let listener = AsyncListener::new(place.mutual()).unwrap();
+    let listener = AsyncListener::new(mutual(&place)).unwrap();
     let connector = listener.get_ref().connector().err();
     // Its own certificate is one for clients, too.
     assert!(connector.is_none());

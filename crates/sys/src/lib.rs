@@ -59,6 +59,6 @@ pub use crate::{
     signal::Signal,
     socket::{
         PeerLife, PeerProcess, begin_tcp, connect_unix, connect_unix_abstract, connection_error, is_listening,
-        peer_life, peer_process, wait_ready,
+        peer_life, peer_process, unconfirmed, wait_ready,
     },
 };

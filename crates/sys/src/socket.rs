@@ -155,6 +155,22 @@ pub fn peer_life(socket: impl AsFd) -> io::Result<PeerLife> {
 /// Linux 6.5; the number is the same on every 64-bit little-endian machine.
 const SO_PEERPIDFD: libc::c_int = 77;
 
+/// How many bytes were written to a socket that its other side has not confirmed. It is lost, or comes too late, if the socket is reset now.
+///
+/// # Errors
+///
+/// The operating system's, if it is no socket.
+pub fn unconfirmed(socket: impl AsFd) -> io::Result<usize> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ, which has this number, writes one `int`, and `count` is one that outlives the call. The descriptor is open, since `socket` is
+    // borrowed.
+    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
 /// True if a socket listens.
 ///
 /// # Errors
@@ -216,6 +232,29 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert_eq!(peer_process(&stream).unwrap_err().kind(), io::ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn what_nobody_takes_is_not_confirmed() {
+        use std::io::{Read, Write};
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut other, _) = listener.accept().unwrap();
+        assert_eq!(unconfirmed(&one).unwrap(), 0);
+        one.set_nonblocking(true).unwrap();
+        let mut written = 0;
+        // Over loopback both sides' buffers take it, until they are full.
+        while let Ok(count) = one.write(&[7; 65_536]) {
+            written += count;
+        }
+        let waits = unconfirmed(&one).unwrap();
+        assert!(waits > 0 && waits <= written, "{waits} of {written}");
+        other.read_exact(&mut vec![0; written]).unwrap();
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        while unconfirmed(&one).unwrap() > 0 {
+            assert!(std::time::Instant::now() < until, "what was read is confirmed");
+            std::thread::yield_now();
+        }
     }
 
     #[test]

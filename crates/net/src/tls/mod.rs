@@ -6,6 +6,7 @@ mod certificate;
 mod client;
 mod der;
 mod files;
+mod linger;
 mod refusal;
 mod server;
 mod session;

@@ -15,8 +15,8 @@ use crosstie_core::ByteTransport;
 use crosstie_sys::{Interest, wait_ready};
 use rustls::{Connection as Tls, InvalidMessage, ServerConfig, ServerConnection};
 
-use super::{certificate::Certificate, refusal::carried, stream::TlsStream};
-use crate::transport::{AsyncStream, SocketTransport, Transport};
+use super::{certificate::Certificate, linger::linger, refusal::carried, stream::TlsStream};
+use crate::transport::{Armed, AsyncStream, SocketTransport, Transport};
 
 /// TLS over a socket.
 ///
@@ -24,7 +24,8 @@ use crate::transport::{AsyncStream, SocketTransport, Transport};
 /// 16 KiB: [`Transport::try_flush`] sends them on, and so does every later read and write. A direction ends with the announcement that TLS has for it; where a
 /// socket ends without, reading says [`io::ErrorKind::UnexpectedEof`], never a quiet end.
 pub struct TlsTransport {
-    socket: Box<dyn SocketTransport>,
+    /// There until the end.
+    socket: Option<Box<dyn SocketTransport>>,
     session: Mutex<Session>,
     /// The client speaks in the clear, as it was left to do.
     is_plain: AtomicBool,
@@ -32,6 +33,8 @@ pub struct TlsTransport {
     is_owing: AtomicBool,
     /// Something may have come that was not read yet.
     has_more: AtomicBool,
+    /// Both directions were ended at once, whatever was on the way.
+    is_shut: AtomicBool,
 }
 
 struct Session {
@@ -44,6 +47,8 @@ struct Session {
     /// Bytes that came in the handshake.
     handshake: usize,
     is_ending: bool,
+    /// The other side says nothing more.
+    has_peer_ended: bool,
     /// Why nothing more is to be had.
     failed: Option<rustls::Error>,
     certificate: Option<Arc<Certificate>>,
@@ -107,15 +112,17 @@ impl TlsTransport {
             at: 0,
             handshake: 0,
             is_ending: false,
+            has_peer_ended: false,
             failed: None,
             certificate: None,
         };
         Self {
-            socket,
+            socket: Some(socket),
             session: Mutex::new(session),
             is_plain: AtomicBool::new(false),
             is_owing: AtomicBool::new(false),
             has_more: AtomicBool::new(false),
+            is_shut: AtomicBool::new(false),
         }
     }
 
@@ -185,7 +192,7 @@ impl TlsTransport {
     fn begin(&self, session: &mut Session) -> io::Result<usize> {
         let Begun::Not { config, allows_plain } = &session.tls else { return Ok(0) };
         let mut first = vec![0; FIRST_READ];
-        let count = self.socket.try_read(&mut first)?;
+        let count = self.socket().try_read(&mut first)?;
         first.truncate(count);
         match first.first() {
             None => {}
@@ -214,6 +221,10 @@ impl TlsTransport {
         Some(format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1))
     }
 
+    fn socket(&self) -> &dyn SocketTransport {
+        self.socket.as_deref().expect("it is taken in the end alone")
+    }
+
     fn session(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -221,14 +232,14 @@ impl TlsTransport {
     /// For those who look without the lock: a hint, and every act looks again.
     fn note(&self, session: &Session) {
         self.is_owing.store(session.tls.get().is_some_and(|tls| tls.wants_write()), Relaxed);
-        self.has_more.store(session.at < session.raw.len(), Relaxed);
+        self.has_more.store(session.at < session.raw.len() || session.has_something(), Relaxed);
     }
 
     /// Sends what TLS has to say.
     fn send(&self, session: &mut Session) -> io::Result<()> {
         let Begun::Yes(tls) = &mut session.tls else { return Ok(()) };
         while tls.wants_write() {
-            tls.write_tls(&mut Socket(&*self.socket))?;
+            tls.write_tls(&mut Socket(self.socket()))?;
         }
         Ok(())
     }
@@ -248,9 +259,10 @@ impl TlsTransport {
         }
         SCRATCH.with_borrow_mut(|scratch| {
             let Begun::Yes(tls) = &mut session.tls else { return Ok(0) };
-            let came = self.socket.try_read(scratch)?;
+            let came = self.socket().try_read(scratch)?;
             let mut rest = &scratch[..came];
             let count = tls.read_tls(&mut rest)?;
+            session.has_peer_ended |= came == 0;
             session.raw.extend_from_slice(rest);
             self.process(session)?;
             Ok(count)
@@ -259,7 +271,9 @@ impl TlsTransport {
 
     fn process(&self, session: &mut Session) -> io::Result<()> {
         let Begun::Yes(tls) = &mut session.tls else { return Ok(()) };
-        tls.process_new_packets().map(drop).map_err(|error| {
+        let outcome = tls.process_new_packets();
+        session.has_peer_ended |= outcome.as_ref().is_ok_and(|state| state.peer_has_closed());
+        outcome.map(drop).map_err(|error| {
             session.failed = Some(error.clone());
             // The other side is told why, if there is room for that.
             let _ = self.send(session);
@@ -296,7 +310,7 @@ impl TlsTransport {
 
     fn read_plain(&self, buf: &mut [u8]) -> io::Result<usize> {
         if !self.has_more() {
-            return self.socket.try_read(buf);
+            return self.socket().try_read(buf);
         }
         let mut session = self.session();
         let rest = &session.raw[session.at..];
@@ -340,6 +354,21 @@ impl Session {
     fn is_secured(&self) -> bool {
         self.tls.get().is_some_and(|tls| !tls.is_handshaking())
     }
+
+    /// What TLS has to say and has not said.
+    fn unsent(&mut self) -> Vec<u8> {
+        let mut unsent = Vec::new();
+        if let Begun::Yes(tls) = &mut self.tls {
+            // A vector takes all.
+            while tls.wants_write() && tls.write_tls(&mut unsent).is_ok() {}
+        }
+        unsent
+    }
+
+    /// True if a read finds something without the socket: bytes, the announced end, or an error.
+    fn has_something(&self) -> bool {
+        self.failed.is_some() || self.tls.get().is_some_and(|tls| !tls.is_handshaking() && !tls.wants_read())
+    }
 }
 
 /// The side of the socket that TLS writes to.
@@ -380,14 +409,14 @@ impl ByteTransport for TlsTransport {
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         if self.is_plain.load(Relaxed) {
-            return self.socket.try_write(slices);
+            return self.socket().try_write(slices);
         }
         let mut session = self.session();
         if session.is_ending {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         if session.greets && session.tls.get().is_none() {
-            return self.socket.try_write(slices);
+            return self.socket().try_write(slices);
         }
         self.send(&mut session)?;
         if !session.is_secured() {
@@ -404,21 +433,30 @@ impl ByteTransport for TlsTransport {
     }
 
     fn shutdown(&self) {
+        self.is_shut.store(true, Relaxed);
         self.end(&mut self.session());
-        self.socket.shutdown();
+        self.socket().shutdown();
     }
 }
 
 impl Transport for TlsTransport {
     fn wait_ready(&self, interest: Interest, timeout: Option<Duration>) -> io::Result<bool> {
-        if self.has_more() {
+        if interest != Interest::Write && self.has_more() {
             return Ok(true);
         }
         let interest = match interest {
             Interest::Read if self.is_owing.load(Relaxed) => Interest::ReadWrite,
             other => other,
         };
-        wait_ready(&*self.socket, interest, timeout)
+        wait_ready(self.socket(), interest, timeout)
+    }
+
+    fn arm_reading(&self) -> io::Result<Armed<'_>> {
+        // What has come already shows in no descriptor.
+        if self.has_more() {
+            return Ok(Armed::ready());
+        }
+        Ok(Armed { wants_room: self.is_owing.load(Relaxed), ..Armed::of(self.socket().as_fd()) })
     }
 
     fn into_async(self: Box<Self>) -> io::Result<Box<dyn AsyncStream>> {
@@ -427,7 +465,7 @@ impl Transport for TlsTransport {
 
     fn end_writing(&self) -> io::Result<()> {
         if self.is_plain.load(Relaxed) {
-            return self.socket.end_writing();
+            return self.socket().end_writing();
         }
         let mut session = self.session();
         self.end(&mut session);
@@ -452,20 +490,32 @@ impl Transport for TlsTransport {
 
 impl AsFd for TlsTransport {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.socket().as_fd()
     }
 }
 
 impl Drop for TlsTransport {
     fn drop(&mut self) {
         self.end(&mut self.session());
-        // A socket that is closed with something unread is reset, and what the other side has not fetched yet is lost with it. What came unread as a
-        // rule is that side's own announcement of its end, which without TLS would be no bytes.
-        let mut unread = [0; 4096];
-        for _ in 0..MOST_UNREAD {
-            if !matches!(self.socket.try_read(&mut unread), Ok(1..)) {
-                break;
-            }
+        let session = self.session.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(socket) = self.socket.take() else { return };
+        if !session.is_secured() || *self.is_shut.get_mut() {
+            // What came unread is taken, so that whoever is told why hears it.
+            drain(&*socket);
+            return;
+        }
+        let rest = session.unsent();
+        if !rest.is_empty() || !session.has_peer_ended {
+            linger(socket, rest);
+        }
+    }
+}
+
+fn drain(socket: &dyn SocketTransport) {
+    let mut unread = [0; 4096];
+    for _ in 0..MOST_UNREAD {
+        if !matches!(socket.try_read(&mut unread), Ok(1..)) {
+            return;
         }
     }
 }

@@ -117,10 +117,30 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How long the death of a process is waited for that has ended in order as far as its bytes tell.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// Joins both until the end.
-pub(crate) async fn join(a: AsyncConnection, b: AsyncConnection, mut terms: Terms, meter: &Meter) -> Ending {
+/// Joins both until the end, and lets go of them so that what was written to them arrives.
+pub(crate) async fn join(a: AsyncConnection, b: AsyncConnection, terms: Terms, meter: &Meter) -> Ending {
     let lives = [a.life(), b.life()];
-    let ((from_a, to_a), (from_b, to_b)) = (a.into_split(), b.into_split());
+    let (mut a, mut b) = (a.into_split(), b.into_split());
+    let ending = carry(&mut a, &mut b, &lives, terms, meter).await;
+    if matches!(ending.how, How::Unread) {
+        return ending;
+    }
+    let close = async |side: Side, (reader, writer): Halves| {
+        if meter.from(side.other()) > 0
+            && let Some(connection) = AsyncConnection::unsplit(reader, writer)
+        {
+            // Who does not end in time has all that could be had.
+            let _ = connection.close().await;
+        }
+    };
+    tokio::join!(close(Side::A, a), close(Side::B, b));
+    ending
+}
+
+type Halves = (AsyncReader, AsyncWriter);
+
+async fn carry(a: &mut Halves, b: &mut Halves, lives: &[Life; 2], mut terms: Terms, meter: &Meter) -> Ending {
+    let ((from_a, to_a), (from_b, to_b)) = ((&mut a.0, &mut a.1), (&mut b.0, &mut b.1));
     let [tee_a, tee_b] = std::mem::take(&mut terms.tees);
     let (terms, mut first) = (&terms, None);
     let states = [State::new(&lives[0]), State::new(&lives[1])];
@@ -193,7 +213,7 @@ pub(crate) async fn join(a: AsyncConnection, b: AsyncConnection, mut terms: Term
     }
     let how = match refused {
         Some((side, error)) => How::Lost { side, error },
-        None => last_look(&lives).await,
+        None => last_look(lives).await,
     };
     Ending { how, first }
 }
@@ -238,8 +258,8 @@ fn glance() -> Instant {
 /// One direction.
 async fn pump(
     side: Side,
-    mut from: AsyncReader,
-    mut to: AsyncWriter,
+    from: &mut AsyncReader,
+    to: &mut AsyncWriter,
     mut tee: Option<File>,
     terms: &Terms,
     meter: &Meter,
