@@ -12,10 +12,13 @@ use std::{
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::streams::Pattern;
+use crate::{
+    certificates::{Authority, Validity},
+    streams::Pattern,
+};
 
 /// The schemes over which two processes reach each other.
-pub const SCHEMES: [&str; 6] = ["fd", "exec", "fifo", "unix", "shm", "tcp"];
+pub const SCHEMES: [&str; 7] = ["fd", "exec", "fifo", "unix", "shm", "tcp", "tls"];
 
 /// How long one join may take.
 const LONG: Duration = Duration::from_secs(60);
@@ -24,6 +27,8 @@ const LONG: Duration = Duration::from_secs(60);
 pub struct Joins {
     command: PathBuf,
     folder: tempfile::TempDir,
+    /// What both ends of TLS show, and whom they believe.
+    certificate: String,
     pattern: Arc<Pattern>,
     bytes: u64,
 }
@@ -49,7 +54,9 @@ impl Joins {
         let folder = tempfile::tempdir()?;
         let pattern = Arc::new(Pattern::new());
         pattern.write(io::BufWriter::new(File::create(folder.path().join("source"))?), bytes)?;
-        Ok(Self { command: command.to_owned(), folder, pattern, bytes })
+        let authority = Authority::new(folder.path(), "joins");
+        let certificate = authority.issue("end", &["127.0.0.1"], Validity::Now).options(&authority.ca());
+        Ok(Self { command: command.to_owned(), folder, certificate, pattern, bytes })
     }
 
     /// Joins every pair of schemes; each that went well is shown to `told`.
@@ -133,6 +140,7 @@ impl Joins {
             "fifo" => format!("fifo:{}", self.path("in.fifo").display()),
             "unix" => format!("listen:unix:{}", self.path("in.socket").display()),
             "tcp" => "tcp://:0".to_owned(),
+            "tls" => format!("tls://:0?{}", self.certificate),
             other => format!("listen:{other}:in"),
         }
     }
@@ -186,6 +194,7 @@ impl Joins {
                 let at = match scheme {
                     "unix" => format!("unix:{}", self.path("out.socket").display()),
                     "tcp" => "tcp://127.0.0.1:0".to_owned(),
+                    "tls" => format!("tls://127.0.0.1:0?{}", self.certificate),
                     other => format!("{other}:out"),
                 };
                 let mut receiver = self.command(&["pipe", &format!("listen:{at}"), "-", "--once"]);

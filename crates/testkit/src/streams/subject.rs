@@ -38,7 +38,7 @@ pub(super) struct Subject {
 
 #[derive(Clone, Copy)]
 enum Form {
-    /// A listener at an address like this, in which `{}` is to be replaced.
+    /// A listener at an address like this, in which `{}` is to be replaced, `{folder}` and `{certificate}`.
     Listener(&'static str),
     Pipe,
     Fd,
@@ -107,16 +107,9 @@ impl Subject {
             ("unix_abstract", "unix", Form::Listener("unix:@{}")),
             ("shm", "shm", Form::Listener("shm:{}")),
             ("tcp", "tcp", Form::Listener("tcp://127.0.0.1:0")),
-            (
-                "tls",
-                "tls",
-                Form::Listener(
-                    "tls://127.0.0.1:0?cert={folder}/suite.peer.cert.pem&key={folder}/suite.peer.key.pem&ca={folder}/suite.ca.pem",
-                ),
-            ),
+            ("tls", "tls", Form::Listener("tls://127.0.0.1:0?{certificate}")),
         ];
-        // One certificate for both ends: each asks for the other's.
-        Authority::new(folder, "suite").issue("peer", &["127.0.0.1"], Validity::Now);
+        certify(folder);
         let of = |(name, scheme, form)| Self {
             name,
             capabilities: Capabilities::of(scheme).expect("a scheme in the matrix"),
@@ -130,7 +123,11 @@ impl Subject {
 
     /// Every scheme that reaches other machines, with its listeners at the far end of a network.
     pub(super) fn far(folder: &Path, network: &Arc<Network>) -> Vec<Self> {
-        let forms = [("tcp_far", "tcp", Form::Listener("tcp://10.77.0.2:0?insecure"))];
+        let forms = [
+            ("tcp_far", "tcp", Form::Listener("tcp://10.77.0.2:0?insecure")),
+            ("tls_far", "tls", Form::Listener("tls://10.77.0.2:0?{certificate}")),
+        ];
+        certify(folder);
         let of = |(name, scheme, form)| Self {
             name,
             capabilities: Capabilities::of(scheme).expect("a scheme in the matrix"),
@@ -210,6 +207,7 @@ impl Subject {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let name = format!("suite-{}-{}-{number}", self.name, std::process::id());
         let folder = self.folder.to_str().expect("a folder of plain letters");
+        let template = template.replace("{certificate}", CERTIFICATE);
         endpoint(&template.replace("{folder}", folder).replace("{}", &name))
     }
 
@@ -264,6 +262,14 @@ impl Subject {
             }
         }
     }
+}
+
+/// What both ends of TLS show, each of which asks for the other's.
+const CERTIFICATE: &str = "cert={folder}/suite.peer.cert.pem&key={folder}/suite.peer.key.pem&ca={folder}/suite.ca.pem";
+
+/// Makes it.
+fn certify(folder: &Path) {
+    Authority::new(folder, "suite").issue("peer", &["127.0.0.1", "10.77.0.2"], Validity::Now);
 }
 
 /// A connection through a listener.
