@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 
-use self::attack::Attack;
+use self::attack::{Attack, Door};
 use self::cage::Cage;
 use self::honest::{Figures, Honest, Phase};
 use self::report::Row;
@@ -116,11 +116,12 @@ const CONTROLS: [Control; 3] = [
 ];
 
 fn withstand(program: &std::path::Path, cage: &Cage, attack: &'static Attack, length: Duration) -> Result<Row> {
-    let mut server = Server::start(program, &[], attack.needs_password)?;
+    let asks = attack.door == Door::Password;
+    let mut server = Server::start(program, &[], attack.door)?;
     cage.hold_memory(server.pid(), MEMORY).map_err(Failure::failed)?;
-    let spared = Server::start(program, &[], attack.needs_password)?;
-    let honest = Honest::start(server.port(), attack.needs_password).map_err(Failure::failed)?;
-    let elsewhere = Honest::start(spared.port(), attack.needs_password).map_err(Failure::failed)?;
+    let spared = Server::start(program, &[], attack.door)?;
+    let honest = Honest::start(server.port(), asks).map_err(Failure::failed)?;
+    let elsewhere = Honest::start(spared.port(), asks).map_err(Failure::failed)?;
     let pass = |phase, time| {
         elsewhere.pass(phase, Duration::ZERO);
         honest.pass(phase, time);
@@ -149,7 +150,7 @@ fn judged(name: &'static str, server: &mut Server, share: f64, figures: Figures)
 
 /// Says how the limit broke, if it did. There is no cage here: the server is ended once it is beyond the limit.
 fn break_limit(program: &std::path::Path, control: &Control) -> Result<Option<String>> {
-    let mut server = Server::start(program, control.flags, false)?;
+    let mut server = Server::start(program, control.flags, Door::Open)?;
     let begun = Instant::now();
     let attacker = start(control.attack, server.port())?;
     let throttle = Throttle::hold(attacker, &Cage::none()).map_err(Failure::failed)?;

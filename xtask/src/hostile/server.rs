@@ -7,8 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::attack::Door;
 use crate::failure::{Failure, Result};
 use crate::root;
+use crate::tools;
 
 /// What the server has to fit in.
 pub(super) const MEMORY: u64 = 256 << 20;
@@ -42,15 +44,24 @@ pub(super) fn program() -> Result<PathBuf> {
 }
 
 impl Server {
-    /// Starts one on a free port of loopback, with defaults but for `flags`.
-    pub(super) fn start(program: &Path, flags: &[&str], with_users: bool) -> Result<Self> {
+    /// Starts one on a free port of loopback, with defaults but for `flags` and its `door`.
+    pub(super) fn start(program: &Path, flags: &[&str], door: Door) -> Result<Self> {
         let folder = folder().map_err(Failure::failed)?;
         let mut command = Command::new(program);
         command.args(["serve", "--listen", "tcp://127.0.0.1:0", "--ports-file-dir"]).arg(&folder).args(flags);
-        if with_users {
-            let path = folder.join("users.toml");
-            fs::write(&path, USERS).map_err(Failure::failed)?;
-            command.arg("--config").arg(path);
+        match door {
+            Door::Open => {}
+            Door::Password => {
+                let path = folder.join("users.toml");
+                fs::write(&path, USERS).map_err(Failure::failed)?;
+                command.arg("--config").arg(path);
+            }
+            Door::Tls => {
+                let made = folder.join("tls");
+                tools::run_quietly(Command::new(program).args(["tls", "init"]).arg(&made))?;
+                command.arg("--tls-cert").arg(made.join("server.pem")).arg("--tls-key").arg(made.join("server.key"));
+                command.arg("--tls-allow-plain=true");
+            }
         }
         let log = File::create(folder.join("log")).map_err(Failure::failed)?;
         let child = command

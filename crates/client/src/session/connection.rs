@@ -41,7 +41,11 @@ impl Session {
                 Act::Secure(self.name_to_find())
             }
             Link::Securing { until } | Link::Greeting { until } | Link::Introduced { until } => {
-                if now >= until { Act::HangUp } else { Act::Wait(until) }
+                if now >= until {
+                    Act::HangUp
+                } else {
+                    Act::Wait(until)
+                }
             }
             Link::Connected if now >= self.next_ping => {
                 if self.pings_out >= self.options.max_pings_out {

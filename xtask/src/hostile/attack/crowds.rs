@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::foe::{Fate, Foe, rest};
+use super::foe::{Fate, Foe, Noise, rest};
 
 /// As many as a process may have, less some for itself.
 const MOST: usize = 16_000;
@@ -38,6 +38,39 @@ fn many(open: impl Fn(usize) -> io::Result<Foe>) -> io::Error {
                 let oldest = number % foes.len();
                 foes.swap_remove(oldest);
             }
+        }
+    }
+    io::Error::other("there is no end")
+}
+
+/// Begins TLS in every way and ends it in none: with nothing, a byte, a record that never comes, a first message that is announced as long as one may be
+/// and comes but for its end, and noise. Some of them say another byte now and then.
+pub(crate) fn half_handshakes(port: u16) -> io::Error {
+    const MESSAGE: usize = 60_000;
+    let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
+    // A first message of a client, in records as long as they may be.
+    let mut message = vec![1, 0, (MESSAGE >> 8) as u8, MESSAGE as u8, 3, 3];
+    message.resize_with(MESSAGE, || noise.next() as u8);
+    let noisy = message[6..518].to_vec();
+    let long: Vec<u8> = message
+        .chunks(16_000)
+        .flat_map(|piece| [&[22, 3, 1, (piece.len() >> 8) as u8, piece.len() as u8], piece].concat())
+        .collect();
+    let broken = [&[22, 3, 1, 2, 0], &noisy[..]].concat();
+    let beginnings: [&[u8]; 5] = [b"", &[22], &[22, 3, 1, 0x3f, 0xff, 1, 0, 0xff, 0xff, 3, 3], &long, &broken];
+    let mut foes: Vec<Foe> = Vec::new();
+    for number in 0.. {
+        match Foe::silent(port) {
+            Ok(mut foe) => {
+                foe.say(beginnings[number % beginnings.len()]);
+                if foes.len() < MOST { foes.push(foe) } else { foes[number % MOST] = foe }
+            }
+            Err(_) if foes.is_empty() => rest(),
+            Err(_) => drop(foes.swap_remove(number % foes.len())),
+        }
+        if !foes.is_empty() {
+            let slow = number * 7 % foes.len();
+            foes[slow].say(&[3]);
         }
     }
     io::Error::other("there is no end")

@@ -10,14 +10,23 @@ use std::io;
 /// What one hostile client, or many of them in one process, do.
 pub(super) struct Attack {
     pub(super) name: &'static str,
-    /// The server asks for a password.
-    pub(super) needs_password: bool,
+    /// What the server asks of those who come.
+    pub(super) door: Door,
     /// Comes back only with an error of its own.
     pub(super) run: fn(u16) -> io::Error,
 }
 
+/// What a server asks of those who come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    Open,
+    Password,
+    /// TLS is there for whoever begins it; the honest ones speak in the clear.
+    Tls,
+}
+
 impl Attack {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::new("slow reader", hoards::slow_reader),
         Self::new("slow readers", hoards::slow_readers),
         Self::new("flood", floods::flood),
@@ -27,21 +36,22 @@ impl Attack {
         Self::new("subscription bomb", hoards::subscriptions),
         Self::new("wildcard bomb", floods::wildcards),
         Self::new("deep subjects", hoards::deep_subjects),
-        Self::new("silence", crowds::silent).with_password(),
+        Self::new("silence", crowds::silent).at(Door::Password),
         Self::new("garbage", floods::garbage),
         Self::new("connection storm", crowds::storm),
         Self::new("partial frames", hoards::partial_frames),
         Self::new("giant headers", floods::giant_headers),
         Self::new("unheard requests", floods::unheard_requests),
-        Self::new("password storm", crowds::passwords).with_password(),
+        Self::new("password storm", crowds::passwords).at(Door::Password),
+        Self::new("half handshakes", crowds::half_handshakes).at(Door::Tls),
     ];
 
     const fn new(name: &'static str, run: fn(u16) -> io::Error) -> Self {
-        Self { name, needs_password: false, run }
+        Self { name, door: Door::Open, run }
     }
 
-    const fn with_password(mut self) -> Self {
-        self.needs_password = true;
+    const fn at(mut self, door: Door) -> Self {
+        self.door = door;
         self
     }
 }
