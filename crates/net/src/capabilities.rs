@@ -182,14 +182,7 @@ impl Capabilities {
                     Connections::One => "one",
                 },
                 if it.listens { "" } else { ", no listener" },
-                match it.identity {
-                    Identity::Unknown => "nothing is known",
-                    Identity::ThisProcess => "this process",
-                    Identity::Process => "uid, gid, pid",
-                    Identity::Child => "a child",
-                    Identity::Address => "an address",
-                    Identity::Certificate => "a certificate",
-                },
+                it.identity.in_words(),
                 match it.death {
                     DeathProof::Nothing => "none",
                     DeathProof::Pidfd => "pidfd",
@@ -206,7 +199,21 @@ impl Capabilities {
     }
 }
 
-const fn yes(is: bool) -> &'static str {
+impl Identity {
+    /// As the tables have it.
+    pub(crate) const fn in_words(self) -> &'static str {
+        match self {
+            Self::Unknown => "nothing is known",
+            Self::ThisProcess => "this process",
+            Self::Process => "uid, gid, pid",
+            Self::Child => "a child",
+            Self::Address => "an address",
+            Self::Certificate => "a certificate",
+        }
+    }
+}
+
+pub(crate) const fn yes(is: bool) -> &'static str {
     if is { "yes" } else { "no" }
 }
 
@@ -215,9 +222,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_in_the_documentation_is_this_one() {
+    fn the_tables_in_the_documentation_are_these() {
         let page = include_str!("../../../docs/endpoints.md");
-        let table = Capabilities::table();
-        assert!(page.contains(&table), "put this into docs/endpoints.md:\n{table}");
+        for table in [Capabilities::table(), crate::DatagramCapabilities::table()] {
+            assert!(page.contains(&table), "put this into docs/endpoints.md:\n{table}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{Error, Kind};
+use crosstie_core::Error;
 use crosstie_sys::Interest;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 
@@ -18,14 +18,10 @@ use crate::tls::Certificate;
 use crate::{
     capabilities::Capabilities,
     fault::{FaultLine, FaultLog, FaultyStream, Splitter},
+    life::{Facts, Life},
     lifeline::{Death, Lifeline},
     transport::{Armed, AsyncStream, Peer, Transport, patiently},
-    watched::watched,
 };
-
-/// How long a proof of death is waited for after a connection was lost. The kernel closes what a dying process had open some microseconds
-/// before it calls it dead; this is for machines under load.
-pub const PATIENCE: Duration = Duration::from_millis(200);
 
 /// How long [`Connection::close`] waits for the peer's end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -40,16 +36,6 @@ pub struct Connection {
     timeout: Option<Duration>,
     /// The faults that wait to be told what a frame is.
     meets: Option<FaultLine>,
-}
-
-/// What is known of a connection besides its bytes.
-struct Facts {
-    peer: Peer,
-    lifeline: Lifeline,
-    capabilities: &'static Capabilities,
-    faults: Option<FaultLog>,
-    #[cfg(feature = "tls")]
-    certificate: Option<Arc<Certificate>>,
 }
 
 impl Connection {
@@ -163,7 +149,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The proof that the process at the other end has died, waiting for it at most `patience` ([`PATIENCE`] is enough once the connection
+    /// The proof that the process at the other end has died, waiting for it at most `patience` ([`PATIENCE`](crate::PATIENCE) is enough once the connection
     /// has ended). `None` is no proof that it lives. Blocks meanwhile.
     ///
     /// # Errors
@@ -173,12 +159,10 @@ impl Connection {
         self.facts.lifeline.death(patience)
     }
 
-    /// The error of a read or write, or of an end of stream that came too early, in the words of who must act: [`Kind::PeerDied`] if the
-    /// peer is proved to be dead, else [`Kind::Disconnected`]. Waits at most [`PATIENCE`] for the proof.
+    /// The error of a read or write, or of an end of stream that came too early, in the words of who must act: [`Kind::PeerDied`](crosstie_core::Kind::PeerDied) if the
+    /// peer is proved to be dead, else [`Kind::Disconnected`](crosstie_core::Kind::Disconnected). Waits at most [`PATIENCE`](crate::PATIENCE) for the proof.
     pub fn explain(&self, error: io::Error) -> Error {
-        let is_lost = is_lost(&error);
-        let death = if is_lost { self.death(PATIENCE).ok().flatten() } else { None };
-        self.facts.told(error, is_lost, death)
+        self.facts.explain_now(error)
     }
 
     /// Writes all of `bytes` together with descriptors, of which the peer gets copies. It takes them with [`Connection::receive_passed`].
@@ -320,54 +304,6 @@ pub struct AsyncConnection {
     facts: Arc<Facts>,
 }
 
-/// What is known of who is at the other end of a connection, for whoever has given its bytes away. It keeps nothing open but a hold on the
-/// process.
-#[derive(Clone)]
-pub struct Life {
-    facts: Arc<Facts>,
-}
-
-impl Life {
-    /// Who is at the other end.
-    pub fn peer(&self) -> Peer {
-        self.facts.peer
-    }
-
-    /// What this kind of connection can do.
-    pub fn capabilities(&self) -> &'static Capabilities {
-        self.facts.capabilities
-    }
-
-    /// As [`Connection::death`], but tells how the process has ended also where it was no child of ours, if the kernel does within
-    /// `patience`: Linux 6.15, and its parent has taken it away.
-    ///
-    /// # Errors
-    ///
-    /// The operating system's.
-    pub async fn death(&self, patience: Duration) -> io::Result<Option<Death>> {
-        let until = Instant::now() + patience;
-        let death = self.facts.death_soon(patience).await?;
-        if death != Some(Death::Ended) {
-            return Ok(death);
-        }
-        loop {
-            if let Some(status) = self.facts.lifeline.exit_status() {
-                return Ok(Some(Death::Exited(status)));
-            }
-            if Instant::now() >= until {
-                return Ok(death);
-            }
-            // Nothing that tokio can wait for tells when the parent has looked.
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-
-    /// As [`Connection::explain`].
-    pub async fn explain(&self, error: io::Error) -> Error {
-        self.facts.explain(error).await
-    }
-}
-
 /// The direction from the peer of a connection whose two directions go apart.
 pub struct AsyncReader {
     stream: ReadHalf<Box<dyn AsyncStream>>,
@@ -495,25 +431,6 @@ impl AsyncWriter {
     }
 }
 
-impl Facts {
-    async fn death_soon(&self, patience: Duration) -> io::Result<Option<Death>> {
-        if let Some(death) = self.lifeline.death(Duration::ZERO)? {
-            return Ok(Some(death));
-        }
-        let Some(descriptor) = self.lifeline.descriptor() else { return Ok(None) };
-        let process = watched(descriptor.try_clone_to_owned()?, tokio::io::Interest::READABLE)?;
-        // Whether it came or the time was up: look.
-        let _ = tokio::time::timeout(patience, process.readable()).await;
-        self.lifeline.death(Duration::ZERO)
-    }
-
-    async fn explain(&self, error: io::Error) -> Error {
-        let is_lost = is_lost(&error);
-        let death = if is_lost { self.death_soon(PATIENCE).await.ok().flatten() } else { None };
-        self.told(error, is_lost, death)
-    }
-}
-
 impl AsyncRead for AsyncReader {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
@@ -551,40 +468,5 @@ impl AsyncWrite for AsyncConnection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.stream).poll_shutdown(cx)
-    }
-}
-
-fn is_lost(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::NotConnected
-    )
-}
-
-impl Facts {
-    fn told(&self, error: io::Error, is_lost: bool, death: Option<Death>) -> Error {
-        #[cfg(feature = "tls")]
-        if let Some(told) = crate::tls::tls_refusal(&error) {
-            return told;
-        }
-        let scheme = self.capabilities.scheme;
-        match death {
-            Some(Death::Exited(status)) => {
-                Error::new(Kind::PeerDied, format!("the program behind {scheme}: has ended ({status})")).because(error)
-            }
-            Some(Death::Ended) => {
-                let who = self.peer.process().map_or(String::new(), |process| format!(" {}", process.pid));
-                Error::new(Kind::PeerDied, format!("the process{who} behind {scheme}: has died")).because(error)
-            }
-            None if is_lost => {
-                let text = format!("the connection over {scheme}: was lost; whether the peer lives is not known");
-                Error::new(Kind::Disconnected, text).because(error)
-            }
-            None => error.into(),
-        }
     }
 }

@@ -36,6 +36,7 @@
 
 mod activation;
 mod announcement;
+mod around;
 mod blocking;
 mod capabilities;
 mod child;
@@ -46,6 +47,7 @@ mod datagram;
 mod descriptor;
 mod dial;
 mod fault;
+mod life;
 mod lifeline;
 mod listener;
 mod memory;
@@ -75,13 +77,14 @@ pub use crate::{
     capabilities::{Capabilities, Connections, DeathProof, Flow, Identity},
     child::{ChildProcess, spawn_with_stream},
     connect::{connect, connect_async},
-    connection::{AsyncConnection, AsyncReader, AsyncWriter, Connection, Life, PATIENCE},
+    connection::{AsyncConnection, AsyncReader, AsyncWriter, Connection},
     connector::{Attempt, Connector, Progress},
     datagram::{
         AsyncDatagrams, DatagramCapabilities, Datagrams, Overflow, Received, receive_datagrams, send_datagrams,
     },
     dial::Dial,
     fault::{FaultLog, Faults, Paused, Split, Splitter},
+    life::{Life, PATIENCE},
     lifeline::Death,
     listener::{AsyncListener, Listener},
     memory::{MemoryListener, MemoryTransport, memory_pair},

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{mem, shm, udp};
-use crate::capabilities::Identity;
+use crate::capabilities::{Identity, yes};
 
 /// What becomes of a datagram for which the receiver has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,14 +91,7 @@ impl DatagramCapabilities {
                     Overflow::Lost => "it is lost, and nobody is told",
                 },
                 yes(it.groups),
-                match it.identity {
-                    Identity::Unknown => "nothing is known",
-                    Identity::ThisProcess => "this process",
-                    Identity::Process => "uid, gid, pid",
-                    Identity::Child => "a child",
-                    Identity::Address => "an address",
-                    Identity::Certificate => "a certificate",
-                },
+                it.identity.in_words(),
                 if it.tells_absence { "is told" } else { "is not seen" },
                 yes(it.descriptors),
                 yes(it.remote),
@@ -106,21 +99,5 @@ impl DatagramCapabilities {
             .expect("text takes any text");
         }
         text
-    }
-}
-
-const fn yes(is: bool) -> &'static str {
-    if is { "yes" } else { "no" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_in_the_documentation_is_this_one() {
-        let page = include_str!("../../../../docs/endpoints.md");
-        let table = DatagramCapabilities::table();
-        assert!(page.contains(&table), "put this into docs/endpoints.md:\n{table}");
     }
 }

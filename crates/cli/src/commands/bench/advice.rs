@@ -4,10 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    endpoint::{count, time},
-    way::Row,
-};
+use super::{endpoint::count, percentiles::time, way::Row};
 
 /// How much worse the simpler one may be.
 const ALIKE: f64 = 1.2;

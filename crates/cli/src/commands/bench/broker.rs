@@ -16,7 +16,7 @@ use crosstie::blocking::Client;
 use hdrhistogram::Histogram;
 use serde_json::json;
 
-use super::host::Host;
+use super::{host::Host, percentiles::Percentiles};
 use crate::{
     args::BenchArgs,
     commands::input::connect,
@@ -181,31 +181,25 @@ fn report(
     let [published, received, dropped] = counts;
     let expected = published * u64::from(args.subs);
     let rate = |count: u64| (count as f64 / elapsed.as_secs_f64()) as u64;
-    let percentiles = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
-    let at = |q: f64| latency.value_at_percentile(q);
-    let mut value = json!({
+    let latency = Percentiles::of(latency);
+    let value = json!({
         "published": published, "received": received, "lost": expected.saturating_sub(received), "dropped_by_client": dropped,
         "seconds": elapsed.as_secs_f64(), "publish_rate": rate(published), "deliver_rate": rate(received),
         "size": size(args), "pubs": args.pubs, "subs": args.subs, "rate": args.rate, "rate_missed": missed,
-        "host": host.json(),
+        "latency_ns": latency.json(), "host": host.json(),
     });
-    value["latency_ns"] = percentiles
-        .iter()
-        .map(|(name, q)| ((*name).to_owned(), json!(at(*q))))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
     output.data(&value, || {
-        let latencies = percentiles.map(|(name, q)| format!("{name} {:.1?}", Duration::from_nanos(at(q)))).join("  ");
         let warning = args.rate.filter(|_| missed == Some(true)).map_or_else(String::new, |rate| {
             let asked = rate.saturating_mul(u64::from(args.pubs));
             format!("THE RATE WAS MISSED: asked for {asked}/s, see above; the latencies are those of a queue that grows\n")
         });
         let kind = if args.rate.is_some() { "latency from the moment due" } else { "latency under full load" };
         format!(
-            "published  {published:>12}   {:>10}/s\nreceived   {received:>12}   {:>10}/s   lost {}\n{kind}: {latencies}\n{warning}host: {}\n",
+            "published  {published:>12}   {:>10}/s\nreceived   {received:>12}   {:>10}/s   lost {}\n{kind}: {}\n{warning}host: {}\n",
             rate(published),
             rate(received),
             expected.saturating_sub(received),
+            latency.line(),
             host.line(),
         )
         .into_bytes()

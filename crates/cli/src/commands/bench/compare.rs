@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use super::{
     advice,
     course::{self, Course, Figures},
-    endpoint::{PREFIX, RATE, SIZE, control, count, lost, time},
+    endpoint::{PREFIX, RATE, SIZE, control, count, lost},
     host::Host,
     line::{Kind, PATIENCE},
+    percentiles::time,
     picture,
     way::{Row, WAYS, Way},
 };

@@ -15,8 +15,9 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::{
-    far::{Answer, END, Far, Order, Percentiles, Seen, now, processor, unexpected},
+    far::{Answer, END, Far, Order, Seen, now, processor, unexpected},
     line::{self, Kind, Line, Near},
+    percentiles::Percentiles,
 };
 
 /// What a large message holds.
@@ -84,12 +85,12 @@ impl Figures {
             })
         };
         json!({
-            "round_trip_ns": self.round_trip.map(percentiles),
+            "round_trip_ns": self.round_trip.map(|times| times.json()),
             "one_way": flow(&self.small),
             "one_way_large": self.large.as_ref().map(flow),
             "open_loop": {
                 "rate": self.paced.rate, "sent": self.paced.sent, "received": self.paced.received,
-                "rate_missed": self.paced.missed, "latency_ns": percentiles(self.paced.latency),
+                "rate_missed": self.paced.missed, "latency_ns": self.paced.latency.json(),
             },
         })
     }
@@ -100,10 +101,6 @@ impl Figures {
 fn rate(sent: u64, seen: &Seen, sending: f64) -> f64 {
     let seconds = if seen.received < sent { seen.seconds.max(sending) } else { seen.seconds };
     if seconds > 0.0 { seen.received.saturating_sub(1) as f64 / seconds } else { 0.0 }
-}
-
-fn percentiles(of: Percentiles) -> Value {
-    json!({ "count": of.count, "p50": of.p50, "p90": of.p90, "p99": of.p99, "p99.9": of.p999, "max": of.max })
 }
 
 /// Opens a line to a far end that is started for it, and runs the course. `control` is where the two talk about it.

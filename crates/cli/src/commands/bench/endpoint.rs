@@ -6,9 +6,9 @@ use crosstie_core::{Endpoint, Target};
 
 use super::{
     course::{self, Course, Figures, Flow},
-    far::Percentiles,
     host::Host,
     line::Kind,
+    percentiles::time,
 };
 use crate::{args::BenchArgs, exit::Failure, output::Output, scratch::Scratch, values::size_text};
 
@@ -76,14 +76,14 @@ fn kind(args: &BenchArgs, endpoint: &Endpoint) -> Result<Kind, Failure> {
 fn text(endpoint: &Endpoint, kind: Kind, figures: &Figures, host: &Host) -> String {
     let mut text = format!("{endpoint}, {}, messages of {}\n", kind.word(), size_text(figures.small.size as u64));
     if let Some(times) = &figures.round_trip {
-        text += &format!("round trip    {}\n", percentiles(times));
+        text += &format!("round trip    {}\n", times.line());
     }
     text += &format!("one way       {}\n", flow(&figures.small));
     if let Some(large) = &figures.large {
         text += &format!("{:<14}{}\n", size_text(large.size as u64), flow(large));
     }
     let paced = &figures.paced;
-    text += &format!("at {:>6}/s   {}", paced.rate, percentiles(&paced.latency));
+    text += &format!("at {:>6}/s   {}", paced.rate, paced.latency.line());
     if paced.received < paced.sent {
         text += &format!("  lost {}", paced.sent - paced.received);
     }
@@ -92,10 +92,6 @@ fn text(endpoint: &Endpoint, kind: Kind, figures: &Figures, host: &Host) -> Stri
         text += "THE RATE WAS MISSED: the latencies at it are those of a queue that grows\n";
     }
     text + &format!("host: {}\n", host.line())
-}
-
-fn percentiles(of: &Percentiles) -> String {
-    format!("p50 {}  p99 {}  p99.9 {}  max {}", time(of.p50), time(of.p99), time(of.p999), time(of.max))
 }
 
 fn flow(flow: &Flow) -> String {
@@ -107,11 +103,6 @@ fn flow(flow: &Flow) -> String {
 /// How much of it was lost, in hundredths.
 pub(super) fn lost(flow: &Flow) -> f64 {
     100.0 * flow.lost() as f64 / flow.sent.max(1) as f64
-}
-
-/// Nanoseconds for people.
-pub(super) fn time(nanos: u64) -> String {
-    format!("{:.1?}", Duration::from_nanos(nanos)).replace(".0ns", "ns")
 }
 
 /// A number for people: 1.25 M, 830 k.

@@ -17,7 +17,10 @@ use hdrhistogram::Histogram;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::line::{Kind, Line, PATIENCE, open_far, place};
+use super::{
+    line::{Kind, Line, PATIENCE, open_far, place},
+    percentiles::Percentiles,
+};
 use crate::exit::{Code, Failure};
 
 /// How long one order may take, and how long the far end waits for the next.
@@ -60,31 +63,6 @@ pub(super) struct Seen {
     /// Processor time of the process meanwhile, in nanoseconds.
     pub(super) processor: u64,
     pub(super) latency: Option<Percentiles>,
-}
-
-/// How long things took, in nanoseconds.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Percentiles {
-    pub(super) count: u64,
-    pub(super) p50: u64,
-    pub(super) p90: u64,
-    pub(super) p99: u64,
-    pub(super) p999: u64,
-    pub(super) max: u64,
-}
-
-impl Percentiles {
-    pub(super) fn of(histogram: &Histogram<u64>) -> Self {
-        let at = |percent| histogram.value_at_percentile(percent);
-        Self {
-            count: histogram.len(),
-            p50: at(50.0),
-            p90: at(90.0),
-            p99: at(99.0),
-            p999: at(99.9),
-            max: histogram.max(),
-        }
-    }
 }
 
 /// Nanoseconds of the clock that all processes of a machine share.

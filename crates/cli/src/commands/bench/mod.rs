@@ -6,6 +6,7 @@
 //! line/      one file per kind: bytes, datagrams, channels, a ring, a broker
 //! far        the other end, a process of its own, and how it is told what to do
 //! compare    the course over every way of this machine, a table of it       way        which those are
+//! percentiles  how long things took, and in words
 //! picture    the same as an SVG             advice     which to use for what
 //! ```
 
@@ -17,6 +18,7 @@ mod endpoint;
 pub(crate) mod far;
 mod host;
 mod line;
+mod percentiles;
 mod picture;
 mod way;
 

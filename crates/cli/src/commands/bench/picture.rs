@@ -6,8 +6,9 @@
 use super::{
     advice::Advice,
     course::{Course, Flow},
-    endpoint::{count, time},
+    endpoint::count,
     host::Host,
+    percentiles::time,
     way::{Family, Row},
 };
 
