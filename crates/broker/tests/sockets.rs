@@ -264,7 +264,7 @@ fn lame_duck_mode_tells_clients_and_ends() {
 fn an_open_door_to_the_network_has_to_be_spelled_out() {
     let bind = || {
         let target = Target::Tcp { host: HostPort { host: "0.0.0.0".into(), port: 0 } };
-        vec![SocketListener::bind(&target).unwrap()]
+        vec![SocketListener::bind_and_ask(&target).unwrap()]
     };
     let error = Broker::start(Options::default(), bind()).err().expect("refused");
     assert!(error.to_string().contains("insecure"), "{error}");
@@ -322,7 +322,7 @@ fn a_reload_does_not_open_the_door_either() {
     let target = Target::Tcp { host: HostPort { host: "0.0.0.0".into(), port: 0 } };
     let mut options = Options::default();
     options.auth.token = Some(Secret::new("secret"));
-    let broker = Broker::start(options.clone(), vec![SocketListener::bind(&target).unwrap()]).unwrap();
+    let broker = Broker::start(options.clone(), vec![SocketListener::bind_and_ask(&target).unwrap()]).unwrap();
     options.auth.token = None;
     let error = broker.reload(options.clone()).unwrap_err();
     assert!(error.to_string().contains("insecure"), "{error}");

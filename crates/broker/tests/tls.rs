@@ -358,7 +358,7 @@ fn beyond_loopback_certificates_are_as_good_as_passwords() {
     let open = |options| {
         let target = "tcp://0.0.0.0:0".parse::<Endpoint>().unwrap();
         let Target::Tcp { .. } = target.target() else { unreachable!("it is one") };
-        Broker::start(options, vec![SocketListener::bind(target.target()).unwrap()])
+        Broker::start(options, vec![SocketListener::bind_and_ask(target.target()).unwrap()])
     };
     open(options(&place, true, |_| ())).unwrap().shutdown();
     for options in [options(&place, false, |_| ()), options(&place, true, |tls| tls.allow_plain = true)] {

@@ -233,6 +233,16 @@ fn what_goes_wrong_is_told_by_the_exit_code() {
 }
 
 #[test]
+fn a_socket_of_the_parent_that_all_can_reach_takes_insecure_as_any_other() {
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let socket = || std::os::fd::OwnedFd::from(listener.try_clone().unwrap());
+    let output = run(crosstie(&["listen", "fd:0"]).stdin(socket()));
+    assert!(output.status.code() == Some(4) && text(&output.stderr).contains("?insecure"), "{output:?}");
+    // The control.
+    drop(Listening::start(crosstie(&["listen", "fd:0?insecure"]).stdin(socket())));
+}
+
+#[test]
 fn a_peer_who_is_killed_is_told_from_one_who_has_closed() {
     let folder = tempfile::tempdir().unwrap();
     for (signal, code) in [(Some(Signal::KILL), 8), (None, 0)] {

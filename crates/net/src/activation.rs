@@ -5,12 +5,14 @@
 
 use std::env;
 
-use crosstie_core::{Error, Kind};
+use crosstie_core::{Error, Kind, Target};
 
-use crate::{listener::Listener, scheme::fd};
+use crate::{listener::Listener, reach::stay_here, scheme::fd};
 
 /// The first descriptor that is handed over.
 const FIRST: u32 = 3;
+/// What allows everybody to come, if it is 1: `crosstie serve` has the same.
+const INSECURE: &str = "CROSSTIE_INSECURE";
 /// More than anybody has.
 const MOST: u32 = 1024;
 
@@ -27,7 +29,7 @@ pub struct Activated {
 /// # Errors
 ///
 /// [`Kind::InvalidInput`] if the variables say something else than systemd does; [`Kind::Io`] if a descriptor is no listening stream socket,
-/// or was taken already.
+/// or was taken already; [`Kind::Denied`] if one can be reached from other machines, unless the unit says `Environment=CROSSTIE_INSECURE=1`.
 pub fn activated() -> Result<Vec<Activated>, Error> {
     activated_by(|name| env::var(name).ok(), std::process::id())
 }
@@ -43,11 +45,16 @@ fn activated_by(variable: impl Fn(&str) -> Option<String>, pid: u32) -> Result<V
     })?;
     let names = variable("LISTEN_FDNAMES").unwrap_or_default();
     let mut names = names.split(':');
+    let is_insecure = variable(INSECURE).is_some_and(|value| value == "1");
     (0..count)
         .map(|at| {
             let number = FIRST + at;
             let told = |error| Error::new(Kind::Io, format!("the socket handed over as 'fd:{number}'")).because(error);
             let listener = Box::new(fd::listen(number).map_err(told)?);
+            if let (Target::Tcp { host }, false) = (listener.endpoint().target(), is_insecure) {
+                let instead = format!("bind it to 127.0.0.1, or say 'Environment={INSECURE}=1' in its unit");
+                stay_here(listener.endpoint(), host, "nothing says who comes", &instead)?;
+            }
             Ok(Activated { name: names.next().unwrap_or_default().to_owned(), listener })
         })
         .collect()

@@ -53,6 +53,7 @@ mod listener;
 mod memory;
 mod open;
 mod options;
+mod reach;
 mod reconnecting;
 mod scheme;
 mod several;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crosstie_core::{Error, Kind};
+use rustix::io::Errno;
 
 #[cfg(feature = "tls")]
 use crate::tls::Certificate;
@@ -106,6 +107,7 @@ impl Facts {
     }
 }
 
+/// What the kernel calls timed out is a machine that has not answered it; a wait of ours that is over has no number of the system's.
 fn is_lost(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -114,7 +116,7 @@ fn is_lost(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::NotConnected
-    )
+    ) || error.raw_os_error() == Some(Errno::TIMEDOUT.raw_os_error())
 }
 
 impl Facts {

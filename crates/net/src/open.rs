@@ -9,6 +9,7 @@ use crate::{
     fault::{self, Scope, permitted},
     listener::Listener,
     options,
+    reach::stay_here,
     scheme::{
         exec::ExecConnector,
         fd,
@@ -76,22 +77,17 @@ fn open_listener(endpoint: &Endpoint, scope: Scope) -> Result<Box<dyn Listener>,
         Target::Unix { address } => listen_unix(address).map(boxed),
         Target::Shm { name } => ShmListener::bind(name, endpoint.options().wait.unwrap_or_default()).map(boxed),
         Target::Tcp { host } => {
-            if !host.is_loopback() && !endpoint.options().insecure {
-                let text = format!(
-                    "'{endpoint}' can be reached from other machines, and nothing says who comes: listen on 127.0.0.1, or say '?insecure'"
-                );
-                return Err(Error::new(Kind::Denied, text));
+            if !endpoint.options().insecure {
+                stay_here(endpoint, host, "nothing says who comes", "listen on 127.0.0.1, or say '?insecure'")?;
             }
             tcp::bind(host).and_then(|listener| SchemeListener::new(Box::new(listener))).map(boxed)
         }
         #[cfg(feature = "tls")]
         Target::Tls { servers, credentials } => {
             let host = TlsListener::host(servers, credentials.as_ref())?;
-            if !host.is_loopback() && endpoint.options().ca.is_none() && !endpoint.options().insecure {
-                let text = format!(
-                    "'{endpoint}' can be reached from other machines, and clients do not say who they are: name who signs their certificates with '?ca=', or say '?insecure'"
-                );
-                return Err(Error::new(Kind::Denied, text));
+            if endpoint.options().ca.is_none() && !endpoint.options().insecure {
+                let instead = "name who signs their certificates with '?ca=', or say '?insecure'";
+                stay_here(endpoint, host, "clients do not say who they are", instead)?;
             }
             let server = TlsServer::new(TlsFiles::of(endpoint.options()))?;
             TlsListener::bind(host, server, endpoint.options()).map(boxed)
@@ -100,6 +96,12 @@ fn open_listener(endpoint: &Endpoint, scope: Scope) -> Result<Box<dyn Listener>,
     };
     let listener =
         listener.map_err(|error| Error::new(Kind::Io, format!("cannot listen on '{endpoint}'")).because(error))?;
+    if let (Target::Fd { .. }, Target::Tcp { host }, false) =
+        (endpoint.target(), listener.endpoint().target(), endpoint.options().insecure)
+    {
+        let instead = "have it bound to 127.0.0.1, or say '?insecure'";
+        stay_here(&format_args!("{endpoint}' at '{}", listener.endpoint()), host, "nothing says who comes", instead)?;
+    }
     let listener = match faults {
         Some(faults) => fault::listener(listener, faults, scope),
         None => listener,

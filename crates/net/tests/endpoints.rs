@@ -9,7 +9,7 @@ use std::{
 };
 
 use crosstie_core::{Endpoint, Kind, Target};
-use crosstie_net::{Capabilities, connector, listen, receive_datagrams};
+use crosstie_net::{Capabilities, Faults, SocketListener, connector, listen, listen_for_frames, receive_datagrams};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, socket};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -67,7 +67,20 @@ fn beyond_loopback_nobody_listens_unless_insecure_is_spelled_out() {
         assert_eq!(error.kind(), Kind::Denied, "{text}");
         assert!(error.to_string().contains("?insecure"), "{error}");
     }
+    // Whatever opens it.
+    let at = parsed("tcp://0.0.0.0:0");
+    let refused = [
+        listen_for_frames(&at).err(),
+        Faults::seeded(1).short(0.1).listen(&at).err(),
+        SocketListener::bind(at.target()).err(),
+        receive_datagrams(&parsed("udp://0.0.0.0:0")).err(),
+        Faults::seeded(1).drop(0.1).receive_datagrams(&parsed("udp://0.0.0.0:0")).err(),
+    ];
+    for error in refused {
+        assert_eq!(error.expect("it is refused").kind(), Kind::Denied);
+    }
     // The control.
+    SocketListener::bind_and_ask(at.target()).unwrap();
     listen(&parsed("tcp://0.0.0.0:0?insecure")).unwrap();
     listen(&parsed("tcp://127.0.0.1:0")).unwrap();
 }

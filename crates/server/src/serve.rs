@@ -30,7 +30,7 @@ impl Server {
     ///
     /// What keeps the server from listening where the settings say, from being as open as they say, or from writing a file.
     pub fn start(settings: &Settings) -> Result<Self> {
-        let listeners = settings.listen.iter().map(SocketListener::bind).collect::<Result<Vec<_>>>()?;
+        let listeners = settings.listen.iter().map(SocketListener::bind_and_ask).collect::<Result<Vec<_>>>()?;
         let broker = Broker::start(settings.options.clone(), listeners)?;
         Self::around(broker.clone(), settings).inspect_err(|_| broker.shutdown())
     }

@@ -15,7 +15,10 @@ use std::io;
 
 use crosstie_core::{Endpoint, Error, Kind, Target};
 
-use crate::fault::{Scope, permitted};
+use crate::{
+    fault::{Scope, permitted},
+    reach::stay_here,
+};
 
 pub use self::{
     capabilities::{DatagramCapabilities, Overflow},
@@ -37,11 +40,8 @@ pub fn receive_datagrams(endpoint: &Endpoint) -> Result<Datagrams, Error> {
         Target::Unix { address } => unix::receive(address),
         Target::Shm { name } => shm::receive(name),
         Target::Udp { host } => {
-            if !host.is_loopback() && !endpoint.options().insecure {
-                let text = format!(
-                    "'{endpoint}' can be reached from other machines, and nothing says who sends: receive on 127.0.0.1, or say '?insecure'"
-                );
-                return Err(Error::new(Kind::Denied, text));
+            if !endpoint.options().insecure {
+                stay_here(endpoint, host, "nothing says who sends", "receive on 127.0.0.1, or say '?insecure'")?;
             }
             udp::receive(host, endpoint)
         }

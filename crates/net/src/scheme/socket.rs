@@ -19,7 +19,7 @@ use crate::{
     connector::Connector,
     lifeline::Lifeline,
     listener::Listener,
-    socket::unix,
+    socket::{tcp::ask_when_silent, unix},
     transport::{Listen, Peer},
 };
 
@@ -70,6 +70,9 @@ impl Listener for SchemeListener {
             }
             Err(error) => return Err(error.into()),
         };
+        if matches!(peer, Peer::Network(_)) {
+            ask_when_silent(&*transport);
+        }
         let lifeline = if matches!(peer, Peer::Local(_)) { Lifeline::of_peer(&*transport)? } else { Lifeline::None };
         Ok(Some(Connection::new(transport, peer, lifeline, self.capabilities)))
     }

@@ -16,7 +16,7 @@ use crate::{
     connector::{Attempt, Connector, Progress, unreachable},
     dial::Dial,
     lifeline::Lifeline,
-    socket::tcp::TcpTransport,
+    socket::tcp::{TcpTransport, ask_when_silent},
     transport::{Peer, SocketTransport},
 };
 
@@ -72,6 +72,7 @@ impl Connecting {
         self.bell.reset();
         let Some(transport) = self.dial.advance(&self.poller, SOCKET).map_err(told)? else { return Ok(None) };
         self.poller.remove(&*transport).map_err(told)?;
+        ask_when_silent(&*transport);
         let peer = rustix::net::getpeername(&*transport).ok().flatten().and_then(|address| address.try_into().ok());
         Ok(Some((transport, peer.map_or(Peer::Unknown, Peer::Network))))
     }

@@ -142,6 +142,7 @@ impl TlsListener {
             }
             Err(error) => return Err(error.into()),
         };
+        tcp::ask_when_silent(&*socket);
         let token = waiting.next;
         waiting.next += 1;
         self.poller.add(&*socket, token, Interest::Read)?;

@@ -11,10 +11,11 @@ use crosstie_core::{Endpoint, Error, Kind, Target};
 
 use crate::{
     announcement::{Announcement, announce},
+    reach::stay_here,
     transport::{Listen, Peer, SocketTransport},
 };
 
-/// A listener that never blocks.
+/// A listener that never blocks, for a reactor: what it accepts is the socket alone. Everybody else wants [`listen`](crate::listen).
 pub struct SocketListener {
     listener: Box<dyn Listen>,
     _said: Option<Announcement>,
@@ -25,8 +26,23 @@ impl SocketListener {
     ///
     /// # Errors
     ///
-    /// [`Kind::Unsupported`] for a scheme that is neither `tcp:` nor `unix:`; [`Kind::Io`] with the address where the operating system refuses.
+    /// [`Kind::Denied`] for an address beyond loopback, as nothing says who comes; [`Kind::Unsupported`] for a scheme that is neither `tcp:` nor `unix:`;
+    /// [`Kind::Io`] with the address where the operating system refuses.
     pub fn bind(target: &Target) -> Result<Self, Error> {
+        if let Target::Tcp { host } = target {
+            let instead = "listen on 127.0.0.1, or ask everybody who they are (`bind_and_ask`)";
+            stay_here(target, host, "nothing says who comes", instead)?;
+        }
+        Self::bind_and_ask(target)
+    }
+
+    /// Listens at `target`, also beyond loopback. The caller answers for it: its protocol asks everybody who they are, as a broker's does, or its user has
+    /// said that nobody need be asked.
+    ///
+    /// # Errors
+    ///
+    /// As [`SocketListener::bind`], but for an address beyond loopback.
+    pub fn bind_and_ask(target: &Target) -> Result<Self, Error> {
         let listener: io::Result<Box<dyn Listen>> = match target {
             Target::Tcp { host } => tcp::bind(host).map(|listener| Box::new(listener) as _),
             Target::Unix { address } => unix::bind(address).map(|listener| Box::new(listener) as _),

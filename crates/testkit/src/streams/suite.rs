@@ -5,7 +5,7 @@ use std::{
     fs, io,
     io::{Read, Write},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -74,6 +74,7 @@ pub(super) const TESTS: &[Test<Subject, Sizes>] = tests! {
 const NEAR_TESTS: &[Test<Subject, Sizes>] = tests! {
     the_same_seed_makes_the_same_faults_in_two_processes if |_| true;
     a_connection_is_cut_at_the_same_byte_in_two_processes if |_| true;
+    a_socket_of_the_parent_that_all_can_reach_is_refused_unless_that_is_said if |it| it.scheme == "tcp";
 };
 
 /// Runs the tests whose full name (`scheme::test`) contains `wanted`; how many failed.
@@ -554,10 +555,9 @@ fn a_lost_listener_is_found_again(subject: &Subject, _: &Sizes) {
 fn a_socket_of_the_parent_is_listened_on(subject: &Subject, _: &Sizes) {
     let listener = subject.listener().unwrap();
     let socket = listener.as_fd().try_clone_to_owned().unwrap();
-    let script =
-        format!(r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$0" {AS_ACTIVATED}"#);
-    let mut child =
-        Command::new("sh").args(["-c", &script]).arg(std::env::current_exe().unwrap()).stdin(socket).spawn().unwrap();
+    // A network of the suite's own is another machine.
+    let is_far = subject.network().is_some();
+    let mut child = activated(socket).env("CROSSTIE_INSECURE", if is_far { "1" } else { "0" }).spawn().unwrap();
     let near = listener.connector().unwrap().connect(LONG).unwrap();
     put(&near, b"hello");
     assert_eq!(&get::<5>(&near), b"hello");
@@ -565,6 +565,35 @@ fn a_socket_of_the_parent_is_listened_on(subject: &Subject, _: &Sizes) {
     assert!(child.wait().unwrap().success());
     // The file is still there for the next: it belongs to whoever has bound it.
     listener.connector().unwrap().connect(LONG).unwrap();
+}
+
+/// Starts this program again with a socket that listens, as systemd would.
+fn activated(socket: impl Into<Stdio>) -> Command {
+    let script =
+        format!(r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$0" {AS_ACTIVATED}"#);
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).arg(std::env::current_exe().unwrap()).stdin(socket);
+    command
+}
+
+/// What systemd has bound for everybody is refused as what this process binds, unless its unit says so.
+fn a_socket_of_the_parent_that_all_can_reach_is_refused_unless_that_is_said(_: &Subject, _: &Sizes) {
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let start = |said: &str| {
+        let socket = std::os::fd::OwnedFd::from(listener.try_clone().unwrap());
+        activated(socket).env("CROSSTIE_INSECURE", said).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let refused = start("").wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("CROSSTIE_INSECURE=1"), "{told}");
+    // The control: it is said.
+    let child = start("1");
+    let mut near = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    near.write_all(b"hello").unwrap();
+    near.read_exact(&mut [0; 5]).unwrap();
+    drop(near);
+    assert!(child.wait_with_output().unwrap().status.success());
 }
 
 fn the_same_seed_makes_the_same_faults_in_two_processes(subject: &Subject, _: &Sizes) {
