@@ -202,6 +202,12 @@ fn unsupported(endpoint: &Endpoint, what: &str) -> Error {
     if cfg!(not(feature = "tls")) && matches!(endpoint.target(), Target::Tls { .. }) {
         return Error::new(Kind::Unsupported, format!("'{endpoint}' needs TLS: build with the feature 'tls'"));
     }
-    let text = format!("a stream {what} needs another scheme than that of '{endpoint}'; docs/endpoints.md lists them");
+    let text = if matches!(endpoint.target(), Target::Udp { .. }) {
+        format!(
+            "a stream {what} is not had over '{endpoint}', which carries datagrams: use DatagramSender and DatagramReceiver, or bare ones"
+        )
+    } else {
+        format!("a stream {what} needs another scheme than that of '{endpoint}'; docs/endpoints.md lists them")
+    };
     Error::new(Kind::Unsupported, text)
 }
