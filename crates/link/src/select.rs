@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::turn::{Turn, all_over, none_in_time};
 
-/// What can be waited for with others: a [`Receiver`](crate::Receiver) of any type. Nobody else has it.
+/// What can be waited for with others: a [`Receiver`](crate::Receiver) or a [`DatagramReceiver`](crate::DatagramReceiver) of any type. Nobody else has it.
 pub trait Selectable: sealed::Source {}
 
 /// Keeps [`Selectable`] to this crate.

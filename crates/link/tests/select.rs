@@ -314,3 +314,63 @@ mod tasks {
         });
     }
 }
+
+/// A place of each scheme that carries datagrams.
+fn datagram_places() -> Vec<Endpoint> {
+    let unique = format!("select-datagrams-{}-{}", std::process::id(), next_number());
+    let texts =
+        [format!("mem:{unique}"), format!("unix:@{unique}"), format!("shm:{unique}"), "udp://127.0.0.1:0".to_owned()];
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+#[test]
+fn datagrams_are_waited_for_beside_channels() {
+    for place in datagram_places() {
+        let mut letters = blocking::DatagramReceiver::<Number>::bind(&place).unwrap();
+        let mut sender = blocking::DatagramSender::<Number>::connect(letters.endpoint()).unwrap();
+        let (mut near, mut far) = pairs(&places()[0], 1).remove(0);
+        let mut select = blocking::Select::new();
+        // Nothing is there, and nobody works meanwhile.
+        let before = processor_time();
+        let none = select.ready(&mut [&mut letters as _, far.receiver() as _], SHORT).unwrap_err();
+        let used = processor_time() - before;
+        assert!(none.kind() == Kind::Timeout && used < SHORT / 2, "{place}: {used:?}");
+        // Whoever speaks while it waits wakes it, and each has its turn.
+        let speaking = thread::spawn(move || {
+            sender.send(&Untyped(1)).unwrap();
+            near.send(&Untyped(2)).unwrap();
+            (sender, near)
+        });
+        let mut came = Vec::new();
+        while came.len() < 2 {
+            came.push(match select.ready(&mut [&mut letters as _, far.receiver() as _], LONG).unwrap() {
+                0 => letters.recv_within(Duration::ZERO).unwrap().value.0,
+                _ => far.receiver().recv_within(Duration::ZERO).unwrap().value.0,
+            });
+        }
+        came.sort_unstable();
+        assert_eq!(came, [1, 2], "{place}");
+        drop(speaking.join().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn datagrams_are_waited_for_beside_channels_by_tasks() {
+    for place in datagram_places() {
+        let mut letters = crosstie_link::DatagramReceiver::<Number>::bind(&place).unwrap();
+        let mut others = crosstie_link::DatagramReceiver::<Number>::bind(&datagram_places()[0]).unwrap();
+        let mut sender = crosstie_link::DatagramSender::<Number>::connect(letters.endpoint()).unwrap();
+        let mut select = crosstie_link::Select::new();
+        let none = select.ready(&mut [&mut others as _, &mut letters as _], SHORT).await.unwrap_err();
+        assert_eq!(none.kind(), Kind::Timeout, "{place}");
+        let speaking = tokio::spawn(async move {
+            sender.send(&Untyped(1)).await.unwrap();
+            sender
+        });
+        assert_eq!(select.ready(&mut [&mut others as _, &mut letters as _], LONG).await.unwrap(), 1, "{place}");
+        // What was found stays until it is taken, however often somebody looks.
+        assert_eq!(select.ready(&mut [&mut others as _, &mut letters as _], LONG).await.unwrap(), 1, "{place}");
+        assert_eq!(letters.recv_within(LONG).await.unwrap().value.0, 1);
+        drop(speaking.await.unwrap());
+    }
+}

@@ -237,8 +237,12 @@ impl Connection {
         self.wait(Interest::Write, timeout, |transport| transport.try_flush())
     }
 
-    /// Says what to wait for, with others.
-    pub(crate) fn arm_reading(&self) -> io::Result<Armed<'_>> {
+    /// Says what to [wait for with others](crate::wait_for_any), after a read has found nothing.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's; `Unsupported` if it cannot be waited for with others.
+    pub fn arm_reading(&self) -> io::Result<Armed<'_>> {
         self.transport.arm_reading()
     }
 

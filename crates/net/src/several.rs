@@ -1,4 +1,4 @@
-//! Waiting for several connections at once.
+//! Waiting for several connections and receivers of datagrams at once.
 
 use std::{
     io,
@@ -11,18 +11,21 @@ use rustix::{
     io::Errno,
 };
 
-use crate::connection::Connection;
+use crate::transport::Armed;
 
 /// Waits until a read of one of them is worth a try, or `timeout` has passed. Which of them it is, trying tells; it may be none. Blocks meanwhile.
 ///
+/// What there is to wait for say [`Connection::arm_reading`](crate::Connection::arm_reading) and
+/// [`Datagrams::arm_receiving`](crate::Datagrams::arm_receiving), after an attempt that has found nothing.
+///
 /// # Errors
 ///
-/// The operating system's; `Unsupported` if one of them cannot be waited for with others.
+/// The operating system's; those of arming.
 pub fn wait_for_any<'a>(
-    connections: impl IntoIterator<Item = &'a Connection>,
+    armed: impl IntoIterator<Item = io::Result<Armed<'a>>>,
     timeout: Option<Duration>,
 ) -> io::Result<()> {
-    let armed = connections.into_iter().map(Connection::arm_reading).collect::<io::Result<Vec<_>>>()?;
+    let armed = armed.into_iter().collect::<io::Result<Vec<_>>>()?;
     if armed.iter().any(|one| one.is_ready) {
         return Ok(());
     }

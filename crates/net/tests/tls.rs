@@ -425,7 +425,7 @@ fn whoever_waits_for_several_sees_what_came_already() {
     let (quiet, other) = served(&*listener, "127.0.0.1", &place.trusting());
     let wait = |timeout| {
         let began = Instant::now();
-        wait_for_any([&quiet, &near], Some(timeout)).unwrap();
+        wait_for_any([quiet.arm_reading(), near.arm_reading()], Some(timeout)).unwrap();
         began.elapsed()
     };
     let nothing = |result: io::Result<usize>| assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
@@ -442,10 +442,10 @@ fn whoever_waits_for_several_sees_what_came_already() {
     // The control: nothing wakes who waits for those of whom nothing has come, and something does when it comes.
     nothing(quiet.read_within(&mut [0], Some(Duration::ZERO)));
     let began = Instant::now();
-    wait_for_any([&quiet], Some(WAIT)).unwrap();
+    wait_for_any([quiet.arm_reading()], Some(WAIT)).unwrap();
     assert!(began.elapsed() >= WAIT);
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| wait_for_any([&quiet], Some(LONG)).unwrap());
+        let waiting = scope.spawn(|| wait_for_any([quiet.arm_reading()], Some(LONG)).unwrap());
         (&other).write_all(b"x").unwrap();
         waiting.join().unwrap();
     });

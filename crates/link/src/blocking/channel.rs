@@ -10,7 +10,7 @@ use std::{
 use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result};
 #[cfg(feature = "tls")]
 use crosstie_net::Certificate;
-use crosstie_net::{Connection, FaultLog, Peer, connector_of_frames};
+use crosstie_net::{Armed, Connection, FaultLog, Peer, connector_of_frames};
 
 use super::select::{Selectable, sealed::Source};
 use crate::{
@@ -444,8 +444,8 @@ impl<R: Payload> Source for Receiver<R> {
         self.ahead.is_there()
     }
 
-    fn connection(&self) -> &Connection {
-        &self.line.connection
+    fn arm(&self) -> io::Result<Armed<'_>> {
+        self.line.connection.arm_reading()
     }
 
     fn due(&self) -> Option<Instant> {

@@ -1,11 +1,17 @@
 //! Typed messages in datagrams, for threads.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result};
-use crosstie_net::{Datagrams, FaultLog};
+use crosstie_net::{Armed, Datagrams, FaultLog};
 
-use super::channel::TrySendError;
+use super::{
+    channel::TrySendError,
+    select::{Selectable, sealed::Source},
+};
 use crate::{
     ChannelOptions, Payload,
     datagram::{DatagramStats, Reading, ReceivedDatagram, Writing},
@@ -148,6 +154,8 @@ impl<S: Payload> DatagramSender<S> {
 pub struct DatagramReceiver<R> {
     carrier: Datagrams,
     reading: Reading<R>,
+    /// What was found for somebody who waits for several.
+    ahead: Option<Result<ReceivedDatagram<R>>>,
 }
 
 impl<R: Payload> DatagramReceiver<R> {
@@ -167,7 +175,7 @@ impl<R: Payload> DatagramReceiver<R> {
     /// As [`DatagramReceiver::bind`].
     pub fn bind_with(endpoint: &Endpoint, options: ChannelOptions) -> Result<Self> {
         let (reading, carrier) = Reading::open(endpoint, options)?;
-        Ok(Self { carrier, reading })
+        Ok(Self { carrier, reading, ahead: None })
     }
 
     /// The next message, waiting for it as long as the deadline.
@@ -204,6 +212,9 @@ impl<R: Payload> DatagramReceiver<R> {
     }
 
     fn recv_until(&mut self, until: Option<Instant>) -> Result<ReceivedDatagram<R>> {
+        if let Some(found) = self.ahead.take() {
+            return found;
+        }
         // Datagrams that were here before are passed over, and nobody holds up a wait by sending them without end.
         for passed in 0_u32.. {
             let left = until.map_or(A_WHILE, |until| until.saturating_duration_since(Instant::now()));
@@ -235,6 +246,32 @@ impl<R: Payload> DatagramReceiver<R> {
     /// What was done on purpose so far, where this end makes [faults](crosstie_net::Faults).
     pub const fn faults(&self) -> Option<&FaultLog> {
         self.carrier.faults()
+    }
+}
+
+impl<R: Payload> Selectable for DatagramReceiver<R> {}
+
+impl<R: Payload> Source for DatagramReceiver<R> {
+    fn look_ahead(&mut self) -> bool {
+        if self.ahead.is_none() {
+            match self.recv_until(Some(Instant::now())) {
+                Err(error) if error.kind() == Kind::Timeout => {}
+                found => self.ahead = Some(found),
+            }
+        }
+        self.ahead.is_some()
+    }
+
+    fn arm(&self) -> io::Result<Armed<'_>> {
+        Ok(self.carrier.arm_receiving())
+    }
+
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    fn is_over(&self) -> bool {
+        false
     }
 }
 

@@ -1,25 +1,28 @@
 //! Waiting for several channels, for threads.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use crosstie_core::Result;
-use crosstie_net::{Connection, wait_for_any};
+use crosstie_net::{Armed, wait_for_any};
 
 use crate::turn::{Turn, all_over, none_in_time};
 
-/// What can be waited for with others: a [`Receiver`](super::Receiver) of any type. Nobody else has it.
+/// What can be waited for with others: a [`Receiver`](super::Receiver) or a [`DatagramReceiver`](super::DatagramReceiver) of any type. Nobody else has it.
 pub trait Selectable: sealed::Source {}
 
 /// Keeps [`Selectable`] to this crate.
 pub(crate) mod sealed {
-    use super::{Connection, Instant};
+    use super::{Armed, Instant, io};
 
     #[allow(unnameable_types, reason = "nobody else is to implement it")]
     pub trait Source {
         /// True once something was found, which the next `recv` takes.
         fn look_ahead(&mut self) -> bool;
         /// What to wait for.
-        fn connection(&self) -> &Connection;
+        fn arm(&self) -> io::Result<Armed<'_>>;
         /// When to come again at the latest.
         fn due(&self) -> Option<Instant>;
         fn is_over(&self) -> bool;
@@ -89,7 +92,7 @@ impl Select {
             let waited_for = || among.iter().filter(|one| !one.is_over());
             let due = waited_for().filter_map(|one| one.due()).fold(until, Instant::min);
             let left = due.saturating_duration_since(now);
-            wait_for_any(waited_for().map(|one| one.connection()), Some(left))?;
+            wait_for_any(waited_for().map(|one| one.arm()), Some(left))?;
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Typed messages in datagrams, for tasks.
 
-use std::time::Duration;
+use std::{
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result};
 use crosstie_net::{AsyncDatagrams, FaultLog};
@@ -10,7 +13,10 @@ use super::{
     reading::{DatagramStats, Reading, ReceivedDatagram},
     writing::Writing,
 };
-use crate::{ChannelOptions, Payload};
+use crate::{
+    ChannelOptions, Payload,
+    select::{Selectable, sealed::Source},
+};
 
 /// Typed messages to whoever receives at an endpoint, one in each datagram, for async programs.
 ///
@@ -105,6 +111,8 @@ impl<S: Payload> DatagramSender<S> {
 pub struct DatagramReceiver<R> {
     carrier: AsyncDatagrams,
     reading: Reading<R>,
+    /// What was found for somebody who waits for several.
+    ahead: Option<Result<ReceivedDatagram<R>>>,
 }
 
 impl<R: Payload> DatagramReceiver<R> {
@@ -124,7 +132,7 @@ impl<R: Payload> DatagramReceiver<R> {
     /// As [`DatagramReceiver::bind`].
     pub fn bind_with(endpoint: &Endpoint, options: ChannelOptions) -> Result<Self> {
         let (reading, carrier) = Reading::open(endpoint, options)?;
-        Ok(Self { carrier: carrier.into_async()?, reading })
+        Ok(Self { carrier: carrier.into_async()?, reading, ahead: None })
     }
 
     /// The next message, waiting for it as long as the deadline.
@@ -161,6 +169,9 @@ impl<R: Payload> DatagramReceiver<R> {
     }
 
     async fn next(&mut self) -> Result<ReceivedDatagram<R>> {
+        if let Some(found) = self.ahead.take() {
+            return found;
+        }
         loop {
             let received = self.carrier.receive(self.reading.room()).await;
             if let Some(message) = self.reading.take(received)? {
@@ -184,3 +195,31 @@ impl<R: Payload> DatagramReceiver<R> {
         self.carrier.get_ref().faults()
     }
 }
+
+impl<R: Payload + Send> Selectable for DatagramReceiver<R> {}
+
+impl<R: Payload + Send> Source for DatagramReceiver<R> {
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..PASSED_OVER {
+            if self.ahead.is_some() {
+                return Poll::Ready(());
+            }
+            let received = ready!(self.carrier.poll_receive(cx, self.reading.room()));
+            self.ahead = self.reading.take(received).transpose();
+        }
+        // There may be more that were here before: others have their turn first.
+        cx.waker().wake_by_ref();
+        if self.ahead.is_some() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn tend(&mut self) -> Option<Instant> {
+        None
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+/// How many that were here before are passed over at once.
+const PASSED_OVER: u32 = 64;

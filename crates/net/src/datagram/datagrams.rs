@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -17,6 +18,7 @@ use super::{
 use crate::{
     announcement::{Announcement, announce},
     fault::{FaultLog, Faults},
+    transport::Armed,
     watched::watched,
 };
 
@@ -121,6 +123,11 @@ impl Datagrams {
         self.wait(Way::In, timeout, || self.try_receive(buf))
     }
 
+    /// Says what to [wait for with others](crate::wait_for_any), after [`Self::try_receive`] has found nothing.
+    pub fn arm_receiving(&self) -> Armed<'_> {
+        Armed::of(self.carrier.ready(Way::In).0)
+    }
+
     fn wait<T>(
         &self,
         way: Way,
@@ -217,6 +224,21 @@ impl AsyncDatagrams {
     /// As [`Datagrams::try_receive`].
     pub async fn receive(&self, buf: &mut [u8]) -> Result<Received, Error> {
         self.into.wait(|| self.all.try_receive(buf)).await
+    }
+
+    /// As [`Self::receive`], for who waits for others besides. What is pending wakes the last who has asked.
+    ///
+    /// # Errors
+    ///
+    /// As [`Datagrams::try_receive`].
+    pub fn poll_receive(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<Received, Error>> {
+        loop {
+            if let Some(came) = self.all.try_receive(buf)? {
+                return Poll::Ready(Ok(came));
+            }
+            // What came after the attempt is in this readiness, or in the next attempt.
+            ready!(self.into.ready.poll_read_ready(cx))?.clear_ready();
+        }
     }
 
     /// The end itself.
