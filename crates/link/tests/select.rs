@@ -174,7 +174,7 @@ fn processor_time() -> Duration {
 
 #[test]
 fn a_wait_ends_with_its_time_and_takes_none_of_the_processor() {
-    const WAIT: Duration = Duration::from_millis(300);
+    const WAIT: Duration = Duration::from_millis(150);
     for place in places().iter() {
         let mut all = pairs(place, 3);
         let mut receivers: Vec<_> = all.iter_mut().map(|(_, far)| far.receiver()).collect();
@@ -243,7 +243,7 @@ mod tasks {
     /// Waits that are given up all the time, and nothing is lost by it.
     #[test]
     fn all_messages_come_however_often_a_wait_is_dropped() {
-        const COUNT: u32 = 3000;
+        const COUNT: u32 = 1500;
         run(async {
             for place in places().iter() {
                 let (mut one, far_one) = pair(place).await;
