@@ -11,11 +11,11 @@ use std::{
 };
 
 use crosstie_shm::{
-    Act, Directory, Element, Error, Expect, Keeper, Kind, Life, Participant, ParticipantState, Segment, SegmentName,
-    Spec, State, remove, sweep,
+    Act, Directory, Element, Error, Expect, Keeper, Kind, Life, LockOutcome, Mutex, Notifier, Participant,
+    ParticipantState, ReceiveError, Ring, Segment, SegmentName, Spec, State, deadline_after, remove, sweep,
 };
 use crosstie_sys::{
-    CrashPlan, Planned, plan_crash,
+    CrashPlan, Planned, ProcessHandle, plan_crash,
     trial::{Act as End, Child, Ended, fork, fork_in_own_namespace, shared_cells, tick},
 };
 
@@ -31,6 +31,13 @@ const TESTS: &[(&str, fn())] = &[
     ("a_child_of_fork_does_not_keep_its_parent_alive", a_child_of_fork_does_not_keep_its_parent_alive),
     ("control_an_inherited_description_keeps_a_lock_alive", control_an_inherited_description_keeps_a_lock_alive),
     ("exec_ends_the_participation", exec_ends_the_participation),
+    ("who_waits_is_told_at_once_of_another_program", who_waits_is_told_at_once_of_another_program),
+    (
+        "control_a_handle_of_the_process_does_not_tell_of_another_program",
+        control_a_handle_of_the_process_does_not_tell_of_another_program,
+    ),
+    ("a_child_of_fork_waits_by_a_notifier_of_its_own", a_child_of_fork_waits_by_a_notifier_of_its_own),
+    ("who_waits_by_descriptor_is_told_across_pid_namespaces", who_waits_by_descriptor_is_told_across_pid_namespaces),
     ("equal_process_ids_are_not_confused", equal_process_ids_are_not_confused),
     ("control_a_judge_by_process_id_takes_the_dead_for_alive", control_a_judge_by_process_id_takes_the_dead_for_alive),
     ("whoever_dies_while_joining_or_reaping_is_reaped", whoever_dies_while_joining_or_reaping_is_reaped),
@@ -277,6 +284,130 @@ fn exec_ends_the_participation() {
     assert_eq!(child.try_wait().unwrap(), None, "the process lives on as another program");
     assert_eq!(me.reap_dead().unwrap(), [other.id]);
     child.kill().unwrap();
+}
+
+/// So often that the look of once a second cannot have helped each time.
+fn who_waits_is_told_at_once_of_another_program() {
+    const TIMES: u32 = 4;
+    let (_folder, directory) = place();
+    let cells = shared_cells(2).unwrap();
+    let mut took = Duration::ZERO;
+    for round in 0..TIMES {
+        cells.iter().for_each(|cell| cell.store(0, Ordering::Release));
+        let name: SegmentName = format!("exec-{round}").parse().unwrap();
+        let mutex = Mutex::create(&directory, &name, 0_u64).unwrap();
+        let opened = || Mutex::<u64>::open(&directory, &name).unwrap();
+        let soon = || deadline_after(PATIENCE);
+        let mut holder = fork(|| {
+            crosstie_sys::trial::act_on_signals(&cells[1]).unwrap();
+            let mutex = opened();
+            std::mem::forget(mutex.lock(soon()).unwrap().guard);
+            cells[0].store(1, Ordering::Release);
+            forks_when_told()
+        })
+        .unwrap();
+        until("it is held", || cells[0].load(Ordering::Acquire) == 1);
+        let mut waiter = fork(|| {
+            let outcome = opened().lock(soon()).unwrap().outcome;
+            u8::from(matches!(outcome, LockOutcome::Recovered(_)))
+        })
+        .unwrap();
+        until("it is waited for", || !mutex.participant().segment().locks().unwrap()[0].waiters.is_empty());
+        let began = Instant::now();
+        holder.signal(End::Exec.signal()).unwrap();
+        assert_eq!(waiter.wait_until(began + PATIENCE).unwrap(), Some(Ended::Exited(1)), "it was told");
+        took += began.elapsed();
+        assert_eq!(holder.try_wait().unwrap(), None, "the process lives on as another program");
+        holder.kill().unwrap();
+    }
+    assert!(took < Duration::from_millis(500) * TIMES, "only the clock told: {took:?} for {TIMES}");
+}
+
+fn control_a_handle_of_the_process_does_not_tell_of_another_program() {
+    let segment = segment();
+    let me = Participant::join(&segment, "me").unwrap();
+    let mut child = idle_and_forking(&segment);
+    let other = only_other(&segment, &me);
+    let handle = ProcessHandle::open(other.pid).unwrap().unwrap();
+    child.signal(End::Exec.signal()).unwrap();
+    until("the other program runs", || me.life(other.id).unwrap() == Life::Dead);
+    assert!(!handle.has_ended().unwrap());
+    child.kill().unwrap();
+    assert!(handle.has_ended().unwrap());
+}
+
+/// What a child does that arms `ring` by descriptor, says so, and goes on when it was told: the next message, or 100 for a dead sender.
+fn waits_by_descriptor(directory: &Directory, is_armed: &AtomicU64) -> u8 {
+    let ring = Ring::<u64>::open(directory, &name()).unwrap();
+    let (mut receiver, notifier) = (ring.receiver().unwrap(), Notifier::new().unwrap());
+    while !receiver.arm(&notifier, 7).unwrap() {
+        is_armed.fetch_add(1, Ordering::Release);
+        assert_eq!(notifier.wait(deadline_after(PATIENCE)).unwrap(), [7]);
+    }
+    match receiver.receive(deadline_after(Duration::ZERO)) {
+        Ok(message) => u8::try_from(message).unwrap(),
+        Err(ReceiveError::PeerDied { .. }) => 100,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn a_child_of_fork_waits_by_a_notifier_of_its_own() {
+    let (_folder, directory) = place();
+    let ring = Ring::<u64>::create(&directory, &name(), 4).unwrap();
+    let (mut sender, cells, parents) = (ring.sender().unwrap(), shared_cells(1).unwrap(), Notifier::new().unwrap());
+    let mut child = fork(|| {
+        let is_refused = matches!(parents.take_ready(), Err(Error::Forked { .. }));
+        let is_refused = is_refused && matches!(parents.wait(deadline_after(PATIENCE)), Err(Error::Forked { .. }));
+        waits_by_descriptor(&directory, &cells[0]) + 10 * u8::from(is_refused)
+    })
+    .unwrap();
+    until("the child has armed", || cells[0].load(Ordering::Acquire) > 0);
+    sender.try_send(5).unwrap();
+    assert_eq!(child.wait_until(Instant::now() + PATIENCE).unwrap(), Some(Ended::Exited(15)));
+    // The control: what the child did is nothing of the parent's.
+    assert_eq!(parents.take_ready().unwrap(), [0; 0]);
+}
+
+/// A message from another namespace, and a death there, which no handle of the process can tell of. So often that the look of once a second cannot have
+/// helped each time.
+fn who_waits_by_descriptor_is_told_across_pid_namespaces() {
+    const TIMES: u32 = 2;
+    let cells = shared_cells(3).unwrap();
+    let mut took = Duration::ZERO;
+    for (round, dies) in (0..TIMES).map(|round| (round, round % 2 == 1)) {
+        cells.iter().for_each(|cell| cell.store(0, Ordering::Release));
+        let (_folder, directory) = place();
+        let ring = Ring::<u64>::create(&directory, &name(), 4).unwrap();
+        let sends = || {
+            let mut sender = Ring::<u64>::open(&directory, &name()).unwrap().sender().unwrap();
+            cells[2].store(1, Ordering::Release);
+            while cells[2].load(Ordering::Acquire) != 2 {
+                std::thread::yield_now();
+            }
+            sender.try_send(9).unwrap();
+            loop {
+                std::thread::park();
+            }
+        };
+        let Ok(mut sender) = fork_in_own_namespace(&cells[0], sends) else {
+            println!("NOT RUN: PID namespaces are not allowed here");
+            return;
+        };
+        until("the sender is there", || cells[2].load(Ordering::Acquire) == 1);
+        let mut waiter = fork_in_own_namespace(&cells[0], || waits_by_descriptor(&directory, &cells[1])).unwrap();
+        until("it has armed", || cells[1].load(Ordering::Acquire) > 0);
+        let began = Instant::now();
+        if dies {
+            sender.kill().unwrap();
+        } else {
+            cells[2].store(2, Ordering::Release);
+        }
+        let told = waiter.wait_until(began + PATIENCE).unwrap();
+        assert_eq!(told, Some(Ended::Exited(if dies { 100 } else { 9 })), "round {round}");
+        took += began.elapsed();
+        drop(ring);
+    }
+    assert!(took < Duration::from_millis(500) * TIMES, "only the clock told: {took:?} for {TIMES}");
 }
 
 fn equal_process_ids_are_not_confused() {
