@@ -58,6 +58,16 @@ faults! {
     HelpedOnResume = "the same help by a writer that takes over",
     ReaderFence = "the full fence between a reader's opening and its look at the latest",
     WriterFence = "the full fence between the latest and the writer's look at the readers",
+    StreamTail = "the Release of how much of a stream was written",
+    StreamTailSeen = "the Acquire of that",
+    StreamHead = "the Release of how much of a stream was read",
+    StreamHeadSeen = "the Acquire of that",
+    StreamEnded = "the Release of the end of a stream",
+    StreamEndedSeen = "the Acquire of that",
+    StreamWakerFence = "the full fence between a change of a stream and the look who waits for it",
+    StreamSleeperFence = "the full fence between the word of who waits for a stream and its last look",
+    StreamFlag = "the word of who waits for a stream",
+    StreamLookAgain = "the last look of who waits for a stream",
 }
 
 /// The ordering that stands in the code, or none of it if it is the fault of this run.

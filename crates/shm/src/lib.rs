@@ -39,6 +39,7 @@ mod models;
 mod pool;
 mod ring;
 mod steps;
+mod stream;
 pub mod sync;
 mod wait;
 
@@ -72,8 +73,6 @@ mod recoverers;
 mod schema;
 #[cfg(not(loom))]
 mod segment;
-#[cfg(not(loom))]
-mod stream;
 #[cfg(not(loom))]
 mod value_seen;
 

@@ -3,9 +3,12 @@
 //! A letter is its length as a little-endian u32 and its bytes. Both become visible by one store of the writer's position, so whoever dies while writing has
 //! written nothing, and a reader never finds a part of one. A length that leads beyond what was written is a broken rule.
 
-use std::{io, sync::atomic::Ordering::*};
+use std::io;
 
-use super::{ENDED, GONE, HEAD, Position, READER_WAITS, StreamMemory, TAIL, WRITER_WAITS, Wakes, lock};
+use super::{
+    flow::{Found, Position, Wakes},
+    memory::{StreamMemory, lock, told},
+};
 
 /// Bytes of the length.
 const LENGTH: usize = 4;
@@ -24,27 +27,22 @@ impl StreamMemory {
     /// as [`Self::try_write`].
     pub fn try_write_letter(&self, letter: &[u8]) -> io::Result<Wakes> {
         let ring = self.outbound();
+        let flow = ring.flow();
         let mut position = lock(&self.writing);
-        if ring.u32(GONE).load(Relaxed) != 0 || ring.u32(ENDED).load(Relaxed) != 0 {
+        if flow.is_closed() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         if letter.len() > self.longest_letter() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let wanted = size(letter.len());
-        if self.room(&position) < wanted {
-            self.look_at_head(ring, &mut position)?;
-            if self.room(&position) < wanted {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
+        if flow.room(&mut position, wanted).map_err(|broken| told(broken, &position))? < wanted {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
         let length = u32::try_from(letter.len()).expect("shorter than the capacity").to_le_bytes();
         self.copy_in(ring, position.own, &length);
         self.copy_in(ring, position.own + LENGTH as u64, letter);
-        position.own += wanted;
-        // pairs with the Acquire in look_at_tail: the letter is there, all of it.
-        ring.u64(TAIL).store(position.own, Release);
-        Ok(ring.wakes(READER_WAITS))
+        Ok(flow.publish(&mut position, wanted))
     }
 
     /// Takes the next letter, and says how long it is. One that is longer than `buf` is taken all the same, and what is in `buf` then is nothing.
@@ -54,17 +52,13 @@ impl StreamMemory {
     /// `WouldBlock` if none is there; `UnexpectedEof` if none will come; `InvalidData` if the other side broke the rules.
     pub fn try_read_letter(&self, buf: &mut [u8]) -> io::Result<(usize, Wakes)> {
         let ring = self.inbound();
+        let flow = ring.flow();
         let mut position = lock(&self.reading);
-        if position.own == position.theirs {
-            // Before the look at the bytes: what came before the end is seen.
-            let has_ended = ring.u32(ENDED).load(Acquire) != 0;
-            self.look_at_tail(ring, &mut position)?;
-            if position.own == position.theirs {
-                let end = if has_ended { io::ErrorKind::UnexpectedEof } else { io::ErrorKind::WouldBlock };
-                return Err(end.into());
-            }
-        }
-        let there = position.theirs - position.own;
+        let there = match flow.found(&mut position).map_err(|broken| told(broken, &position))? {
+            Found::Bytes(there) => there,
+            Found::End => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Found::Nothing => return Err(io::ErrorKind::WouldBlock.into()),
+        };
         let mut length = [0; LENGTH];
         if there >= LENGTH as u64 {
             self.copy_out(ring, position.own, &mut length);
@@ -76,19 +70,12 @@ impl StreamMemory {
         if len <= buf.len() {
             self.copy_out(ring, position.own + LENGTH as u64, &mut buf[..len]);
         }
-        position.own += size(len);
-        // pairs with the Acquire in look_at_head: the letter was read.
-        ring.u64(HEAD).store(position.own, Release);
-        Ok((len, if self.is_worth_waking(there - size(len)) { ring.wakes(WRITER_WAITS) } else { Wakes(false) }))
+        Ok((len, flow.take(&mut position, size(len))))
     }
 
     /// Says that this side waits for room for a letter of so many bytes. True if there is room already, or never will be: then it need not.
     pub fn arm_writing_letter(&self, len: usize) -> bool {
-        let ring = self.outbound();
-        ring.arm(WRITER_WAITS, || {
-            let used = lock(&self.writing).own.wrapping_sub(ring.u64(HEAD).load(Acquire));
-            used.saturating_add(size(len)) <= self.capacity || ring.u32(GONE).load(Relaxed) != 0
-        })
+        self.arm_writing_of(size(len))
     }
 }
 
