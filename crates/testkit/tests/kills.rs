@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crosstie_testkit::kill::posix::{Held, Ledger, OneWord, Robust, Unrecovered};
-use crosstie_testkit::kill::shared::{Books, Buffers, Frames, Newest, Permits, Slots};
+use crosstie_testkit::kill::shared::{Books, Buffers, Frames, Newest, Permits, Slots, Stream};
 use crosstie_testkit::kill::{Fault, Kind, Options, Structure};
 
 const TESTS: &[(&str, fn())] = &[
@@ -18,6 +18,7 @@ const TESTS: &[(&str, fn())] = &[
     ("rings_lose_and_double_nothing", rings_lose_and_double_nothing),
     ("buffers_come_back", buffers_come_back),
     ("a_value_is_read_whole_and_never_goes_back", a_value_is_read_whole_and_never_goes_back),
+    ("streams_are_cut_and_never_torn", streams_are_cut_and_never_torn),
     ("equal_process_ids_grant_nothing_twice", equal_process_ids_grant_nothing_twice),
     ("stops_forks_and_other_programs_have_an_outcome", stops_forks_and_other_programs_have_an_outcome),
     ("a_forgotten_guard_is_taken_back", a_forgotten_guard_is_taken_back),
@@ -26,6 +27,7 @@ const TESTS: &[(&str, fn())] = &[
     ("control_a_ledger_under_flock_tears", control_a_ledger_under_flock_tears),
     ("control_locks_without_recovery_get_stuck", control_locks_without_recovery_get_stuck),
     ("control_a_forked_child_keeps_a_flock", control_a_forked_child_keeps_a_flock),
+    ("control_a_forked_child_keeps_a_stream", control_a_forked_child_keeps_a_stream),
     ("control_one_word_is_found_whole", control_one_word_is_found_whole),
 ];
 
@@ -103,6 +105,12 @@ fn a_value_is_read_whole_and_never_goes_back() {
     is_whole(&Newest, Kind::Steps, 100);
 }
 
+fn streams_are_cut_and_never_torn() {
+    is_whole(&Stream::Plain, Kind::Random, 100);
+    is_whole(&Stream::Plain, Kind::Points, 100);
+    is_whole(&Stream::Plain, Kind::Namespaces, 20);
+}
+
 fn equal_process_ids_grant_nothing_twice() {
     is_whole(&Books::UnderMutex, Kind::Namespaces, 50);
 }
@@ -138,6 +146,11 @@ fn control_locks_without_recovery_get_stuck() {
 
 fn control_a_forked_child_keeps_a_flock() {
     assert_eq!(run(&OneWord, Kind::Ends, 500, Duration::from_secs(2)), Some(Fault::Stuck));
+}
+
+/// Whoever is killed is not told of as long as a child of its has its socket.
+fn control_a_forked_child_keeps_a_stream() {
+    assert_eq!(run(&Stream::Forked, Kind::Points, 2_000, Duration::from_millis(500)), Some(Fault::Stuck));
 }
 
 fn control_one_word_is_found_whole() {

@@ -75,6 +75,18 @@ fn require_one_thread() -> io::Result<()> {
     Ok(())
 }
 
+/// Sets a variable of the environment, for what this process does from now on.
+///
+/// # Errors
+///
+/// `ResourceBusy` if this process has more than one thread: another may be reading it.
+pub fn set_variable(name: &str, value: impl AsRef<std::ffi::OsStr>) -> io::Result<()> {
+    require_one_thread()?;
+    // SAFETY: there is no other thread that could read or write the environment meanwhile (checked above).
+    unsafe { std::env::set_var(name, value) };
+    Ok(())
+}
+
 impl Child {
     /// A child whose work is done by another process, `target`, which ends when `waited` ends and the other way round.
     pub(super) fn standing_for(mut self, target: i32) -> Self {

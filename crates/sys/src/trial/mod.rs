@@ -21,7 +21,10 @@ pub(crate) use act::fork_if_told;
 pub use {
     act::{Act, act_on_signals},
     board::shared_cells,
-    child::{Child, Cores, Ended, become_reaper_of_orphans, fork, is_asleep, kill, pin_to_core, take_away, unpin},
+    child::{
+        Child, Cores, Ended, become_reaper_of_orphans, fork, is_asleep, kill, pin_to_core, set_variable, take_away,
+        unpin,
+    },
     deeds::{Deed, Pause, die_at_the_end, end_deeds, interrupt_deeds, pause_deeds, resume_deeds},
     namespace::fork_in_own_namespace,
     network::{enter_own_network, tunnel},

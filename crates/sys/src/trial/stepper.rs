@@ -53,11 +53,16 @@ mod counted {
     /// The processor's trap flag.
     const TRAP: u64 = 0x100;
 
-    fn die() {
+    /// Says that this process lives no longer, which is about to be so.
+    pub(super) fn lives_no_longer() {
         // SAFETY: null, or the static cell that `count_instructions` was given.
         if let Some(alive) = unsafe { ALIVE.load(Relaxed).as_ref() } {
             alive.store(0, SeqCst);
         }
+    }
+
+    fn die() {
+        lives_no_longer();
         // SAFETY: plain calls without pointers, which a signal handler may make.
         unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     }
@@ -241,9 +246,11 @@ mod counted {
     }
 }
 
-/// Ends the process at once: no destructor, no handler.
+/// Ends the process at once: no destructor, no handler. What it held is free from then on, as if it had been killed.
 pub fn leave(code: i32) -> ! {
     stop_counting();
+    #[cfg(target_arch = "x86_64")]
+    counted::lives_no_longer();
     // SAFETY: `_exit` has no preconditions and does not return.
     unsafe { libc::_exit(code) }
 }

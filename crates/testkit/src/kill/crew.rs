@@ -1,6 +1,7 @@
 //! The processes of one trial: how they work, are replaced, are called off, and what must be true when they are gone.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +11,8 @@ use crosstie_sys::{CrashPlan, Planned, plan_crash};
 
 use super::board::{Board, Fault, Seat};
 use super::clock::now_ns;
+use super::descriptors::open_descriptors;
+use super::patience::{MOST, Patience};
 use super::place::Place;
 use super::report::Report;
 use super::structure::{Options, Structure, Tally, Told};
@@ -26,7 +29,7 @@ pub(super) struct Crew<'a> {
     /// Those that hold on to what a dead parent had.
     orphans: Vec<i32>,
     tally: Tally,
-    progress: Vec<(u64, Instant)>,
+    progress: Vec<(u64, Patience)>,
 }
 
 /// How a process is put into its seat.
@@ -50,7 +53,8 @@ impl<'a> Crew<'a> {
     /// Sets the structure up in a folder of its own, with a wiped board.
     pub(super) fn new(structure: &'a dyn Structure, board: &'a Board, options: &Options) -> Result<Self, String> {
         board.wipe();
-        board.set_patience(options.bound);
+        // Who is called stuck is for this process to say, which knows what the others had of the processors.
+        board.set_patience(options.bound * MOST);
         let place =
             Place::new(&options.root, structure.name()).map_err(|error| format!("no folder for the trial: {error}"))?;
         let mut crew = Self {
@@ -62,7 +66,7 @@ impl<'a> Crew<'a> {
             lingering: Vec::new(),
             orphans: Vec::new(),
             tally: Tally::default(),
-            progress: vec![(0, Instant::now()); board.seats() - 1],
+            progress: vec![(0, Patience::new(options.bound)); board.seats() - 1],
         };
         crew.alone("setting up", |structure, place, _| structure.set_up(place))?;
         Ok(crew)
@@ -96,7 +100,7 @@ impl<'a> Crew<'a> {
     pub(super) fn await_steps_of(&self, index: usize) {
         let seat = self.board.seat(index);
         let done = seat.done();
-        if !await_until(self.bound, || self.board.has_faults() || seat.done() >= done + 2) {
+        if !self.await_fairly(|| self.board.has_faults() || seat.done() >= done + 2) {
             let place = self.children[index].as_ref().map_or("it is gone", |child| whereabouts(child.pid()));
             seat.fault(Fault::Stuck, &format!("seat {index} has not moved for {:?}; {place}", self.bound));
         }
@@ -129,9 +133,39 @@ impl<'a> Crew<'a> {
         Ok(())
     }
 
+    /// The processes that are there.
+    fn pids(&self) -> impl Iterator<Item = i32> {
+        self.children.iter().flatten().map(Child::pid)
+    }
+
+    /// Looks again and again until the condition holds; false if it does not although everybody could go on.
+    pub(super) fn await_fairly(&self, mut holds: impl FnMut() -> bool) -> bool {
+        let mut patience = Patience::new(self.bound);
+        loop {
+            if holds() {
+                return true;
+            }
+            if patience.is_over(self.pids()) {
+                return false;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Waits until a process has ended; `None` if it does not although everybody could go on.
+    pub(super) fn wait_fairly(&self, child: &mut Child, bound: Duration) -> io::Result<Option<Ended>> {
+        let mut patience = Patience::new(bound);
+        loop {
+            let ended = child.wait_until(Instant::now() + bound / 8)?;
+            if ended.is_some() || patience.is_over(self.pids().chain([child.pid()])) {
+                return Ok(ended);
+            }
+        }
+    }
+
     /// Waits for a process that should end by itself.
     pub(super) fn await_end(&self, child: &mut Child, seat: Seat, what: &str) {
-        match child.wait_until(Instant::now() + self.bound) {
+        match self.wait_fairly(child, self.bound) {
             Ok(Some(Ended::Exited(0))) => {}
             Ok(Some(how)) => {
                 seat.fault(Fault::Broken, &format!("{what}: expected the process to leave with 0, got {how:?}"))
@@ -161,7 +195,7 @@ impl<'a> Crew<'a> {
             Post::Plain | Post::AtPoint(..) => fork(body),
         };
         self.children[index] = Some(child.map_err(|error| format!("no process for seat {index}: {error}"))?);
-        self.progress[index] = (0, Instant::now());
+        self.progress[index] = (0, Patience::new(self.bound));
         Ok(())
     }
 
@@ -226,7 +260,7 @@ impl<'a> Crew<'a> {
     /// Waits until everyone has done something; reports who has not.
     pub(super) fn await_a_step_of_each(&mut self) {
         let seats: Vec<Seat> = (0..self.seats()).map(|index| self.board.seat(index)).collect();
-        if !await_until(self.bound, || self.board.has_faults() || seats.iter().all(|seat| seat.done() > 0)) {
+        if !self.await_fairly(|| self.board.has_faults() || seats.iter().all(|seat| seat.done() > 0)) {
             for seat in seats.iter().filter(|seat| seat.done() == 0) {
                 let place = self.children[seat.index].as_ref().map_or("it is gone", |child| whereabouts(child.pid()));
                 seat.fault(Fault::Stuck, &format!("seat {} has done nothing in {:?}; {place}", seat.index, self.bound));
@@ -259,7 +293,7 @@ impl<'a> Crew<'a> {
 
     /// Waits until the death at `at` was told; says how long that took. Reports it if nobody tells.
     pub(super) fn await_telling(&self, told_before: u64, at: u64) -> Option<u64> {
-        if await_until(self.bound, || self.board.told() > told_before || self.board.has_faults()) {
+        if self.await_fairly(|| self.board.told() > told_before || self.board.has_faults()) {
             let told_at = (0..self.seats()).map(|seat| self.board.seat(seat).told_at()).max().unwrap_or(0);
             return (told_at > 0).then(|| told_at.saturating_sub(at));
         }
@@ -269,19 +303,19 @@ impl<'a> Crew<'a> {
 
     /// Looks which seats have moved; reports one that has not for too long. True for a seat that is not to be disturbed, because it may be stuck.
     pub(super) fn look_for_stuck(&mut self) -> Vec<bool> {
-        let now = Instant::now();
         let mut rests = vec![false; self.seats()];
+        let pids: Vec<i32> = self.pids().collect();
         for (index, rests) in rests.iter_mut().enumerate() {
             let Some(child) = &self.children[index] else { continue };
             let seat = self.board.seat(index);
-            let (last, since) = self.progress[index];
-            if seat.begun() != last {
-                self.progress[index] = (seat.begun(), now);
-            } else if now - since > self.bound {
-                let place = whereabouts(child.pid());
-                seat.fault(Fault::Stuck, &format!("seat {index} has not moved for {:?}; {place}", now - since));
+            let (last, patience) = &mut self.progress[index];
+            if seat.begun() != *last {
+                (*last, *patience) = (seat.begun(), Patience::new(self.bound));
+            } else if patience.is_over(pids.iter().copied()) {
+                let (place, waited) = (whereabouts(child.pid()), patience.waited());
+                seat.fault(Fault::Stuck, &format!("seat {index} has not moved for {waited:?}; {place}"));
             } else {
-                *rests = now - since > self.bound / 100;
+                *rests = patience.waited() > self.bound / 100;
             }
         }
         rests
@@ -289,7 +323,7 @@ impl<'a> Crew<'a> {
 
     /// A stopped process goes on from here: it could not move until now.
     pub(super) fn forgive(&mut self, index: usize) {
-        self.progress[index].1 = Instant::now();
+        self.progress[index].1 = Patience::new(self.bound);
     }
 
     /// Calls everyone off, asks the oracle, and looks for what is left. Takes over what was found.
@@ -372,10 +406,6 @@ fn work(structure: &dyn Structure, place: &Path, seat: Seat, seed: u64) {
             }
         }
     }
-}
-
-fn open_descriptors() -> usize {
-    fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
 /// A kill, seen directly or through the process that stands in for one in a namespace.

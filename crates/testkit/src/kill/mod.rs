@@ -16,6 +16,8 @@ mod board;
 mod clock;
 mod course;
 mod crew;
+mod descriptors;
+mod patience;
 mod place;
 mod plan;
 mod points;

@@ -7,7 +7,7 @@ use super::points::points;
 use super::posix::{Held, Ledger, OneWord, Robust, Unrecovered};
 use super::random::{Ends, namespaces, random};
 use super::report::Report;
-use super::shared::{Books, Buffers, Frames, Membership, Newest, Permits, Slots};
+use super::shared::{Books, Buffers, Frames, Membership, Newest, Permits, Slots, Stream};
 use super::steps::{Nesting, steps};
 use super::structure::{Options, Structure};
 
@@ -133,6 +133,8 @@ pub fn controls() -> Vec<Control> {
         // By changes alone, too.
         Control { kind: Kind::Recovery, ..torn(Box::new(Robust)) },
         Control { kind: Kind::Joining, ..torn(Box::new(Ledger)) },
+        // A forked child keeps the socket by whose end a death is told.
+        Control { structure: Box::new(Stream::Forked), kind: Kind::Points, within: 2_000, ..stuck(Held::Mutex) },
         whole(Kind::Random),
         inherited,
         whole(Kind::Namespaces),
@@ -155,5 +157,6 @@ pub fn structures() -> Vec<Box<dyn Structure>> {
         Box::new(Buffers),
         Box::new(Newest),
         Box::new(Membership),
+        Box::new(Stream::Plain),
     ]
 }

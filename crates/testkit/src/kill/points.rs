@@ -7,6 +7,7 @@ use crosstie_sys::trial::{Act, become_reaper_of_orphans, tick};
 use super::board::Board;
 use super::clock::now_ns;
 use super::crew::{Crew, Post, await_until};
+use super::patience::MOST;
 use super::random::PER_TRIAL;
 use super::report::Report;
 use super::structure::{Options, Structure};
@@ -52,23 +53,19 @@ fn trial(
     let mut chance = fastrand::Rng::with_seed(seed);
     let mut crew = Crew::new(structure, board, options)?;
     for index in 0..crew.seats() {
-        let post = post(&mut chance);
+        let post = post(&mut chance, structure);
         crew.man(index, chance.u64(..), post)?;
     }
     while crew.tally().deaths < count && !board.has_faults() {
         let mut dead = None;
         // A structure without points is found out soon.
-        let bound = if report.points.is_empty() { options.bound / 4 } else { options.bound };
+        let bound = if report.points.is_empty() { options.bound / 4 } else { options.bound * MOST };
         await_until(bound, || {
             dead = (0..crew.seats()).find(|index| crew.has_ended(*index));
-            dead.is_some()
+            crew.look_for_stuck();
+            dead.is_some() || board.has_faults()
         });
-        let Some(victim) = dead else {
-            if (0..crew.seats()).any(|index| !crew.seat(index).point().is_empty()) || !report.points.is_empty() {
-                crew.look_for_stuck();
-            }
-            break;
-        };
+        let Some(victim) = dead else { break };
         let name = crew.seat(victim).point();
         if name.is_empty() {
             crew.report_own_end(victim);
@@ -76,7 +73,7 @@ fn trial(
         }
         *report.points.entry(name).or_default() += 1;
         crew.bury(victim, now_ns());
-        let post = post(&mut chance);
+        let post = post(&mut chance, structure);
         crew.man(victim, chance.u64(..), post)?;
     }
     // Whoever is left has an end planned; others look at what there is.
@@ -88,9 +85,9 @@ fn trial(
     Ok(crew.finish(report, seed))
 }
 
-fn post(chance: &mut fastrand::Rng) -> Post {
+fn post(chance: &mut fastrand::Rng, structure: &dyn Structure) -> Post {
     // Low numbers are the joining, which every process passes once; higher ones are the work.
     let furthest = if chance.u8(..4) == 0 { FURTHEST / 4 } else { FURTHEST };
-    let act = if chance.u8(..16) == 0 { Act::Fork } else { Act::Kill };
+    let act = if chance.u8(..16) == 0 && structure.lets_go_in_any_case() { Act::Fork } else { Act::Kill };
     Post::AtPoint(chance.u64(1..=furthest), act)
 }

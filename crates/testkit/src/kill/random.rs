@@ -101,7 +101,7 @@ fn trial(
         let longest = if chance.bool() { PAUSE } else { PAUSE / 10 };
         thread::sleep(longest.mul_f64(chance.f64()));
         let victim = chance.usize(..crew.seats());
-        let act = act(&mut chance, trial.ends);
+        let act = act(&mut chance, trial.ends, structure);
         let rests = crew.look_for_stuck();
         if rests[victim] {
             continue;
@@ -128,9 +128,12 @@ fn trial(
     Ok(crew.finish(report, trial.seed))
 }
 
-fn act(chance: &mut fastrand::Rng, ends: Ends) -> Act {
+fn act(chance: &mut fastrand::Rng, ends: Ends, structure: &dyn Structure) -> Act {
     if ends == Ends::Kills {
         return Act::Kill;
+    }
+    if !structure.lets_go_in_any_case() {
+        return [Act::Kill, Act::Stop, Act::Exit][chance.usize(..3)];
     }
     [Act::Kill, Act::Stop, Act::Exit, Act::Fork, Act::Exec, Act::Unmap][chance.usize(..6)]
 }

@@ -1,7 +1,5 @@
 //! A process that is gone through: where it begins to count, where it is to end, and how it came to its end.
 
-use std::time::Instant;
-
 use crosstie_sys::trial::{
     Child, Deed, Ended, Road, count_instructions, die_at_the_end, end_deeds, fork, interrupt_deeds, stop_counting,
 };
@@ -9,7 +7,7 @@ use crosstie_sys::{CrashPlan, NEXT_POINT, Planned, plan_crash};
 
 use super::board::Fault;
 use super::course::Boundary;
-use super::crew::{Crew, await_until};
+use super::crew::Crew;
 
 /// How far the one who is to recover is.
 pub(super) mod stage {
@@ -145,7 +143,7 @@ pub(super) fn start(crew: &Crew<'_>, index: usize, start: Start, aim: Aim, road:
 pub(super) fn end(crew: &Crew<'_>, index: usize, mut child: Child, aim: Aim) -> Reached {
     let (seat, bound) = (crew.seat(index), crew.bound() * 2);
     let has_way = matches!(aim, Aim::At(boundary) if boundary.has_way());
-    match child.wait_until(Instant::now() + bound) {
+    match crew.wait_fairly(&mut child, bound) {
         Ok(Some(Ended::Killed(9))) => return Reached::There,
         Ok(Some(Ended::Exited(NEXT_POINT))) => return Reached::NextPoint,
         Ok(Some(Ended::Exited(code))) if code == i32::from(DONE) => {
@@ -162,7 +160,7 @@ pub(super) fn end(crew: &Crew<'_>, index: usize, mut child: Child, aim: Aim) -> 
 /// Waits until the one who is to recover is as far.
 pub(super) fn await_stage(crew: &Crew<'_>, index: usize, stage: u64) {
     let board = crew.board();
-    if !await_until(crew.bound(), || board.stage() >= stage || board.has_faults()) {
+    if !crew.await_fairly(|| board.stage() >= stage || board.has_faults()) {
         crew.seat(index).fault(Fault::Stuck, "the one who is to recover could not join");
     }
 }

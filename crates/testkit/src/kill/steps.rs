@@ -83,7 +83,11 @@ pub fn steps(structure: &dyn Structure, options: &Options, nesting: Nesting) -> 
     for part in 0..structure.parts() {
         match nesting {
             Nesting::Alone => walk.alone(part, false)?,
-            Nesting::Contended => walk.alone(part, true)?,
+            Nesting::Contended => {
+                walk.alone(part, true)?;
+                // Whoever contended has the place of the next part.
+                walk.close();
+            }
             Nesting::Recovery => walk.nested(part, false)?,
             Nesting::Joining => walk.nested(part, true)?,
         }

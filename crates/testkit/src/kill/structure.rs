@@ -22,6 +22,11 @@ pub trait Structure {
         true
     }
 
+    /// False if what its processes have can outlive them, in a child that was forked or another program, and whoever waits for them is not told until then.
+    fn lets_go_in_any_case(&self) -> bool {
+        true
+    }
+
     /// How many different parts there are to play, such as the sender and the receiver of a ring. Seat `n` plays part `n % parts()`.
     fn parts(&self) -> usize {
         1

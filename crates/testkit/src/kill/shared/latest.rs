@@ -42,7 +42,7 @@ impl Structure for Newest {
         Ok(if seat.index.is_multiple_of(3) {
             Box::new(Writes(when_seated(|| value.writer())?))
         } else {
-            Box::new(Reads { reader: value.reader().map_err(said("reading"))?, last: (0, 0) })
+            Box::new(Reads { reader: when_seated(|| value.reader())?, last: (0, 0) })
         })
     }
 

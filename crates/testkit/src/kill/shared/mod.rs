@@ -8,8 +8,9 @@ mod membership;
 mod permits;
 mod ring;
 mod segment;
+mod stream;
 
 pub use {
     buffers::Buffers, byte_ring::Frames, latest::Newest, ledger::Books, membership::Membership, permits::Permits,
-    ring::Slots,
+    ring::Slots, stream::Stream,
 };

@@ -72,7 +72,9 @@ pub(super) fn when_seated<S>(take: impl Fn() -> Result<S, Error>) -> Result<S, S
     loop {
         match take() {
             Ok(end) => return Ok(end),
-            Err(Error::SeatTaken { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            Err(Error::SeatTaken { .. } | Error::NoPlaceToRead { .. }) if Instant::now() < deadline => {
+                std::thread::yield_now()
+            }
             Err(error) => return Err(format!("taking a seat: {error}")),
         }
     }
