@@ -103,7 +103,7 @@ impl Output {
     pub(crate) fn note(&self, text: &str) {
         if !self.json {
             // Nobody to tell is no failure.
-            let _ = writeln!(io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{}", printable(text.as_bytes()));
         }
     }
 
@@ -150,7 +150,8 @@ impl Output {
             let error = json!({ "schema": SCHEMA, "error": { "kind": kind, "message": message, "exit_code": code } });
             writeln!(err, "{error}")
         } else {
-            writeln!(err, "crosstie: {message}")
+            // What the other side has said of itself is in it, too: it may neither move the cursor nor change the colours.
+            writeln!(err, "crosstie: {}", printable(message.as_bytes()))
         };
         ExitCode::from(code)
     }

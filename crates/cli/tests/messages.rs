@@ -243,6 +243,22 @@ fn a_socket_of_the_parent_that_all_can_reach_takes_insecure_as_any_other() {
 }
 
 #[test]
+fn what_a_peer_says_at_its_end_moves_no_cursor() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = blocking::ChannelListener::<crosstie::Raw>::bind(&url(folder.path()).parse().unwrap()).unwrap();
+    let peer = std::thread::spawn(move || {
+        let mut channel = listener.accept(shell::LONG).unwrap().open().unwrap();
+        channel.recv().unwrap();
+        channel.close("\u{1b}[2J\u{1b}]0;owned\u{7} \u{9b}31m done").unwrap();
+    });
+    let output = run(&mut crosstie(&["send", &url(folder.path()), "hello", "--replies", "1", "--raw"]));
+    peer.join().unwrap();
+    let said = text(&output.stderr);
+    assert!(said.contains(" done") && said.contains("\\x1b[2J"), "the control: the words are there: {said}");
+    assert!(!said.contains(['\u{1b}', '\u{7}', '\u{9b}']), "{said:?}");
+}
+
+#[test]
 fn a_peer_who_is_killed_is_told_from_one_who_has_closed() {
     let folder = tempfile::tempdir().unwrap();
     for (signal, code) in [(Some(Signal::KILL), 8), (None, 0)] {

@@ -226,6 +226,30 @@ fn a_program_whose_output_nobody_reads_ends_without_a_word() {
 }
 
 #[test]
+fn output_that_does_not_fit_anywhere_is_a_failure() {
+    let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap());
+    for (json, code) in [(false, Some(1)), (true, Some(1))] {
+        let mut command = crosstie(&["pipe", "exec:seq 1000", "-"]);
+        if json {
+            command.arg("--json");
+        }
+        let output = command.stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), code, "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("No space left"), "{}", text(&output.stderr));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = url(&folder.path().join("s"));
+    let mut listen = crosstie(&["listen", &at, "--once"]);
+    let (child, mut words) = start(listen.stdin(Stdio::null()).stdout(full()));
+    let at = listening(&mut words);
+    let _ = run(&mut crosstie(&["pipe", "exec:seq 1000", &at]));
+    let (code, said) = ended(child, words);
+    assert!(code == Some(1) && said.contains("standard output: No space left"), "{code:?} {said}");
+    // The control: what fits is no failure.
+    assert!(run(&mut crosstie(&["pipe", "exec:seq 1000", "-"])).status.success());
+}
+
+#[test]
 fn a_rate_is_kept_and_told() {
     let begun = Instant::now();
     let output = run(&mut crosstie(&[

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::Mono;
 
+/// The longest wait that there is: a hundred years. Clocks of the standard library and of runtimes panic beyond their end, and a wait may come from a
+/// stranger's URL, so whoever adds one to a clock takes no more than this.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// An instant on the monotonic clock after which a wait gives up.
 ///
 /// A deadline is a point in time, not a length: it can be handed down through nested calls without growing. It is

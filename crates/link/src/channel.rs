@@ -4,13 +4,13 @@ use std::{
     future::poll_fn,
     io,
     marker::PhantomData,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result};
+use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, LONGEST_WAIT, Result};
 #[cfg(feature = "tls")]
 use crosstie_net::Certificate;
 use crosstie_net::{AsyncReader, AsyncWriter, Connection, FaultLog, Peer, connector_of_frames};
@@ -25,7 +25,7 @@ use crate::{
     faults::with_faults,
     select::{Selectable, sealed::Source},
     shared::{Exchange, Input, Look},
-    turn::Ahead,
+    turn::{Ahead, InVain, too_late},
     waiting::Waiting,
 };
 
@@ -108,9 +108,8 @@ impl<S: Payload, R: Payload> Channel<S, R> {
         let outbox = Mutex::new(Outbox { writer, bytes: Vec::new(), written: 0 });
         let line = Arc::new(Line { exchange, outbox });
         let mut receiver = Receiver::new(Arc::clone(&line), reader);
-        let until = Some(Instant::now() + line.exchange.options.connect_timeout);
-        line.flush(until).await?;
-        while !receiver.step(until).await?.is_some_and(|look| matches!(look, Look::Opened)) {}
+        let until = Some(Instant::now() + line.exchange.options.connect_timeout.min(LONGEST_WAIT));
+        receiver.greet(until).await?;
         Ok(Self { sender: Sender { line, waiting: Waiting::default(), types: PhantomData }, receiver })
     }
 
@@ -280,7 +279,7 @@ impl<R: Payload> Receiver<R> {
     ///
     /// As [`Receiver::recv`].
     pub async fn recv_within(&mut self, timeout: Duration) -> Result<Received<R>> {
-        self.recv_until(Some(Instant::now() + timeout)).await
+        self.recv_until(Some(Instant::now() + timeout.min(LONGEST_WAIT))).await
     }
 
     /// What has come so far.
@@ -307,11 +306,41 @@ impl<R: Payload> Receiver<R> {
     }
 
     async fn next(&mut self, until: Option<Instant>) -> Result<Received<R>> {
+        let mut in_vain = InVain::default();
         loop {
             if let Some(Look::Message(message)) = self.step(until).await? {
                 return Ok(message);
             }
+            if in_vain.again() {
+                if until.is_some_and(|until| Instant::now() >= until) {
+                    return Err(too_late());
+                }
+                tokio::task::yield_now().await;
+            }
         }
+    }
+
+    /// Says hello, and hears the other side's meanwhile: two who had much to say of themselves, and only wrote until it is said, would wait for each other.
+    async fn greet(&mut self, until: Option<Instant>) -> Result<()> {
+        let line = Arc::clone(&self.line);
+        let mut saying = pin!(line.flush(until));
+        let mut hearing = pin!(async {
+            while !matches!(self.step(until).await?, Some(Look::Opened)) {}
+            Ok::<_, Error>(())
+        });
+        let (mut has_said, mut has_heard) = (false, false);
+        poll_fn(|cx| {
+            if !has_said && let Poll::Ready(said) = saying.as_mut().poll(cx) {
+                said?;
+                has_said = true;
+            }
+            if !has_heard && let Poll::Ready(heard) = hearing.as_mut().poll(cx) {
+                heard?;
+                has_heard = true;
+            }
+            if has_said && has_heard { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await
     }
 
     /// Looks at what is there, or reads once.
@@ -339,7 +368,7 @@ impl<R: Payload> Receiver<R> {
             Some(earliest) => match timeout_at(earliest, reading).await {
                 Ok(read) => read,
                 Err(_) if until.is_some_and(|until| Instant::now() >= until) => {
-                    return Err(Error::new(Kind::Timeout, "no message came in time"));
+                    return Err(too_late());
                 }
                 Err(_) => return Ok(None),
             },
@@ -361,6 +390,7 @@ impl<R: Payload + Send> Selectable for Receiver<R> {}
 
 impl<R: Payload + Send> Source for Receiver<R> {
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut in_vain = InVain::default();
         while !self.ahead.is_there() {
             if self.ahead.is_over() {
                 return Poll::Pending;
@@ -376,6 +406,11 @@ impl<R: Payload + Send> Source for Receiver<R> {
                 Ok(Look::Message(message)) => self.ahead.put(Ok(message)),
                 Ok(Look::Opened) => {}
                 Ok(Look::Nothing) => {
+                    if in_vain.again() {
+                        // It goes on, after the others and the clock.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     // A question of the other side is answered before there is nothing to do.
                     self.line.answer();
                     let mut buf = ReadBuf::new(self.input.room());
@@ -420,7 +455,7 @@ impl<R: Payload + Send> Source for Receiver<R> {
 
 impl Line {
     fn until(&self) -> Option<Instant> {
-        self.exchange.options.deadline.map(|deadline| Instant::now() + deadline)
+        self.exchange.options.deadline.map(|deadline| Instant::now() + deadline.min(LONGEST_WAIT))
     }
 
     /// When the session wants to be looked after; what is due now is done.
@@ -429,7 +464,7 @@ impl Line {
         if has_answer {
             self.write_some();
         }
-        Ok(due.map(|due| Instant::now() + due))
+        Ok(due.map(|due| Instant::now() + due.min(LONGEST_WAIT)))
     }
 
     async fn flush(&self, until: Option<Instant>) -> Result<()> {

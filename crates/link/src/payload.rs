@@ -292,6 +292,20 @@ mod tests {
         assert!(refused.iter().all(|codecs| !codecs.contains(&Codec::Postcard)));
     }
 
+    #[derive(Serialize, Deserialize, crosstie_macros::Schema)]
+    struct Empty {
+        nothing: ((), [(); 3]),
+    }
+
+    /// Without names ten bytes would say that 2^64 of them follow, and they would be read one after the other.
+    #[test]
+    fn a_list_of_what_takes_no_bytes_is_not_carried_without_names() {
+        let refused = [<Vec<()>>::codecs(), <Vec<Empty>>::codecs(), <BTreeMap<(), ()>>::codecs()];
+        assert!(refused.iter().all(|codecs| !codecs.contains(&Codec::Postcard)));
+        let offered = [Empty::codecs(), <Vec<Option<Empty>>>::codecs(), <BTreeMap<u8, ()>>::codecs()];
+        assert!(offered.iter().all(|codecs| codecs.contains(&Codec::Postcard)), "the control");
+    }
+
     #[test]
     fn a_message_that_nests_for_ever_is_refused_and_overflows_nothing() {
         let nested = |open: u8| vec![open; 200_000];

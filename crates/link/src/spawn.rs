@@ -81,12 +81,16 @@ impl Spawn {
     /// # Errors
     ///
     /// `Io` if it cannot be started; those of [`Channel::over`] if it ends, says nothing in time, or its types do not fit: it is killed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A child that is not waited for any longer is killed.
     pub async fn start<S: Payload, R: Payload>(self) -> Result<(Channel<S, R>, ChildProcess)> {
         let options = self.options.clone();
         // To start a process takes a millisecond, in which nothing else of this task's thread goes on.
         let started = tokio::task::spawn_blocking(|| self.launch()).await;
         let (connection, child) = started.map_err(|why| Error::new(Kind::Io, why.to_string()))??;
-        or_kill(Channel::over(connection, options).await, child)
+        Ok((Channel::over(connection, options).await?, child.keep()))
     }
 
     /// As [`Spawn::start`], for threads without a runtime. Blocks.
@@ -97,10 +101,10 @@ impl Spawn {
     pub fn start_blocking<S: Payload, R: Payload>(self) -> Result<(blocking::Channel<S, R>, ChildProcess)> {
         let options = self.options.clone();
         let (connection, child) = self.launch()?;
-        or_kill(blocking::Channel::over(connection, options), child)
+        Ok((blocking::Channel::over(connection, options)?, child.keep()))
     }
 
-    fn launch(self) -> Result<(Connection, ChildProcess)> {
+    fn launch(self) -> Result<(Connection, OrKill)> {
         let Self { mut command, gifts, outlives, .. } = self;
         let mut inheritance = Inheritance::new();
         if !outlives {
@@ -116,17 +120,24 @@ impl Spawn {
             command.env(PARENT, number.to_string());
         };
         spawn_with_stream(command, inheritance, tell)
+            .map(|(connection, child)| (connection, OrKill(Some(child))))
             .map_err(|error| Error::new(Kind::Io, format!("cannot start '{program}'")).because(error))
     }
 }
 
-/// Nobody has a handle of a child whose channel has not come about.
-fn or_kill<C>(channel: Result<C>, child: ChildProcess) -> Result<(C, ChildProcess)> {
-    match channel {
-        Ok(channel) => Ok((channel, child)),
-        Err(error) => {
+/// A child whose channel has not come about yet. Nobody has a handle of it then: it is killed if that fails, and if it is not waited for any longer.
+struct OrKill(Option<ChildProcess>);
+
+impl OrKill {
+    fn keep(mut self) -> ChildProcess {
+        self.0.take().expect("it is kept once")
+    }
+}
+
+impl Drop for OrKill {
+    fn drop(&mut self) {
+        if let Some(child) = &self.0 {
             let _ = child.kill();
-            Err(error)
         }
     }
 }

@@ -21,6 +21,30 @@ impl Turn {
     }
 }
 
+/// Looks of one wait that have found no message, although something came each time: questions, or what had come before. None of that may keep a wait from its
+/// end, and to read the clock each time would be dear.
+#[derive(Debug, Default)]
+pub(crate) struct InVain(u32);
+
+impl InVain {
+    const MOST: u32 = 16;
+
+    /// Counts one more. True now and then: it is time to look at the clock, or to let others have their turn.
+    pub(crate) const fn again(&mut self) -> bool {
+        self.0 += 1;
+        if self.0 < Self::MOST {
+            return false;
+        }
+        self.0 = 0;
+        true
+    }
+}
+
+/// No message came, whether anything else did or not.
+pub(crate) fn too_late() -> Error {
+    Error::new(Kind::Timeout, "no message came in time")
+}
+
 /// A message or an end that was found for somebody who waits for several, and that the next `recv` takes.
 pub(crate) struct Ahead<R> {
     found: Option<Result<Received<R>>>,
@@ -71,6 +95,13 @@ pub(crate) fn none_in_time(count: usize, timeout: Duration) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_clock_is_looked_at_now_and_then_for_ever() {
+        let mut in_vain = InVain::default();
+        let looks: Vec<_> = (1..=100).filter(|_| in_vain.again()).collect();
+        assert_eq!(looks, [16, 32, 48, 64, 80, 96]);
+    }
 
     #[test]
     fn whoever_had_its_turn_comes_last_the_next_time() {

@@ -51,6 +51,7 @@ fn job(number: u32) -> Job {
 #[test]
 fn the_child() {
     match env::var(ROLE).as_deref() {
+        Ok("silent") => thread::sleep(LONG),
         Ok("worker") => {
             let mut channel = blocking::parent::<Done, Job>().unwrap();
             while let Ok(received) = channel.recv() {
@@ -140,6 +141,21 @@ fn types_that_do_not_fit_are_told_and_the_child_is_ended() {
     // One that knows nothing of channels and ends.
     let error = blocking::spawn::<Job, Done>(Command::new("true")).err().unwrap();
     assert_eq!(error.kind(), Kind::PeerDied, "{error}");
+}
+
+#[tokio::test]
+async fn a_child_that_is_not_waited_for_any_longer_is_ended() {
+    let own = format!("/proc/{0}/task", std::process::id());
+    let silent = || children(&own).into_iter().filter(|pid| is_role(*pid, "silent")).count();
+    let mut starting = Box::pin(spawn::<Job, Done>(child("silent")));
+    until("the child is there", || {
+        // Its channel does not come about, and the runtime goes on.
+        let waker = std::task::Waker::noop();
+        assert!(starting.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+        silent() == 1
+    });
+    drop(starting);
+    until("the child is ended", || silent() == 0);
 }
 
 #[test]

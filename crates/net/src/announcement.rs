@@ -8,10 +8,11 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
+    path::Path,
 };
 
 use crosstie_core::Endpoint;
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, open};
 
 /// What the memory file is called.
 const NAME: &str = "crosstie-endpoint";
@@ -57,16 +58,25 @@ pub fn announced_by(pid: u32) -> io::Result<Vec<Announced>> {
         let is_one = fs::read_link(entry.path()).is_ok_and(|to| {
             to.to_str().and_then(|to| to.strip_prefix("/memfd:")).is_some_and(|to| to.starts_with(NAME))
         });
-        let mut text = String::new();
-        // Closed since it was listed, or something else of that name.
-        if !is_one || File::open(entry.path()).and_then(|file| file.take(LONGEST).read_to_string(&mut text)).is_err() {
+        if !is_one {
             continue;
         }
+        // Closed since it was listed, or something else of that name.
+        let Some(text) = read(&entry.path()) else { continue };
         let own_number = own_number.get_or_insert_with(|| innermost(pid));
         said.extend(parse(&text).filter(|(number, _)| own_number.is_none_or(|own| own == *number)).map(|(_, it)| it));
     }
     said.sort_by(|one, other| one.endpoint.cmp(&other.endpoint));
     Ok(said)
+}
+
+/// The text of a file. In a file system of its own a process may call a pipe or a device what it likes: opening such a thing must not wait, and it is not read.
+fn read(path: &Path) -> Option<String> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(open(path, flags, Mode::empty()).ok()?);
+    let mut text = String::new();
+    let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
+    (is_file && file.take(LONGEST).read_to_string(&mut text).is_ok()).then_some(text)
 }
 
 /// The number of a process in the innermost of its namespaces, which is how it knows itself.
@@ -113,5 +123,17 @@ mod tests {
         {
             assert_eq!(parse(other), None, "{other}");
         }
+    }
+
+    /// As a process may show it that wants to stop whoever looks.
+    #[test]
+    fn a_pipe_of_that_name_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        assert_eq!(read(&path), None);
+        let file = folder.path().join("file");
+        fs::write(&file, HEAD).unwrap();
+        assert_eq!(read(&file).as_deref(), Some(HEAD), "the control: a file is read");
     }
 }

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crosstie_core::LONGEST_WAIT;
 use crosstie_sys::Inheritance;
 
 use crate::{
@@ -39,7 +40,7 @@ impl ChildProcess {
     ///
     /// The operating system's.
     pub fn wait(&self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
-        let until = Instant::now() + timeout;
+        let until = Instant::now() + timeout.min(LONGEST_WAIT);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if self.own.handle().wait(left)? {

@@ -20,7 +20,7 @@ use crosstie_shm::{StreamMemory, StreamSide, Wakes};
 use crosstie_sys::{Interest, Signal, receive_descriptors, send_descriptors};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    io::{Errno, ioctl_fionbio},
+    io::Errno,
     net::{RecvFlags, recv},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, unix::AsyncFd};
@@ -103,13 +103,10 @@ impl SharedStream {
         let mut descriptors = descriptors.into_iter();
         let file = descriptors.next().ok_or_else(|| refuse("memory"))?;
         let bells: Vec<OwnedFd> = descriptors.collect();
-        let bells = <[OwnedFd; BELLS]>::try_from(bells).map_err(|_| refuse("four bells"))?;
-        for bell in &bells {
-            // Whatever it is, it must not hold us up.
-            ioctl_fionbio(bell, true)?;
-        }
+        let bells = bells.into_iter().map(Signal::of_peer).collect::<io::Result<Vec<_>>>()?;
+        let bells = <[Signal; BELLS]>::try_from(bells).map_err(|_| refuse("four bells"))?;
         let memory = StreamMemory::open(file, number(12))?;
-        Ok(Self::new(memory, StreamSide::Taker, lifeline.try_clone()?, bells.map(Signal::from_descriptor)))
+        Ok(Self::new(memory, StreamSide::Taker, lifeline.try_clone()?, bells))
     }
 
     /// The bells are: bytes and room of the maker's direction, bytes and room of the other.
@@ -203,7 +200,7 @@ impl SharedStream {
 /// Rings if somebody said that he sleeps. That the other side is gone is seen elsewhere.
 fn ring(bell: &Signal, wakes: Wakes) {
     if wakes.0 {
-        let _ = bell.ring();
+        let _ = bell.ring_warily();
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::Wait;
+use crosstie_core::{LONGEST_WAIT, Wait};
 use crosstie_sys::processors;
 
 /// How often to look before sleeping, learned from the looks before.
@@ -59,7 +59,7 @@ impl Spin {
 
     /// Looks until it is there or the time is up. `rest` is what somebody has to see to meanwhile.
     pub(crate) fn look_on(&self, timeout: Option<Duration>, is_there: impl Fn() -> bool, rest: impl Fn()) -> bool {
-        let until = timeout.map(|timeout| Instant::now() + timeout);
+        let until = timeout.map(|timeout| Instant::now() + timeout.min(LONGEST_WAIT));
         loop {
             for _ in 0..ROUND {
                 if is_there() {

@@ -38,11 +38,30 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn shape(&mut self, shape: &Shape) -> bool {
         match shape {
-            Shape::Option(item) | Shape::List(item) | Shape::Set(item) | Shape::Array(item, _) => self.shape(item),
-            Shape::Map(key, value) => self.shape(key) && self.shape(value),
+            Shape::Option(item) | Shape::Array(item, _) => self.shape(item),
+            // Without names nothing takes no bytes, and a stranger's ten bytes say that there are 2^64 of it to be read.
+            Shape::List(item) | Shape::Set(item) => self.shape(item) && !self.is_nothing(item),
+            Shape::Map(key, value) => {
+                self.shape(key) && self.shape(value) && !(self.is_nothing(key) && self.is_nothing(value))
+            }
             Shape::Tuple(items) => items.iter().all(|item| self.shape(item)),
             Shape::Named(index) => self.named(*index),
             _ => true,
+        }
+    }
+
+    /// True for what takes no bytes. It is asked of what does not contain itself.
+    fn is_nothing(&self, shape: &Shape) -> bool {
+        match shape {
+            Shape::Unit | Shape::Marker | Shape::Array(_, 0) => true,
+            Shape::Array(item, _) => self.is_nothing(item),
+            Shape::Tuple(items) => items.iter().all(|item| self.is_nothing(item)),
+            Shape::Named(index) => match &self.definitions[*index].body {
+                Body::Struct { fields, .. } => fields.iter().all(|field| self.is_nothing(&field.shape)),
+                Body::Type(shape) => self.is_nothing(shape),
+                Body::Enum { .. } => false,
+            },
+            _ => false,
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result};
+use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, LONGEST_WAIT, Result};
 #[cfg(feature = "tls")]
 use crosstie_net::Certificate;
 use crosstie_net::{Armed, Connection, FaultLog, Peer, connector_of_frames};
@@ -17,7 +17,7 @@ use crate::{
     ChannelOptions, ChannelStats, Payload, Received,
     faults::with_faults,
     shared::{Exchange, Input, Look},
-    turn::Ahead,
+    turn::{Ahead, InVain, too_late},
     waiting::Waiting,
 };
 
@@ -60,6 +60,10 @@ struct Outbox {
     /// Why nothing goes any more. Proof of a death is waited for once.
     lost: Option<(Kind, String)>,
 }
+
+/// How long the other side is listened to at a time while it does not take all of a hello.
+const FIRST_PAUSE: Duration = Duration::from_micros(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// A message that was not taken, and why.
 #[derive(Debug, thiserror::Error)]
@@ -104,9 +108,8 @@ impl<S: Payload, R: Payload> Channel<S, R> {
         let exchange = Exchange::new::<S, R>(options)?;
         let line = Arc::new(Line { connection, exchange, outbox: Mutex::default() });
         let mut receiver = Receiver::new(Arc::clone(&line));
-        let until = Instant::now() + line.exchange.options.connect_timeout;
-        line.flush(Limit::At(until))?;
-        while !receiver.step(Some(until))?.is_some_and(|look| matches!(look, Look::Opened)) {}
+        let until = Instant::now() + line.exchange.options.connect_timeout.min(LONGEST_WAIT);
+        receiver.greet(until)?;
         Ok(Self { sender: Sender { line, waiting: Waiting::default(), types: PhantomData }, receiver })
     }
 
@@ -323,7 +326,7 @@ impl<R: Payload> Receiver<R> {
     ///
     /// As [`Receiver::recv`].
     pub fn recv_within(&mut self, timeout: Duration) -> Result<Received<R>> {
-        self.recv_until(Some(Instant::now() + timeout))
+        self.recv_until(Some(Instant::now() + timeout.min(LONGEST_WAIT)))
     }
 
     /// A message that is there already.
@@ -361,11 +364,35 @@ impl<R: Payload> Receiver<R> {
     }
 
     fn next(&mut self, until: Option<Instant>) -> Result<Received<R>> {
+        let mut in_vain = InVain::default();
         loop {
             if let Some(message) = message(self.step(until)?) {
                 return Ok(message);
             }
+            if in_vain.again() && until.is_some_and(|until| Instant::now() >= until) {
+                return Err(too_late());
+            }
         }
+    }
+
+    /// Says hello, and hears the other side's. Two who had much to say of themselves, and only wrote until it is said, would wait for each other.
+    fn greet(&mut self, until: Instant) -> Result<()> {
+        let (mut pause, mut is_open) = (FIRST_PAUSE, false);
+        while !is_open {
+            let now = Instant::now();
+            let has_said = match self.line.flush(Limit::Now) {
+                Err(error) if error.kind() == Kind::Timeout && now < until => false,
+                said => said.map(|()| true)?,
+            };
+            let heard = self.step(Some(if has_said { until } else { until.min(now + pause) }));
+            is_open = match heard {
+                Err(error) if error.kind() == Kind::Timeout && !has_said && !self.input.has_ended() => false,
+                heard => matches!(heard?, Some(Look::Opened)),
+            };
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+        // Whoever has said all of its hello reads now.
+        self.line.flush(Limit::At(until))
     }
 
     /// Looks at what is there, or reads once.
@@ -410,7 +437,7 @@ impl<R: Payload> Receiver<R> {
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 if until.is_some_and(|until| Instant::now() >= until) {
-                    return Err(Error::new(Kind::Timeout, "no message came in time"));
+                    return Err(too_late());
                 }
                 Ok(())
             }
@@ -471,7 +498,7 @@ enum Limit {
 impl Line {
     /// When what begins now has to be done.
     fn until(&self) -> Option<Instant> {
-        self.exchange.options.deadline.map(|deadline| Instant::now() + deadline)
+        self.exchange.options.deadline.map(|deadline| Instant::now() + deadline.min(LONGEST_WAIT))
     }
 
     /// When the session wants to be looked after; what is due now is done, and what it has to say is written as far as that goes at once.
@@ -485,7 +512,7 @@ impl Line {
                 Err(TryLockError::Poisoned(outbox)) => drop(self.write(outbox.into_inner(), Limit::Now)),
             }
         }
-        Ok(due.map(|due| Instant::now() + due))
+        Ok(due.map(|due| Instant::now() + due.min(LONGEST_WAIT)))
     }
 
     /// How many bytes were given to be written and were not, and how many the session has besides.
@@ -555,7 +582,7 @@ impl Line {
         let until = match limit {
             Limit::Now => now,
             Limit::At(at) => at,
-            Limit::Deadline => *until.get_or_insert(now + self.exchange.options.deadline?),
+            Limit::Deadline => *until.get_or_insert(now + self.exchange.options.deadline?.min(LONGEST_WAIT)),
         };
         Some(until.saturating_duration_since(now))
     }

@@ -61,6 +61,20 @@ impl ShmListener {
     fn accept(&self) -> io::Result<Option<Connection>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
+            let are_all_in = self.let_in(&mut waiting)?;
+            if let Some(connection) = self.see_to(&mut waiting)? {
+                return Ok(Some(connection));
+            }
+            // Whoever waits for our descriptor is told of those who are left only when somebody else comes.
+            if are_all_in {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Accepts who has come; false if there may be more. Not all at once, so that each of them is seen to before it makes room for others.
+    fn let_in(&self, waiting: &mut VecDeque<UnixStream>) -> io::Result<bool> {
+        for _ in 0..MOST_WAITING / 2 {
             match self.listener.accept_stream() {
                 Ok(socket) => {
                     socket.set_nonblocking(true)?;
@@ -70,15 +84,16 @@ impl ShmListener {
                         waiting.pop_front();
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => return Err(error),
             }
-            // Whoever is in the middle of it is seen to first.
-            if waiting.len() >= MOST_WAITING {
-                break;
-            }
         }
+        Ok(false)
+    }
+
+    /// Takes the memory of the first who has handed it over.
+    fn see_to(&self, waiting: &mut VecDeque<UnixStream>) -> io::Result<Option<Connection>> {
         for _ in 0..waiting.len() {
             let Some(socket) = waiting.pop_front() else { break };
             match SharedStream::take(&socket, STREAM) {

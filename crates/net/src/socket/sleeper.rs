@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crosstie_core::LONGEST_WAIT;
 use rustix::{
     io::Errno,
     net::{
@@ -51,6 +52,7 @@ impl Sleeper {
 
 impl Limit {
     fn sleep(&mut self, socket: BorrowedFd<'_>, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
+        let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
         let until = timeout.map(|timeout| Instant::now() + timeout);
         let mut left = timeout;
         loop {

@@ -17,7 +17,7 @@ use std::{
 };
 
 use crosstie_core::{ByteTransport, Target, UnixAddress};
-use crosstie_sys::{Interest, peer_process, try_receive_descriptors, try_send_descriptors, wait_ready};
+use crosstie_sys::{Interest, connect_unix, peer_process, try_receive_descriptors, try_send_descriptors, wait_ready};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 
 use super::{claim::Claim, sleeper::Sleeper};
@@ -68,7 +68,8 @@ fn of_std(listener: UnixListener, address: UnixAddress, claim: Option<Claim>) ->
 fn remove_if_dead(path: &Path) -> io::Result<()> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    if is_socket && UnixStream::connect(path).is_err_and(refused) { fs::remove_file(path) } else { Ok(()) }
+    // Without waiting: one that lives and accepts nobody any more would have us wait for ever.
+    if is_socket && connect_unix(path).is_err_and(refused) { fs::remove_file(path) } else { Ok(()) }
 }
 
 impl Drop for Listener {

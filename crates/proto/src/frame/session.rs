@@ -94,6 +94,8 @@ pub struct Session {
     heard: Mono,
     pinged: Option<Mono>,
     pings: u64,
+    /// The last question that was not answered yet. Whoever asks without reading gets no more than one answer at a time.
+    asked: Option<u64>,
 }
 
 impl Session {
@@ -123,6 +125,7 @@ impl Session {
             heard: now,
             pinged: None,
             pings: 0,
+            asked: None,
         })
     }
 
@@ -192,7 +195,7 @@ impl Session {
                 Ok(Some(Event::Finished { lost: self.arrived.end(frame.number) }))
             }
             (FrameKind::Ping, Phase::Open(_)) => {
-                self.plain(FrameKind::Pong, frame.number);
+                self.asked = Some(frame.number);
                 Ok(None)
             }
             (FrameKind::Pong, Phase::Open(_)) => Ok(None),
@@ -364,6 +367,11 @@ impl Session {
 
     /// Moves what is to be written to the end of `to`.
     pub fn take_output(&mut self, to: &mut Vec<u8>) {
+        if let Some(number) = self.asked.take()
+            && !self.has_ended()
+        {
+            self.plain(FrameKind::Pong, number);
+        }
         if to.is_empty() {
             std::mem::swap(to, &mut self.out);
         } else {
@@ -373,7 +381,7 @@ impl Session {
 
     /// How many bytes wait to be taken.
     pub const fn pending(&self) -> usize {
-        self.out.len()
+        self.out.len() + if self.asked.is_some() { HEAD } else { 0 }
     }
 
     /// What holds, once the other side has said hello.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crosstie_core::{Error, Kind};
+use crosstie_core::{Error, Kind, LONGEST_WAIT};
 use crosstie_net::{AsyncConnection, AsyncReader, AsyncWriter, Death, Identity, Life, PATIENCE};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -99,6 +99,8 @@ pub(crate) enum How {
     Tee(io::Error),
     /// Nobody reads our own output any more.
     Unread,
+    /// Our own output could not be written: a disk is full.
+    Output(io::Error),
 }
 
 /// How a join has ended, and which side was the first to end.
@@ -176,7 +178,7 @@ async fn carry(a: &mut Halves, b: &mut Halves, lives: &[Life; 2], mut terms: Ter
                 if meter.total() == seen || !is_patient {
                     break;
                 }
-                (seen, alone) = (meter.total(), linger.map(|linger| Instant::now() + linger));
+                (seen, alone) = (meter.total(), linger.map(|linger| Instant::now() + linger.min(LONGEST_WAIT)));
                 continue;
             }
             () = watch.wait(), if terms.idle.is_some() => {
@@ -191,7 +193,7 @@ async fn carry(a: &mut Halves, b: &mut Halves, lives: &[Life; 2], mut terms: Ter
             Stop::End => {
                 first.get_or_insert(side);
                 states[side as usize].has_ended.set(true);
-                alone = terms.lingers[side.other() as usize].map(|linger| Instant::now() + linger);
+                alone = terms.lingers[side.other() as usize].map(|linger| Instant::now() + linger.min(LONGEST_WAIT));
                 seen = meter.total();
                 death.set(Some(proved(&lives[side as usize])));
             }
@@ -199,7 +201,10 @@ async fn carry(a: &mut Halves, b: &mut Halves, lives: &[Life; 2], mut terms: Ter
                 let error = lives[side as usize].explain(error).await;
                 return Ending { how: How::Lost { side, error }, first: first.or(Some(side)) };
             }
-            Stop::Write(_) if terms.is_own[side.other() as usize] => return Ending { how: How::Unread, first },
+            Stop::Write(error) if terms.is_own[side.other() as usize] => {
+                let is_unread = error.kind() == io::ErrorKind::BrokenPipe;
+                return Ending { how: if is_unread { How::Unread } else { How::Output(error) }, first };
+            }
             Stop::Write(error) => {
                 let it = side.other();
                 let error = not_all(lives[it as usize].explain(error).await);

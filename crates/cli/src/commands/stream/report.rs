@@ -68,6 +68,7 @@ impl Report {
             How::Status { side, .. } => ("exit_status", Some(*side)),
             How::Tee(_) => ("tee", None),
             How::Unread => ("unread", None),
+            How::Output(_) => ("output", None),
         }
     }
 
@@ -87,6 +88,7 @@ impl Report {
                 Err(Failure::new(Code::Application, "exit_status", text))
             }
             How::Tee(error) => Err(Failure::new(Code::Failure, "io", format!("--tee: {error}"))),
+            How::Output(error) => Err(Failure::new(Code::Failure, "io", format!("standard output: {error}"))),
         }
     }
 }

@@ -169,6 +169,13 @@ impl State {
                 Err(error) => return Err(error),
             };
             self.senders.retain(|sender| !matches!(sender.stage, Stage::Ended));
+            // Whoever has come and not begun makes room, the one who has waited the longest first.
+            let silent = self.senders.iter().position(|sender| matches!(sender.stage, Stage::Greeting(_)));
+            if self.senders.len() >= MOST_SENDERS
+                && let Some(silent) = silent
+            {
+                self.senders.remove(silent).end(poller);
+            }
             if self.senders.len() >= MOST_SENDERS {
                 // It may have gone meanwhile.
                 let _ = socket.write(&[NO_PLACE]);
@@ -294,5 +301,27 @@ mod tests {
         assert_eq!(rustix::io::read(&silent, &mut [0; 8]), Err(rustix::io::Errno::AGAIN));
         honest.send(b"again", LONG).unwrap();
         assert_eq!(receiver.receive(&mut buf, LONG).unwrap().len, 5);
+    }
+
+    #[test]
+    fn those_who_come_and_say_nothing_keep_nobody_out() {
+        let name = format!("silent-letters-{}", std::process::id());
+        let endpoint: Endpoint = format!("shm:{name}").parse().unwrap();
+        let receiver = receive(&name).unwrap();
+        let connect = || dial(&address(&name).unwrap()).unwrap();
+        let all: Vec<_> = (0..2 * MOST_SENDERS).map(|_| connect()).collect();
+        let mut buf = [0; 64];
+        assert!(receiver.try_receive(&mut buf).unwrap().is_none());
+        let honest = send(&name, &endpoint).unwrap();
+        honest.send(b"hello", LONG).unwrap();
+        assert_eq!(receiver.receive(&mut buf, LONG).unwrap().len, 5);
+        // The control: those who have begun are not sent away for others.
+        let begun: Vec<_> = (1..MOST_SENDERS).map(|_| send(&name, &endpoint).unwrap()).collect();
+        assert!(receiver.try_receive(&mut buf).unwrap().is_none());
+        let late = send(&name, &endpoint).unwrap();
+        assert!(receiver.try_receive(&mut buf).unwrap().is_none());
+        let refused = late.send(&[0; 200_000], LONG).and_then(|()| late.send(&[0; 200_000], LONG)).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Limit);
+        drop((all, begun));
     }
 }

@@ -276,3 +276,19 @@ fn a_message_that_could_not_be_written_leaves_nothing_behind() {
     a.send(&Headers::new(), None, put(b"two")).unwrap();
     assert_eq!(hear(&mut b, &output(&mut a)).unwrap(), ["1 one", "2 two"]);
 }
+
+#[test]
+fn of_many_questions_that_were_not_answered_yet_the_last_alone_is() {
+    let (mut one, _other) = pair();
+    let mut questions = Vec::new();
+    for number in 1..=1000 {
+        head::append(&mut questions, FrameKind::Ping, 0, number, HEAD, |_| {}).unwrap();
+    }
+    hear(&mut one, &questions).unwrap();
+    assert_eq!(one.pending(), HEAD);
+    let answer = output(&mut one);
+    let Parsed::Frame(frame, HEAD) = head::parse(&answer, HEAD).unwrap() else { panic!("one answer") };
+    assert_eq!((frame.kind, frame.number, one.pending()), (FrameKind::Pong, 1000, 0));
+    hear(&mut one, &questions[..HEAD]).unwrap();
+    assert_eq!(output(&mut one).len(), HEAD, "the next is answered again");
+}
