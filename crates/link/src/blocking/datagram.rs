@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result};
+use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, LONGEST_WAIT, Result};
 use crosstie_net::{Armed, Datagrams, FaultLog};
 
 use super::{
@@ -186,7 +186,7 @@ impl<R: Payload> DatagramReceiver<R> {
     /// as far as the sender has described its type (with its first message and then at most once a second, where there is room); `Protocol` if it is no datagram of a
     /// channel, was changed on its way, or is no message of its type; `TooLarge` if it is longer than is taken. The system's others.
     pub fn recv(&mut self) -> Result<ReceivedDatagram<R>> {
-        let until = self.reading.options.deadline.map(|deadline| Instant::now() + deadline);
+        let until = self.reading.options.deadline.map(|deadline| Instant::now() + deadline.min(LONGEST_WAIT));
         self.recv_until(until)
     }
 
@@ -196,7 +196,7 @@ impl<R: Payload> DatagramReceiver<R> {
     ///
     /// As [`DatagramReceiver::recv`].
     pub fn recv_within(&mut self, timeout: Duration) -> Result<ReceivedDatagram<R>> {
-        self.recv_until(Some(Instant::now() + timeout))
+        self.recv_until(Some(Instant::now() + timeout.min(LONGEST_WAIT)))
     }
 
     /// A message that is there already.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result};
+use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, LONGEST_WAIT, Result};
 use crosstie_net::{AsyncDatagrams, FaultLog};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -145,7 +145,7 @@ impl<R: Payload> DatagramReceiver<R> {
     ///
     /// Dropping the future loses no message.
     pub async fn recv(&mut self) -> Result<ReceivedDatagram<R>> {
-        let until = self.reading.options.deadline.map(|deadline| Instant::now() + deadline);
+        let until = self.reading.options.deadline.map(|deadline| Instant::now() + deadline.min(LONGEST_WAIT));
         self.recv_until(until).await
     }
 
@@ -155,7 +155,7 @@ impl<R: Payload> DatagramReceiver<R> {
     ///
     /// As [`DatagramReceiver::recv`].
     pub async fn recv_within(&mut self, timeout: Duration) -> Result<ReceivedDatagram<R>> {
-        self.recv_until(Some(Instant::now() + timeout)).await
+        self.recv_until(Some(Instant::now() + timeout.min(LONGEST_WAIT))).await
     }
 
     async fn recv_until(&mut self, until: Option<Instant>) -> Result<ReceivedDatagram<R>> {
