@@ -87,7 +87,7 @@ fn bells_that_block_hold_nobody_up_who_reads_or_waits() {
         peer.have_bells_block();
         let mut buf = [0; 8];
         assert_eq!(connection.read_within(&mut buf, Some(SHORT)).unwrap_err().kind(), io::ErrorKind::TimedOut);
-        wait_for_any([&connection], Some(SHORT)).unwrap();
+        wait_for_any([connection.arm_reading()], Some(SHORT)).unwrap();
         // What wakes is the socket, and the bell is as silent as before.
         (&peer.socket).write_all(b"x").unwrap();
         assert_eq!(connection.read_within(&mut buf, Some(LONG)).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
