@@ -223,6 +223,7 @@ mod tests {
         assert!(shown("mem:a", Unless::First).contains("take unix:, shm: or fifo:"));
         assert!(shown("pipe:", Unless::First).contains("inside one process"));
         assert!(shown("connect:tcp://:1", Unless::First).contains("a host to connect to"));
-        assert!(shown("/tmp/file", Unless::First).contains("'unix:/…' or 'fifo:/…'"));
+        assert!(shown("/tmp/file", Unless::First).contains("'unix:/tmp/file' or 'fifo:/tmp/file'"));
+        assert!(shown("/tmp/file", Unless::First).ends_with("given to '-' by '<'"));
     }
 }
