@@ -16,7 +16,7 @@ use crate::{
     demo::DemoArgs,
     exit::TABLE,
     output::Colour,
-    values::{at_least_one, duration, seconds},
+    values::{at_least_one, duration, message_size, seconds},
 };
 
 const EXAMPLES: &str = "Examples:
@@ -329,8 +329,8 @@ pub(crate) struct BenchArgs {
     /// Measure datagrams instead of a stream, over unix: mem: shm:
     #[arg(long, conflicts_with = "compare")]
     pub(crate) datagrams: bool,
-    /// Bytes of a message, 16 to 64 Mi; 128 through a broker, else 64, unless set
-    #[arg(long, value_parser = clap::value_parser!(u32).range(16..=64 * 1024 * 1024))]
+    /// Bytes of a message, 16 to 64MiB; 128 through a broker, else 64, unless set
+    #[arg(long, value_name = "BYTES", value_parser = message_size)]
     pub(crate) size: Option<u32>,
     /// Publishers, at most 1024; through a broker
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]

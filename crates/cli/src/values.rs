@@ -21,6 +21,13 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     size.ok_or_else(|| "expected a number of bytes, as in 64KiB or 1.5MB".to_owned())
 }
 
+/// The bytes of a message that is measured: room for what it carries of its own, and no more than one allocation should be.
+pub(crate) fn message_size(text: &str) -> Result<u32, String> {
+    let size = size(text).ok().and_then(|size| u32::try_from(size).ok());
+    size.filter(|size| (16..=64 << 20).contains(size))
+        .ok_or_else(|| "expected a number of bytes from 16 to 64MiB, as in 4096 or 64KiB".to_owned())
+}
+
 /// A number of bytes for people.
 pub(crate) fn size_text(bytes: u64) -> String {
     bytesize::ByteSize(bytes).display().iec().to_string()

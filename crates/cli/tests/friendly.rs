@@ -137,12 +137,51 @@ fn what_is_missing_or_misspelt_is_named_with_what_there_is() {
         (&["reply", "a", "{{body}}"], &["{{body}}", "{{payload}}", "{{subject}}", "{{count}}"]),
         (&["pub", "a", "--count", "0"], &["--count", "from 1 on"]),
         (&["bench", "--seconds", "1e300"], &["--seconds", "at most 86400"]),
+        (&["bench", "--size", "8"], &["--size", "16", "64KiB"]),
+        (&["bench", "/tmp/x"], &["'unix:/tmp/x'"]),
+        (&["bench", "localhost:4222"], &["'tcp://localhost:4222'"]),
+        (&["pub", "a", "-s", "kafka://ann:pw@h"], &["nats://localhost:4222", "tls://", "found 'kafka://***@h'"]),
+        (&["serve", "--listen", "kafka://h"], &["tcp://host:port", "unix:/path", "found 'kafka://h'"]),
+        (&["listen", "udp://:0"], &["datagrams", "unix:", "tcp:"]),
+        (&["send", "udp://:7", "x"], &["to whom", "'udp://127.0.0.1:7000'"]),
+        (&["listen", "tls://:0"], &["cert=", "key=", "crosstie tls init"]),
+        (&["tls", "init", "/nowhere", "--name", "a b"], &["--name", "host name", "'a b'"]),
     ] {
         let output = run(&mut crosstie(arguments));
         assert_eq!(output.status.code(), Some(2));
         for part in parts {
             assert!(text(&output.stderr).contains(part), "{}", text(&output.stderr));
         }
+    }
+    // What does not help is not said.
+    let output = run(&mut crosstie(&["reply", "a", "{{body}}"]));
+    assert!(!text(&output.stderr).contains("standard input"), "{}", text(&output.stderr));
+    let output = run(&mut crosstie(&["pub", "a", "-s", "kafka://h"]));
+    assert!(!text(&output.stderr).contains("fifo:"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_with_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = format!("tcp://{}", taken.local_addr().unwrap());
+    for arguments in [["serve", "--listen", &at], ["listen", &at, "--once"], ["recv", &at, "--raw"]] {
+        let output = run(&mut crosstie(&arguments));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains(&format!("'{at}'; somebody listens there")), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn the_help_of_the_server_says_what_a_value_looks_like_and_what_holds_without_it() {
+    let help = help("serve").split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "--listen <ENDPOINTS> Where clients connect: tcp://host:port and unix:/path, with commas [default: tcp://127.0.0.1:4222]",
+        "--insecure [<BOOL>]",
+        "--ping-interval <DURATION>",
+        "--limits-max-payload <SIZE> Bytes of a payload, headers included [default: 1MiB]",
+        "--log-format <VALUE> How a line looks: for people, one JSON object each, or as nats-server writes it: text, json, or nats [default: text]",
+    ] {
+        assert!(help.contains(part), "{part}\n{help}");
     }
 }
 

@@ -34,12 +34,15 @@ fn row(place: &Place, pid: u32) -> Option<Value> {
 fn listeners_of_every_kind_are_listed_and_gone_when_they_are_killed() {
     let place = Place::new();
     let socket = tempfile::tempdir().unwrap();
+    let tls = socket.path().join("tls").display().to_string();
+    assert!(place.crosstie(&["tls", "init", &tls]).output().unwrap().status.success());
     for (words, kind) in [
         (["pipe", "tcp://:0", "exec:cat"].to_vec(), "stream"),
+        (vec!["listen", &format!("tls://:0?cert={tls}/server.pem&key={tls}/server.key")], "stream"),
         (vec!["listen", &format!("unix:{}/s", socket.path().display())], "stream"),
         (vec!["listen", "unix:@crosstie-ps-test"], "stream"),
         (vec!["listen", "shm:listed"], "stream"),
-        (vec!["recv", "udp://127.0.0.1:0"], "datagram"),
+        (vec!["recv", "udp://:0"], "datagram"),
         (vec!["recv", "-d", "shm:listed"], "datagram"),
         (vec!["recv", "-d", &format!("unix:{}/d", socket.path().display())], "datagram"),
     ] {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use crosstie_core::{Endpoint, Error, Headers, Kind, Message, Result, Subject};
+use crosstie_core::{Endpoint, EndpointError, Error, Headers, Kind, Message, Result, Subject};
 use tokio::time::timeout_at;
 
 use crate::{
@@ -41,10 +41,15 @@ impl IntoEndpoint for &Endpoint {
 
 impl IntoEndpoint for &str {
     fn into_endpoint(self) -> Result<Endpoint> {
-        self.parse().or_else(|error| {
+        self.parse().or_else(|error: EndpointError| {
             let nats = is_bare(self).then(|| format!("nats://{self}").parse().ok()).flatten();
             nats.ok_or_else(|| {
-                let text = "the server's URL cannot be read; write nats://localhost:4222 or nats+unix:/path";
+                let wanted = "nats://localhost:4222, tls://localhost:4222 or nats+unix:/path";
+                if error.is_about_scheme() {
+                    let text = format!("expected the URL of a server, as {wanted}, found '{}'", error.shown());
+                    return Error::new(Kind::InvalidInput, text);
+                }
+                let text = format!("the server's URL cannot be read; write {wanted}");
                 Error::new(Kind::InvalidInput, text).because(error)
             })
         })
@@ -280,7 +285,8 @@ mod tests {
         assert!(matches!("fd:3".into_endpoint().unwrap().target(), crosstie_core::Target::Fd { number: 3 }));
         for text in ["", ":4222", "host:port", "host:70000", "a b", "ann@host", "/path"] {
             let error = text.into_endpoint().unwrap_err();
-            assert!(error.to_string().contains("write nats://localhost:4222"), "{text}: {error}");
+            assert!(error.to_string().contains("nats://localhost:4222"), "{text}: {error}");
+            assert!(!error.to_string().contains("ann"), "{error}");
         }
     }
 }

@@ -173,68 +173,68 @@ fn what_can_be_read_is() {
 #[test]
 fn what_cannot_be_read_is_told_in_words() {
     let cases = [
-        ("i8\n", "u8\n", "message: the sender writes i8, this side reads u8\n"),
-        ("u64\n", "i64\n", "message: the sender writes u64, this side reads i64\n"),
-        ("f64\n", "f32\n", "message: the sender writes f64, this side reads f32\n"),
-        ("u8\n", "f64\n", "message: the sender writes u8, this side reads f64\n"),
-        ("option<u8>\n", "u8\n", "message: the sender writes option<u8>, this side reads u8\n"),
-        ("list<u8>\n", "bytes\n", "message: the sender writes list<u8>, this side reads bytes\n"),
-        ("array<u8, 3>\n", "array<u8, 1>\n", "message: the sender writes 3 values, this side reads 1\n"),
-        ("tuple<u8>\n", "tuple<u8, u8>\n", "message: the sender writes 1 value, this side reads 2\n"),
+        ("i8\n", "u8\n", "message: the sender writes i8, the receiver reads u8\n"),
+        ("u64\n", "i64\n", "message: the sender writes u64, the receiver reads i64\n"),
+        ("f64\n", "f32\n", "message: the sender writes f64, the receiver reads f32\n"),
+        ("u8\n", "f64\n", "message: the sender writes u8, the receiver reads f64\n"),
+        ("option<u8>\n", "u8\n", "message: the sender writes option<u8>, the receiver reads u8\n"),
+        ("list<u8>\n", "bytes\n", "message: the sender writes list<u8>, the receiver reads bytes\n"),
+        ("array<u8, 3>\n", "array<u8, 1>\n", "message: the sender writes 3 values, the receiver reads 1\n"),
+        ("tuple<u8>\n", "tuple<u8, u8>\n", "message: the sender writes 1 value, the receiver reads 2\n"),
         (
             "map<text, list<text>>\n",
             "map<u8, list<u8>>\n",
-            "message[key]: the sender writes text, this side reads u8\n\
-             message[value][]: the sender writes text, this side reads u8\n",
+            "message[key]: the sender writes text, the receiver reads u8\n\
+             message[value][]: the sender writes text, the receiver reads u8\n",
         ),
         (
             EXAMPLE,
             "struct Order { item: bool, price: text default, lines: list<Line>, paid: bool } strict\n\
              struct Line { sku: u8, count: u16 }\n",
-            "Order.paid: the sender does not write it, this side needs it\n\
-             Order.id: the sender writes it, this side refuses unknown fields\n\
-             Order.note: the sender writes it, this side refuses unknown fields\n\
-             Order.item: the sender writes text, this side reads bool\n\
-             Order.price: the sender writes f64, this side reads text\n\
-             Order.lines[].sku: the sender writes text, this side reads u8\n\
-             Order.lines[].count: the sender writes u32, this side reads u16\n",
+            "Order.paid: the sender does not write it, the receiver needs it\n\
+             Order.id: the sender writes it, the receiver refuses unknown fields\n\
+             Order.note: the sender writes it, the receiver refuses unknown fields\n\
+             Order.item: the sender writes text, the receiver reads bool\n\
+             Order.price: the sender writes f64, the receiver reads text\n\
+             Order.lines[].sku: the sender writes text, the receiver reads u8\n\
+             Order.lines[].count: the sender writes u32, the receiver reads u16\n",
         ),
         (
             "struct A { a: u8 sometimes, b: u8, old: u8 }\n",
             "struct A { a: u8, b: u8 alias(old), c: option<u8> required }\n",
-            "A.a: the sender may leave it out, this side needs it\n\
-             A.b: the sender writes b and old, one field here\n\
-             A.c: the sender does not write it, this side needs it\n",
+            "A.a: the sender may leave it out, the receiver needs it\n\
+             A.b: the sender writes b and old, one field of the receiver\n\
+             A.c: the sender does not write it, the receiver needs it\n",
         ),
         (
             "enum E { A, B(u8), C(u8), D { x: u8 }, F(u8, u8) }\n",
             "enum E { A(u8), B(text), D { y: u8 }, F(u8) }\n",
-            "E.A: the sender writes A, this side reads A(u8)\n\
-             E.C: the sender may write it, this side has no such variant\n\
-             E.D.y: the sender does not write it, this side needs it\n\
-             E.F: the sender writes 2 values, this side reads 1\n\
-             E.B: the sender writes u8, this side reads text\n",
+            "E.A: the sender writes A, the receiver reads A(u8)\n\
+             E.C: the sender may write it, the receiver has no such variant\n\
+             E.D.y: the sender does not write it, the receiver needs it\n\
+             E.F: the sender writes 2 values, the receiver reads 1\n\
+             E.B: the sender writes u8, the receiver reads text\n",
         ),
         (
             "enum E { A(u8) }\n",
             "enum E { Rest other }\n",
-            "E.A: the sender may write it with a content, this side takes unknown variants without one only\n",
+            "E.A: the sender may write it with a content, the receiver takes unknown variants without one only\n",
         ),
         (
             "enum E tag(kind) { A }\n",
             "enum E { A }\n",
-            "E: the sender writes an enum tag(kind), this side reads one tagged from outside\n",
+            "E: the sender writes an enum tag(kind), the receiver reads one tagged from outside\n",
         ),
         (
             "enum E untagged { A(u8) }\n",
             "enum E untagged { A(u16) }\n",
             "E: an untagged enum must be the same on both sides, and the sender's is another\n",
         ),
-        ("struct A { }\n", "enum A { }\n", "A: the sender writes struct A, this side reads enum A\n"),
+        ("struct A { }\n", "enum A { }\n", "A: the sender writes struct A, the receiver reads enum A\n"),
         (
             "struct A { \"\\u{1b}\": u8 }\n",
             "struct A { } strict\n",
-            "A.\"\\u{1b}\": the sender writes it, this side refuses unknown fields\n",
+            "A.\"\\u{1b}\": the sender writes it, the receiver refuses unknown fields\n",
         ),
     ];
     for (writer, reader, expected) in cases {

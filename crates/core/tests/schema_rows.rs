@@ -82,10 +82,10 @@ fn integers_widen() {
         u128 => u128;
         i128 => i128;
     }
-    is_refused::<u16, u8>(256, "message: the sender writes u16, this side reads u8");
-    is_refused::<i8, u64>(-1, "message: the sender writes i8, this side reads u64");
-    is_refused::<u64, i64>(u64::MAX, "message: the sender writes u64, this side reads i64");
-    is_refused::<u8, String>(1, "message: the sender writes u8, this side reads text");
+    is_refused::<u16, u8>(256, "message: the sender writes u16, the receiver reads u8");
+    is_refused::<i8, u64>(-1, "message: the sender writes i8, the receiver reads u64");
+    is_refused::<u64, i64>(u64::MAX, "message: the sender writes u64, the receiver reads i64");
+    is_refused::<u8, String>(1, "message: the sender writes u8, the receiver reads text");
 }
 
 #[test]
@@ -100,9 +100,9 @@ fn floats_widen() {
     is_read(1.5_f32, 1.5_f64);
     is_read(f64::MAX, f64::MAX);
     is_read(f32::MIN, f32::MIN);
-    is_refused::<f64, bool>(0.5, "message: the sender writes f64, this side reads bool");
-    assert_eq!(differences::<f64, f32>(), "message: the sender writes f64, this side reads f32\n");
-    assert_eq!(differences::<u8, f32>(), "message: the sender writes u8, this side reads f32\n");
+    is_refused::<f64, bool>(0.5, "message: the sender writes f64, the receiver reads bool");
+    assert_eq!(differences::<f64, f32>(), "message: the sender writes f64, the receiver reads f32\n");
+    assert_eq!(differences::<u8, f32>(), "message: the sender writes u8, the receiver reads f32\n");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn what_is_there_can_become_what_may_be() {
     is_read(Some(7_u8), Some(7_u16));
     is_read(None::<u8>, None::<u16>);
     is_read(7_u8, Some(Some(7_u8)));
-    is_refused::<Option<u8>, u8>(None, "message: the sender writes option<u8>, this side reads u8");
+    is_refused::<Option<u8>, u8>(None, "message: the sender writes option<u8>, the receiver reads u8");
 }
 
 #[test]
@@ -125,14 +125,14 @@ fn several_are_several() {
     is_read((1_u8,), (1_u8,));
     is_read(BTreeMap::from([(1_u8, "a")]), BTreeMap::from([(1_u32, Some("a".to_owned()))]));
     is_read(BTreeMap::from([("k", 1.5_f32)]), BTreeMap::from([("k".to_owned(), 1.5_f64)]));
-    is_refused::<[u8; 2], [u8; 3]>([1, 2], "message: the sender writes 2 values, this side reads 3");
-    is_refused::<(u8, u8), (u8, u8, u8)>((1, 2), "message: the sender writes 2 values, this side reads 3");
-    is_refused::<Vec<u8>, [u8; 2]>(vec![1], "message: the sender writes list<u8>, this side reads array<u8, 2>");
-    is_refused::<Vec<String>, Vec<u8>>(vec!["a".into()], "message[]: the sender writes text, this side reads u8");
+    is_refused::<[u8; 2], [u8; 3]>([1, 2], "message: the sender writes 2 values, the receiver reads 3");
+    is_refused::<(u8, u8), (u8, u8, u8)>((1, 2), "message: the sender writes 2 values, the receiver reads 3");
+    is_refused::<Vec<u8>, [u8; 2]>(vec![1], "message: the sender writes list<u8>, the receiver reads array<u8, 2>");
+    is_refused::<Vec<String>, Vec<u8>>(vec!["a".into()], "message[]: the sender writes text, the receiver reads u8");
     let keys = BTreeMap::from([("k".to_owned(), 1_u8)]);
     is_refused::<BTreeMap<String, u8>, BTreeMap<u8, u8>>(
         keys,
-        "message[key]: the sender writes text, this side reads u8",
+        "message[key]: the sender writes text, the receiver reads u8",
     );
 }
 
@@ -146,8 +146,8 @@ fn anything_else_is_the_same() {
     is_read(Ok::<u8, ()>(1), Ok::<u16, ()>(1));
     is_read(Duration::from_millis(1), Duration::from_millis(1));
     is_read(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH);
-    is_refused::<bool, u8>(true, "message: the sender writes bool, this side reads u8");
-    is_refused::<String, char>("xy".into(), "message: the sender writes text, this side reads char");
+    is_refused::<bool, u8>(true, "message: the sender writes bool, the receiver reads u8");
+    is_refused::<String, char>("xy".into(), "message: the sender writes text, the receiver reads char");
 }
 
 #[derive(Schema, Serialize, Deserialize, Debug, PartialEq)]
@@ -164,9 +164,9 @@ fn a_unit_struct_is_no_unit() {
     is_read(Marker, Marker);
     is_read(PhantomData::<u8>, Marker);
     // MessagePack writes the one as an empty list, the other as nil.
-    assert_eq!(differences::<Marker, ()>(), "message: the sender writes marker, this side reads unit\n");
+    assert_eq!(differences::<Marker, ()>(), "message: the sender writes marker, the receiver reads unit\n");
     assert!(sent::<Marker, ()>(&Marker)[2].1.is_err());
-    assert_eq!(differences::<(), Marker>(), "message: the sender writes unit, this side reads marker\n");
+    assert_eq!(differences::<(), Marker>(), "message: the sender writes unit, the receiver reads marker\n");
 }
 
 mod old {
@@ -210,9 +210,9 @@ fn a_struct_may_widen_gain_lose_rename_and_reorder() {
     let read = Order { paid: false, remark: None, note: None, what: "tea".into(), id: 1, boxed: Box::new(None) };
     is_read(order(), read);
     // The way back: the old side needs what the new one has dropped.
-    let words = "Order.item: the sender does not write it, this side needs it\n\
-                 Order.price: the sender does not write it, this side needs it\n\
-                 Order.id: the sender writes u64, this side reads u32";
+    let words = "Order.item: the sender does not write it, the receiver needs it\n\
+                 Order.price: the sender does not write it, the receiver needs it\n\
+                 Order.id: the sender writes u64, the receiver reads u32";
     let new = Order { paid: true, remark: None, note: None, what: "tea".into(), id: 1 << 40, boxed: Box::new(None) };
     is_refused::<Order, old::Order>(new, words);
 }
@@ -224,7 +224,7 @@ fn a_field_that_is_needed_and_not_there_is_told() {
         id: u32,
         paid: bool,
     }
-    is_refused::<old::Order, Needs>(order(), "Needs.paid: the sender does not write it, this side needs it");
+    is_refused::<old::Order, Needs>(order(), "Needs.paid: the sender does not write it, the receiver needs it");
     #[derive(Schema, Serialize, Deserialize, Debug)]
     struct Around(Option<u8>);
     #[derive(Schema, Serialize, Deserialize, Debug)]
@@ -233,7 +233,7 @@ fn a_field_that_is_needed_and_not_there_is_told() {
     }
     is_refused::<old::Order, NeedsOption>(
         order(),
-        "NeedsOption.rest: the sender does not write it, this side needs it",
+        "NeedsOption.rest: the sender does not write it, the receiver needs it",
     );
     #[derive(Schema, Serialize, Deserialize, Debug)]
     struct NeedsNote {
@@ -241,8 +241,8 @@ fn a_field_that_is_needed_and_not_there_is_told() {
     }
     assert_eq!(
         differences::<old::Order, NeedsNote>(),
-        "NeedsNote.note: the sender may leave it out, this side needs it\n\
-         NeedsNote.note: the sender writes text, this side reads u8\n"
+        "NeedsNote.note: the sender may leave it out, the receiver needs it\n\
+         NeedsNote.note: the sender writes text, the receiver reads u8\n"
     );
 }
 
@@ -264,7 +264,7 @@ fn a_field_that_is_sometimes_left_out_must_not_be_needed() {
     struct Lenient {
         count: Option<u8>,
     }
-    is_refused::<Sparse, Dense>(Sparse { count: 0 }, "Dense.count: the sender may leave it out, this side needs it");
+    is_refused::<Sparse, Dense>(Sparse { count: 0 }, "Dense.count: the sender may leave it out, the receiver needs it");
     is_read(Sparse { count: 0 }, Lenient { count: None });
     is_read(Dense { count: 0 }, Lenient { count: Some(0) });
 }
@@ -283,9 +283,9 @@ fn a_strict_struct_knows_all_its_fields() {
         id: u8,
     }
     is_read(Short { id: 1 }, Strict { id: 1, more: 0 });
-    let words = "Strict.item: the sender writes it, this side refuses unknown fields\n\
-                 Strict.price: the sender writes it, this side refuses unknown fields\n\
-                 Strict.note: the sender writes it, this side refuses unknown fields";
+    let words = "Strict.item: the sender writes it, the receiver refuses unknown fields\n\
+                 Strict.price: the sender writes it, the receiver refuses unknown fields\n\
+                 Strict.note: the sender writes it, the receiver refuses unknown fields";
     is_refused::<old::Order, Strict>(order(), words);
 }
 
@@ -301,7 +301,7 @@ fn two_fields_that_are_one_to_the_reader_are_told() {
         id: u32,
         item: u32,
     }
-    is_refused::<Two, One>(Two { id: 1, item: 2 }, "One.id: the sender writes id and item, one field here");
+    is_refused::<Two, One>(Two { id: 1, item: 2 }, "One.id: the sender writes id and item, one field of the receiver");
 }
 
 #[test]
@@ -330,8 +330,8 @@ fn flattened_fields_are_fields() {
     is_read(Plain { items: [1].into(), extra: 0.5, id: 3, name: "n".into() }, flat(Some(0.5)));
     is_refused::<old::Order, Flat>(
         order(),
-        "Flat.name: the sender does not write it, this side needs it\n\
-         Flat.items: the sender does not write it, this side needs it",
+        "Flat.name: the sender does not write it, the receiver needs it\n\
+         Flat.items: the sender does not write it, the receiver needs it",
     );
 }
 
@@ -354,11 +354,11 @@ fn an_enum_may_gain_variants_at_the_reader() {
     is_read(old::Event::Closed(1), Event::Closed(Some(1)));
     is_read(old::Event::Pair(1, true), Event::Pair(1, true));
     is_read(old::Event::Moved { from: 1, to: 2 }, Event::Moved { to: 2, from: 1, speed: None });
-    let words = "Event.New: the sender may write it, this side has no such variant\n\
-                 Event.Begun: the sender may write it, this side has no such variant\n\
-                 Event.Closed: the sender writes option<u16>, this side reads u8\n\
-                 Event.Pair.0: the sender writes u16, this side reads u8\n\
-                 Event.Moved.to: the sender writes i16, this side reads u8";
+    let words = "Event.New: the sender may write it, the receiver has no such variant\n\
+                 Event.Begun: the sender may write it, the receiver has no such variant\n\
+                 Event.Closed: the sender writes option<u16>, the receiver reads u8\n\
+                 Event.Pair.0: the sender writes u16, the receiver reads u8\n\
+                 Event.Moved.to: the sender writes i16, the receiver reads u8";
     is_refused::<Event, old::Event>(Event::New, words);
     is_refused::<Event, old::Event>(Event::Closed(None), words);
     is_refused::<Event, old::Event>(Event::Moved { to: -1, from: 0, speed: None }, words);
@@ -373,10 +373,10 @@ fn variants_of_another_form_are_told() {
         Pair(u8, bool, u8),
         Moved,
     }
-    let words = "Event.Opened: the sender writes Opened, this side reads Opened(u8)\n\
-                 Event.Closed: the sender writes Closed(u8), this side reads Closed { code: u8 }\n\
-                 Event.Pair: the sender writes 2 values, this side reads 3\n\
-                 Event.Moved: the sender writes Moved { from: u8, to: u8 }, this side reads Moved";
+    let words = "Event.Opened: the sender writes Opened, the receiver reads Opened(u8)\n\
+                 Event.Closed: the sender writes Closed(u8), the receiver reads Closed { code: u8 }\n\
+                 Event.Pair: the sender writes 2 values, the receiver reads 3\n\
+                 Event.Moved: the sender writes Moved { from: u8, to: u8 }, the receiver reads Moved";
     for event in
         [old::Event::Opened, old::Event::Closed(1), old::Event::Pair(1, true), old::Event::Moved { from: 1, to: 2 }]
     {
@@ -399,9 +399,9 @@ fn an_enum_with_other_takes_unknown_variants() {
     }
     is_read(Sent::New, Read::Rest);
     is_read(Sent::Known, Read::Known);
-    let words = "Read.Closed: the sender may write it with a content, this side takes unknown variants without one only\n\
-                 Read.Pair: the sender may write it with a content, this side takes unknown variants without one only\n\
-                 Read.Moved: the sender may write it with a content, this side takes unknown variants without one only";
+    let words = "Read.Closed: the sender may write it with a content, the receiver takes unknown variants without one only\n\
+                 Read.Pair: the sender may write it with a content, the receiver takes unknown variants without one only\n\
+                 Read.Moved: the sender may write it with a content, the receiver takes unknown variants without one only";
     is_refused::<old::Event, Read>(old::Event::Closed(1), words);
 }
 
@@ -434,9 +434,10 @@ fn enums_that_are_tagged_inside_or_apart_are_read_too() {
     is_read(inside::Sent::Moved { from: 1 }, inside::Read::Gone { from: 1, to: None });
     is_read(inside::Sent::New, inside::Read::Rest);
     is_read(inside::Sent::Newer { a: 1 }, inside::Read::Rest);
-    let words = "Read.Newer: the sender may write it with a content, this side takes unknown variants without one only";
+    let words =
+        "Read.Newer: the sender may write it with a content, the receiver takes unknown variants without one only";
     is_refused::<apart::Sent, apart::Read>(apart::Sent::Newer { a: 1 }, words);
-    let words = "Read: the sender writes an enum tag(kind), this side reads one tag(kind, data)";
+    let words = "Read: the sender writes an enum tag(kind), the receiver reads one tag(kind, data)";
     is_refused::<inside::Sent, apart::Read>(inside::Sent::Held(Body { size: 1 }), words);
 }
 
@@ -467,5 +468,5 @@ fn types_that_contain_themselves_are_compared_to_their_end() {
     let leaf = |value| Tree { value, children: Vec::new() };
     let wood = |value, children| Wood { value, children, name: None };
     is_read(Tree { value: 1, children: vec![leaf(2)] }, wood(1, vec![wood(2, Vec::new())]));
-    is_refused::<Wood, Tree>(wood(256, Vec::new()), "Tree.value: the sender writes u16, this side reads u8");
+    is_refused::<Wood, Tree>(wood(256, Vec::new()), "Tree.value: the sender writes u16, the receiver reads u8");
 }

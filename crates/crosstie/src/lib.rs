@@ -1,7 +1,8 @@
 //! Every way for processes to talk, and the ties that keep them in step.
 //!
 //! What is here today is the client of a broker, ours or a real nats-server; [`Channel`], typed messages between two programs without a
-//! broker; and [`shm`], memory that processes of one machine share and that stays whole whoever of them dies.
+//! broker, and [`net`], bytes and datagrams over the same endpoints; and [`shm`], memory that processes of one machine share and that stays
+//! whole whoever of them dies.
 //!
 //! # The model
 //!
@@ -57,6 +58,7 @@
 //!
 //! A [`Channel`] needs no broker: it joins two programs over any endpoint that carries a stream (`unix:`, `shm:`, `tcp:`, `pipe:`, `exec:`, …) and carries typed messages
 //! both ways. [`blocking::Channel`] is the same for threads. [`DatagramSender`] and [`DatagramReceiver`] carry such messages one way in datagrams, `udp:` among them.
+//! [`Select`] waits for the first of several, [`spawn`] starts a child with one (`examples/spawn.rs`).
 //!
 //! ```
 //! use crosstie::{Untyped, blocking::{Channel, ChannelListener}};
@@ -75,6 +77,38 @@
 //! assert_eq!(channel.recv()?.value.0, "one coffee, coming");
 //! # shop.join().unwrap()?;
 //! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A type that derives serde's traits and [`Schema`] is sent as it is, without [`Untyped`]. The two programs tell each other what it looks like when
+//! they connect: builds whose types differ in a way that can be read talk (here an older one, without `count`), others are refused in words.
+//!
+//! ```
+//! use crosstie::{Channel, ChannelListener, Schema};
+//! use serde::{Deserialize, Serialize};
+//! use std::time::Duration;
+//!
+//! #[derive(Serialize, Deserialize, Schema)]
+//! struct Order { item: String, #[serde(default)] count: u32 }
+//! mod old {
+//!     # use super::*;
+//!     #[derive(Serialize, Deserialize, Schema)]
+//!     pub struct Order { pub item: String }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // What is sent comes first, what is received second.
+//! let listener = ChannelListener::<String, Order>::bind(&"mem:typed-shop".parse()?)?;
+//! tokio::spawn(async move {
+//!     let mut customer = listener.accept(Duration::from_secs(5)).await?.open().await?;
+//!     let order = customer.recv().await?.value;
+//!     customer.send(&format!("{} of {}", order.count, order.item)).await
+//! });
+//!
+//! let mut channel = Channel::<old::Order, String>::connect(&"mem:typed-shop".parse()?).await?;
+//! channel.send(&old::Order { item: "coffee".to_owned() }).await?;
+//! assert_eq!(channel.recv().await?.value, "0 of coffee");
+//! # Ok(()) }
 //! ```
 //!
 //! # Shared memory
@@ -149,6 +183,43 @@ pub use crosstie_core::schema;
 pub mod blocking {
     pub use crosstie_client::blocking::*;
     pub use crosstie_link::blocking::*;
+}
+
+/// Streams of bytes and datagrams, by endpoint: what channels stand on, for programs that speak a protocol of their own.
+///
+/// [`listen`](net::listen) and [`connector`](net::connector) open streams, [`receive_datagrams`](net::receive_datagrams) and
+/// [`send_datagrams`](net::send_datagrams) the others; `docs/endpoints.md` says what each scheme can do. A [`Connection`](net::Connection)
+/// is `Read` and `Write` for a thread, and tokio's traits after `into_async`; a channel can be opened over it ([`Channel::over`]).
+///
+/// ```
+/// use crosstie::net;
+/// use std::{io::{Read, Write}, thread, time::Duration};
+///
+/// // Or "unix:/run/bank.sock", "tcp://127.0.0.1:7000", "shm:bank".
+/// let listener = net::listen(&"mem:bank".parse()?)?;
+/// let bank = thread::spawn(move || -> std::io::Result<String> {
+///     let mut customer = listener.accept(Duration::from_secs(5)).map_err(std::io::Error::other)?;
+///     let mut text = String::new();
+///     customer.read_to_string(&mut text)?; // until the other side has ended writing
+///     Ok(text)
+/// });
+///
+/// let mut connection = net::connector(&"mem:bank".parse()?)?.connect(Duration::from_secs(5))?;
+/// connection.write_all(b"7 coins")?;
+/// connection.end_writing()?;
+/// assert_eq!(bank.join().unwrap()?, "7 coins");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+pub mod net {
+    #[cfg(feature = "tls")]
+    pub use crosstie_net::Certificate;
+    pub use crosstie_net::{
+        Activated, Announced, AsyncConnection, AsyncDatagrams, AsyncListener, AsyncReader, AsyncWriter, Attempt,
+        Backoff, Capabilities, Connection, Connections, Connector, DatagramCapabilities, Datagrams, Death, DeathProof,
+        Flow, Identity, Life, Listener, Overflow, Peer, PeerProcess, PipeEnds, Progress, Received, Reconnecting,
+        activated, announced_by, connector, listen, pipe_pair, receive_datagrams, send_datagrams, spawn_with_stream,
+        standard_streams, wait_for_any,
+    };
 }
 
 /// For tests of what is built on this: messages and connections that misbehave on purpose, the same way each time, and processes that stand still.

@@ -30,6 +30,6 @@ fn the_derive_needs_no_other_dependency() {
     let (writer, reader) = (SchemaText::of::<OlderOrder>().unwrap(), SchemaText::of::<Order>().unwrap());
     assert_eq!(reader.as_str(), "struct Order { id: u64, price: f64 }\n");
     let told = can_read(&writer, &reader).unwrap_err();
-    assert_eq!(told[0].to_string(), "Order.price: the sender writes text, this side reads f64");
+    assert_eq!(told[0].to_string(), "Order.price: the sender writes text, the receiver reads f64");
     assert_eq!(told.len(), 1);
 }

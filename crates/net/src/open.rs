@@ -22,7 +22,7 @@ use crate::{
         tcp::TcpConnector,
         unix::UnixConnector,
     },
-    socket::{tcp, unix},
+    socket::{self, tcp, unix},
     telling,
 };
 #[cfg(feature = "tls")]
@@ -94,8 +94,7 @@ fn open_listener(endpoint: &Endpoint, scope: Scope) -> Result<Box<dyn Listener>,
         }
         _ => return Err(unsupported(endpoint, "listener")),
     };
-    let listener =
-        listener.map_err(|error| Error::new(Kind::Io, format!("cannot listen on '{endpoint}'")).because(error))?;
+    let listener = listener.map_err(|error| socket::cannot_listen(endpoint, error))?;
     if let (Target::Fd { .. }, Target::Tcp { host }, false) =
         (endpoint.target(), listener.endpoint().target(), endpoint.options().insecure)
     {
@@ -198,16 +197,20 @@ fn check(endpoint: &Endpoint) -> Result<(), Error> {
     Ok(())
 }
 
+const LISTENING: &str = "unix: shm: tcp: tls: fifo: fd: pipe: mem:";
+const CONNECTING: &str = "unix: shm: tcp: tls: fifo: fd: exec: mem:";
+
 fn unsupported(endpoint: &Endpoint, what: &str) -> Error {
     if cfg!(not(feature = "tls")) && matches!(endpoint.target(), Target::Tls { .. }) {
         return Error::new(Kind::Unsupported, format!("'{endpoint}' needs TLS: build with the feature 'tls'"));
     }
-    let text = if matches!(endpoint.target(), Target::Udp { .. }) {
-        format!(
-            "a stream {what} is not had over '{endpoint}', which carries datagrams: use DatagramSender and DatagramReceiver, or bare ones"
-        )
-    } else {
-        format!("a stream {what} needs another scheme than that of '{endpoint}'; docs/endpoints.md lists them")
+    let why = match endpoint.target() {
+        Target::Udp { .. } => "it carries datagrams: use DatagramSender and DatagramReceiver, or bare ones",
+        Target::Exec { .. } => "a program is started by who connects",
+        Target::Nats { .. } | Target::NatsUnix { .. } => "that is a broker, which takes clients and no bare bytes",
+        _ => "that scheme carries no stream of bytes",
     };
+    let schemes = if what == "listener" { LISTENING } else { CONNECTING };
+    let text = format!("no stream {what} at '{endpoint}': {why}; one has {schemes}");
     Error::new(Kind::Unsupported, text)
 }

@@ -96,7 +96,9 @@ pub(super) fn check_template(what: &str, template: &str, more: &[&str]) -> Resul
     template::unknown(template, &known).map_or(Ok(()), |unknown| {
         let known = known.join(", ");
         Err(Failure::usage(format!(
-            "{what}: expected one of {known}, found {unknown}: braces on standard input are left alone"
+            "{what}: expected one of {known}, found {unknown}{}",
+            // An answer is never read from there.
+            if more.is_empty() { ": braces on standard input are left alone" } else { "" }
         )))
     })
 }

@@ -35,8 +35,10 @@ impl Args for ServeArgs {
             ));
         KEYS.iter().filter_map(|key| Some((key, key.flag()?))).fold(command, |command, (key, flag)| {
             let help = key.doc.split(". ").next().unwrap_or(key.doc).trim_end_matches('.').replace('`', "");
-            let arg =
-                Arg::new(key.path).long(flag).value_name("VALUE").help(format!("{help} [env: {}]", key.variable()));
+            let (name, form) = value_of(key.form);
+            let default = key.default_word().map(|default| format!(" [default: {default}]")).unwrap_or_default();
+            let arg = Arg::new(key.path).long(flag).value_name(name);
+            let arg = arg.help(format!("{help}{form}{default} [env: {}]", key.variable()));
             // That something be so may be said by the flag alone.
             let is_truth = key.form == "true or false";
             command.arg(if is_truth { arg.num_args(0..=1).default_missing_value("true") } else { arg })
@@ -61,6 +63,23 @@ impl FromArgMatches for ServeArgs {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
+    }
+}
+
+/// What a value of this form is called, and what has to be said of it besides.
+fn value_of(form: &str) -> (&'static str, String) {
+    match form {
+        "path" => ("PATH", String::new()),
+        "text" => ("TEXT", String::new()),
+        "number" => ("NUMBER", String::new()),
+        "true or false" => ("BOOL", String::new()),
+        "host:port" => ("HOST:PORT", String::new()),
+        _ if form.starts_with("time with") => ("DURATION", String::new()),
+        _ if form.starts_with("size") => ("SIZE", String::new()),
+        _ if form.starts_with("list of ") => {
+            ("ENDPOINTS", format!(": {}, with commas", form.trim_start_matches("list of ")))
+        }
+        _ => ("VALUE", format!(": {form}")),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    net::IpAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -67,6 +68,9 @@ const FILES: [&str; 6] = ["ca.pem", "ca.key", "server.pem", "server.key", "clien
 fn init(args: &InitArgs, output: &Output) -> Result<(), Failure> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
     names.extend(args.name.iter().cloned());
+    if let Some(wrong) = names.iter().find(|name| !is_host(name)) {
+        return Err(Failure::usage(format!("--name: expected a host name or an address, found '{wrong}'")));
+    }
     let made = make(args, &names).map_err(|error| {
         let text = format!("no certificates can be made for {}: {error}", names.join(", "));
         Failure::new(Code::Usage, "invalid_input", text)
@@ -85,6 +89,13 @@ fn init(args: &InitArgs, output: &Output) -> Result<(), Failure> {
     let value =
         json!({ "directory": folder, "files": FILES, "names": names, "client": args.client, "expires": expires });
     output.data(&value, || next(folder, &names, args).into_bytes())
+}
+
+/// Whether a client may call the server so; `*` as the first word stands for one.
+fn is_host(name: &str) -> bool {
+    let is_word =
+        |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    name.parse::<IpAddr>().is_ok() || name.strip_prefix("*.").unwrap_or(name).split('.').all(is_word)
 }
 
 fn days(count: u16) -> Duration {
@@ -148,7 +159,9 @@ fn day(time: SystemTime) -> (i32, u8, u8) {
 fn next(folder: &Path, names: &[String], args: &InitArgs) -> String {
     let at = folder.display();
     format!(
-        "An authority, and certificates for {} and for the client '{}', valid for {} days: {at}
+        "In {at}, valid for {} days: an authority (ca), and certificates
+  for the server, as {}
+  for the client, as {}
 
 Start a broker that lets in nobody without a certificate:
   crosstie serve --tls-cert {at}/server.pem --tls-key {at}/server.key --tls-ca {at}/ca.pem
@@ -157,9 +170,13 @@ Then, in another terminal:
   export CROSSTIE_URL='tls://localhost?ca={at}/ca.pem&cert={at}/client.pem&key={at}/client.key'
   crosstie sub 'greet.*' &
   crosstie pub greet.world hello
+
+Or without a broker, 'listen' here and 'pipe' there:
+  crosstie listen 'tls://:7000?cert={at}/server.pem&key={at}/server.key&ca={at}/ca.pem'
+  crosstie pipe - 'tls://localhost:7000?ca={at}/ca.pem&cert={at}/client.pem&key={at}/client.key'
 ",
+        args.days,
         names.join(", "),
-        args.client,
-        args.days
+        args.client
     )
 }

@@ -18,7 +18,7 @@ pub(super) fn parse(text: &str) -> Result<(Target, Options), EndpointError> {
     if text.len() > MAX_LEN {
         return Err(Part::new("").expected(format!("a URL of at most {MAX_LEN} bytes")));
     }
-    let (scheme, rest) = whole.split_once(':').ok_or_else(|| whole.expected(SCHEMES))?;
+    let (scheme, rest) = whole.split_once(':').ok_or_else(|| whole.expected(with_scheme(text)))?;
     if scheme.text() == "exec" {
         let command = rest.text().trim();
         let target = Target::Exec { command: command.to_owned() };
@@ -65,10 +65,22 @@ pub(super) fn parse(text: &str) -> Result<(Target, Options), EndpointError> {
             let path = format!("/{}", path.map_or("", Part::text));
             Target::Http { secure, host, path, credentials }
         }
-        _ => return Err(scheme.expected(SCHEMES)),
+        _ => return Err(scheme.expected(with_scheme(text))),
     };
     let options = query.map_or_else(|| Ok(Options::default()), |query| Options::parse(query, target.scheme()))?;
     Ok((target, options))
+}
+
+/// What was probably meant by a text without a scheme, else the schemes there are. It repeats paths, hosts and ports alone, which hold no secrets.
+fn with_scheme(text: &str) -> String {
+    if text.starts_with('/') {
+        return format!("a scheme, as in 'unix:{text}' or 'fifo:{text}'");
+    }
+    let is_host = |host: &str| !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    match text.rsplit_once(':') {
+        Some((host, port)) if is_host(host) && port.parse::<u16>().is_ok() => format!("a scheme, as in 'tcp://{text}'"),
+        _ => SCHEMES.to_owned(),
+    }
 }
 
 fn name(part: Part<'_>) -> Result<String, EndpointError> {
@@ -217,6 +229,16 @@ mod tests {
         );
         assert!(error("tcp://host:99999").starts_with("expected a port from 0 to 65535, found '99999' (column 12"));
         assert!(error("kafka://x").starts_with("expected a scheme: mem:"));
+        assert_eq!(
+            error("/tmp/x"),
+            "expected a scheme, as in 'unix:/tmp/x' or 'fifo:/tmp/x', found '/tmp/x' (column 1 of '/tmp/x')"
+        );
+        assert_eq!(
+            error("localhost:80"),
+            "expected a scheme, as in 'tcp://localhost:80', found 'localhost' (column 1 of 'localhost:80')"
+        );
+        assert!(error("localhost").starts_with("expected a scheme: mem:"));
+        assert!(error("a b:80").starts_with("expected a scheme: mem:"));
         assert!(error("unix:relative").starts_with("expected an absolute path"));
         assert!(error("fd:x").contains("descriptor"));
         assert!(error("exec:").starts_with("expected a command after 'exec:', found nothing"));
@@ -235,6 +257,7 @@ mod tests {
         assert_eq!(endpoint.to_string(), "nats://ann:***@n1:4222,n2:4222");
         assert!(!format!("{endpoint:?}").contains("s3cret"));
         assert!(!error("nats://ann:s3cret@n1:port").contains("s3cret"));
+        assert!(!error("ann:s3cret@n1:4222").contains("s3cret"));
         assert_eq!("nats://t0ken@n".parse::<Endpoint>().unwrap().to_string(), "nats://***@n:4222");
     }
 

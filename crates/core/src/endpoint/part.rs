@@ -20,6 +20,16 @@ impl EndpointError {
     pub fn expected(&self) -> &str {
         &self.expected
     }
+
+    /// The whole text, without what is secret in it.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Whether it begins with no scheme that is known.
+    pub fn is_about_scheme(&self) -> bool {
+        self.column == 1 && self.expected.starts_with("a scheme")
+    }
 }
 
 /// A piece of the URL that knows where it stands in the whole.

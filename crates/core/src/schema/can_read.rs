@@ -133,7 +133,7 @@ impl<'a> Comparison<'a> {
                 self.fields(w, r, *is_strict, at);
             }
             (Body::Enum { tagging: w, .. }, Body::Enum { tagging: r, .. }) if w != r => {
-                let what = format!("the sender writes an enum {}, this side reads one {}", told(w), told(r));
+                let what = format!("the sender writes an enum {}, the receiver reads one {}", told(w), told(r));
                 self.differ(at, DifferenceKind::Tagging, what);
             }
             (Body::Enum { tagging: Tagging::Untagged, .. }, Body::Enum { .. }) => {
@@ -155,13 +155,13 @@ impl<'a> Comparison<'a> {
             let inner = self.step(at, Step::Name(&field.name));
             match (first, second) {
                 (None, _) if !field.may_be_absent() => {
-                    let what = "the sender does not write it, this side needs it".to_owned();
+                    let what = "the sender does not write it, the receiver needs it".to_owned();
                     self.differ(inner, DifferenceKind::Missing, what);
                 }
                 (None, _) => {}
                 (Some(first), Some(second)) => {
                     let what = format!(
-                        "the sender writes {} and {}, one field here",
+                        "the sender writes {} and {}, one field of the receiver",
                         quoted(&first.name),
                         quoted(&second.name)
                     );
@@ -169,7 +169,7 @@ impl<'a> Comparison<'a> {
                 }
                 (Some(sent), None) => {
                     if sent.is_sometimes && !field.may_be_absent() {
-                        let what = "the sender may leave it out, this side needs it".to_owned();
+                        let what = "the sender may leave it out, the receiver needs it".to_owned();
                         self.differ(inner, DifferenceKind::Sometimes, what);
                     }
                     self.queue.push_back((&sent.shape, &field.shape, inner));
@@ -179,7 +179,7 @@ impl<'a> Comparison<'a> {
         if is_strict {
             for sent in writer.iter().filter(|sent| !reader.iter().any(|field| field.answers_to(&sent.name))) {
                 let inner = self.step(at, Step::Name(&sent.name));
-                let what = "the sender writes it, this side refuses unknown fields".to_owned();
+                let what = "the sender writes it, the receiver refuses unknown fields".to_owned();
                 self.differ(inner, DifferenceKind::Unexpected, what);
             }
         }
@@ -195,13 +195,12 @@ impl<'a> Comparison<'a> {
                     // Only where the name is a field of its own can a reader step over what comes with it.
                     let is_skipped = matches!(tagging, Tagging::Internal { .. });
                     if !is_skipped && sent.content != Content::Unit {
-                        let what =
-                            "the sender may write it with a content, this side takes unknown variants without one only";
+                        let what = "the sender may write it with a content, the receiver takes unknown variants without one only";
                         self.differ(inner, DifferenceKind::UnknownVariant, what.to_owned());
                     }
                 }
                 None => {
-                    let what = "the sender may write it, this side has no such variant".to_owned();
+                    let what = "the sender may write it, the receiver has no such variant".to_owned();
                     self.differ(inner, DifferenceKind::UnknownVariant, what);
                 }
             }
@@ -223,7 +222,7 @@ impl<'a> Comparison<'a> {
             _ => {
                 let sent = shortened(variant_text(writer, self.writer.definitions()));
                 let read = shortened(variant_text(reader, self.reader.definitions()));
-                self.differ(at, DifferenceKind::Kind, format!("the sender writes {sent}, this side reads {read}"));
+                self.differ(at, DifferenceKind::Kind, format!("the sender writes {sent}, the receiver reads {read}"));
             }
         }
     }
@@ -249,12 +248,12 @@ impl<'a> Comparison<'a> {
 
     fn kinds(&mut self, writer: &Shape, reader: &Shape, at: usize) {
         let (sent, read) = (in_words(writer, self.writer), in_words(reader, self.reader));
-        self.differ(at, DifferenceKind::Kind, format!("the sender writes {sent}, this side reads {read}"));
+        self.differ(at, DifferenceKind::Kind, format!("the sender writes {sent}, the receiver reads {read}"));
     }
 
     fn count(&mut self, at: usize, sent: u64, read: u64) {
         let values = |count| if count == 1 { "1 value".to_owned() } else { format!("{count} values") };
-        let what = format!("the sender writes {}, this side reads {read}", values(sent));
+        let what = format!("the sender writes {}, the receiver reads {read}", values(sent));
         self.differ(at, DifferenceKind::Count, what);
     }
 

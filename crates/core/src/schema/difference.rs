@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One reason why a reader cannot read what a writer writes. Printed: `Order.price: the sender writes text, this side reads f64`.
+/// One reason why a reader cannot read what a writer writes. Printed: `Order.price: the sender writes text, the receiver reads f64`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     pub(super) path: String,

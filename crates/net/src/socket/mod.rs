@@ -15,6 +15,16 @@ use crate::{
     transport::{Listen, Peer, SocketTransport},
 };
 
+/// Why nobody listens there, and what to do where that is known.
+pub(crate) fn cannot_listen(at: impl std::fmt::Display, error: io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => "; somebody listens there: end that one, or take another address",
+        io::ErrorKind::NotFound => "; is its folder there?",
+        _ => "",
+    };
+    Error::new(Kind::Io, format!("cannot listen on '{at}'{hint}")).because(error)
+}
+
 /// A listener that never blocks, for a reactor: what it accepts is the socket alone. Everybody else wants [`listen`](crate::listen).
 pub struct SocketListener {
     listener: Box<dyn Listen>,
@@ -51,8 +61,7 @@ impl SocketListener {
                 return Err(Error::new(Kind::Unsupported, text));
             }
         };
-        let listener =
-            listener.map_err(|error| Error::new(Kind::Io, format!("cannot listen on '{target}'")).because(error))?;
+        let listener = listener.map_err(|error| cannot_listen(target, error))?;
         let said = listener.local_target().ok().and_then(|target| announce("stream", &Endpoint::new(target)));
         Ok(Self { listener, _said: said })
     }

@@ -71,7 +71,7 @@ fn config(files: &TlsFiles) -> Result<Arc<ServerConfig>, Error> {
     let (chain, key) = files.shown()?.ok_or_else(|| {
         Error::new(
             Kind::InvalidInput,
-            "a TLS listener shows a certificate: name its file and that of its key with 'cert=' and 'key='",
+            "a TLS listener shows a certificate: name its file and that of its key with 'cert=' and 'key=' ('crosstie tls init' makes some for a trial)",
         )
     })?;
     let provider = Arc::new(ring::default_provider());

@@ -42,6 +42,12 @@ impl Key {
         (!self.is_secret && self.form != users::FORM).then(|| self.path.replace(['.', '_'], "-"))
     }
 
+    /// The value that holds where nothing else is said, as a flag takes it; `None` if that is nothing.
+    pub fn default_word(&self) -> Option<String> {
+        let shown = self.shown(&Settings::default())?;
+        Some(shown.trim_matches(['[', ']']).trim_matches('"').to_owned())
+    }
+
     /// The value in `settings` as TOML, secrets hidden.
     pub(super) fn shown(&self, settings: &Settings) -> Option<String> {
         let shown = (self.show)(settings)?;
@@ -533,10 +539,13 @@ fn listen(node: &Node, settings: &mut Settings) -> Result<(), ConfigError> {
     for item in node.one_or_many() {
         // A flag or variable holds the whole list in one text.
         for text in item.text()?.split(',').map(str::trim) {
-            let endpoint = listener(text).map_err(|error| item.refuse(format!("{error}")))?;
+            let endpoint = listener(text).map_err(|error| {
+                let is_other = error.is_about_scheme();
+                item.refuse(if is_other { not_a_listener(error.shown()) } else { error.to_string() })
+            })?;
             match endpoint.target() {
                 target @ (Target::Tcp { .. } | Target::Unix { .. }) => targets.push(target.clone()),
-                other => return Err(item.refuse(format!("expected tcp://host:port or unix:/path, found '{other}'"))),
+                other => return Err(item.refuse(not_a_listener(&other.to_string()))),
             }
         }
     }
@@ -545,6 +554,10 @@ fn listen(node: &Node, settings: &mut Settings) -> Result<(), ConfigError> {
     }
     settings.listen = targets;
     Ok(())
+}
+
+fn not_a_listener(found: &str) -> String {
+    format!("expected tcp://host:port or unix:/path, found '{found}'")
 }
 
 /// Where to listen; a text without a scheme is `host:port` over TCP.

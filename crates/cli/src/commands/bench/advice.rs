@@ -92,8 +92,10 @@ fn answer(need: &Need, rows: &[Row]) -> Option<Advice> {
     let (way, cost) = *costs.iter().find(|(_, cost)| *cost <= least * ALIKE)?;
     let next = costs.iter().filter(|(other, _)| *other != way).map(|(other, cost)| (*other, *cost));
     let next = next.min_by(|(_, one), (_, other)| one.total_cmp(other));
-    let beside =
-        next.map_or_else(String::new, |(other, other_cost)| format!(" ({other} {})", (need.shown)(other_cost)));
+    let beside = next.map_or_else(String::new, |(other, other_cost)| {
+        let alike = if other_cost < cost { ": hardly better, less simple" } else { "" };
+        format!(" ({other} {}{alike})", (need.shown)(other_cost))
+    });
     Some(Advice { need: need.text, way, why: format!("{}{beside}", (need.shown)(cost)) })
 }
 

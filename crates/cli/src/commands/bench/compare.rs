@@ -126,13 +126,19 @@ fn table(
 ) -> String {
     let size = course.size;
     let mut text = format!(
-        "{:<16}{:>19}{:>11}{:>11}{:>15}{:>8}\n",
+        "{:<16}{:>19}{:>11}{:>11}{:>15}{:>8}\n{:<16}{:>19}{:>11}{:>11}{:>15}{:>8}\n",
         "",
         "round trip p50, p99",
-        format!("{size} B/s"),
+        format!("{size} B"),
         "64 KiB",
         format!("at {}/s p99", course.rate),
-        "cpu"
+        "cpu",
+        "",
+        "",
+        "messages/s",
+        "bytes/s",
+        "",
+        "each"
     );
     for Row { way, figures } in rows {
         let trip = figures.round_trip.as_ref();

@@ -27,7 +27,7 @@ use crate::{
 
 #[derive(Args)]
 #[command(after_help = "Examples:
-  crosstie recv udp://127.0.0.1:7000              datagrams
+  crosstie recv udp://:7000                       datagrams, on 127.0.0.1
   crosstie recv 'udp://239.0.0.1:7000?insecure'   of a group
   crosstie recv --datagram unix:/run/log
   crosstie recv --typed udp://127.0.0.1:7000 --json
@@ -44,7 +44,7 @@ What comes is printed, and nothing else is done with it: an endpoint in a
 message is text like any other. What is no valid message is left out and told on
 standard error, and the exit code is 1 in the end.")]
 pub(crate) struct RecvArgs {
-    /// Where: udp://host:port, unix:/path, shm:name, tcp://:7000; connect:… goes to who listens there
+    /// Where: udp://:7000 and tcp://:7000 (127.0.0.1), unix:/path, shm:name; connect:… goes to who listens there
     endpoint: String,
     /// Receive datagrams, not messages of channels
     #[arg(long, short)]

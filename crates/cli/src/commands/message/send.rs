@@ -45,8 +45,8 @@ refused before it is sent; whether one arrives nobody tells. With --typed each
 is a message with number, codec and headers, as typed programs send them.
 
 The two ends of a channel agree on a codec: bytes as they are (raw) if both
-have that, as 'crosstie recv' has; else DATA must be JSON, and is sent as a value
-that a typed program reads.")]
+have that, as 'crosstie recv' has; else DATA must be JSON, and is sent as a
+value that a typed program reads.")]
 pub(crate) struct SendArgs {
     /// Where to: udp://host:port, unix:/path, shm:name, tcp://host:port, exec:…; listen:… waits for whoever comes
     endpoint: String,
@@ -96,6 +96,11 @@ pub(crate) fn run(args: &SendArgs, output: &Output) -> Result<(), Failure> {
     }
     let headers = headers(&args.header)?;
     let is_datagram = is_datagram(endpoint, args.datagram || args.typed);
+    if is_datagram && matches!(end, End::Listen(_)) {
+        return Err(Failure::usage(
+            "ENDPOINT: a datagram goes to somebody: write to whom, as in 'udp://127.0.0.1:7000'",
+        ));
+    }
     if is_datagram && args.replies > 0 {
         return Err(Failure::usage("--replies: nothing comes back for a datagram"));
     }

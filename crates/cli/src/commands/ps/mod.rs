@@ -140,14 +140,9 @@ fn listener(
     }
     let is_stream = said.what == "stream";
     match endpoint.target() {
-        Target::Tcp { host } => {
-            let is_ours = |it: &&Inet| process.has(it.inode) && it.local.port() == host.port;
-            let listens = sockets.tcp.iter().filter(is_ours).any(|it| it.listens && is_at(it, host));
-            let connected: Vec<_> = sockets.tcp.iter().filter(is_ours).filter(|it| it.is_connected).collect();
-            row.connections = Some(connected.len());
-            row.peers = connected.iter().filter_map(|it| processes.owner(sockets.other_end(it)?)).collect();
-            row.state = state(listens);
-        }
+        Target::Tcp { host } => tcp(&mut row, process, processes, sockets, host),
+        // A listener has one address.
+        Target::Tls { servers, .. } if servers.len() == 1 => tcp(&mut row, process, processes, sockets, &servers[0]),
         Target::Udp { host } => {
             row.state = state(sockets.udp.iter().any(|it| process.has(it.inode) && is_at(it, host)));
         }
@@ -165,6 +160,15 @@ fn listener(
         _ => {}
     }
     row
+}
+
+fn tcp(row: &mut Row, process: &Process, processes: &Processes, sockets: &Sockets, host: &HostPort) {
+    let is_ours = |it: &&Inet| process.has(it.inode) && it.local.port() == host.port;
+    let listens = sockets.tcp.iter().filter(is_ours).any(|it| it.listens && is_at(it, host));
+    let connected: Vec<_> = sockets.tcp.iter().filter(is_ours).filter(|it| it.is_connected).collect();
+    row.connections = Some(connected.len());
+    row.peers = connected.iter().filter_map(|it| processes.owner(sockets.other_end(it)?)).collect();
+    row.state = state(listens);
 }
 
 fn unix(

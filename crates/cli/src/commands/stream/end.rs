@@ -16,6 +16,8 @@ pub(crate) const RULE: &str = "How an end is named:
   tcp://:9000                       without a host: listen on 127.0.0.1
   fifo:/p                           the first end is read, the second written
   fd:3                              a descriptor that was inherited
+  tls://h:1?ca=ca.pem               over TLS; the one who listens names ?cert=
+                                    and &key=, which 'crosstie tls init' makes
   -                                 standard input and output";
 
 /// What is at one end.
@@ -51,7 +53,8 @@ impl End {
             (_, Some(rest)) => (Some(false), rest),
             _ => (None, text),
         };
-        let hostless = ["tcp://", "tls://"].into_iter().find(|scheme| rest.starts_with(&format!("{scheme}:")));
+        let hostless =
+            ["tcp://", "tls://", "udp://"].into_iter().find(|scheme| rest.starts_with(&format!("{scheme}:")));
         let full = hostless.map(|scheme| format!("{scheme}127.0.0.1{}", &rest[scheme.len()..]));
         if full.is_some() && said == Some(false) {
             return Err(Failure::usage(format!("{what}: expected a host to connect to, found '{rest}'")));
@@ -184,8 +187,7 @@ pub(crate) fn peer_text(peer: Peer) -> String {
 
 fn hint(what: &str, text: &str, error: impl std::fmt::Display) -> Failure {
     let is_path = text.starts_with(['/', '.', '~']);
-    let hint =
-        if is_path { "; a file of the file system is 'unix:/…' or 'fifo:/…', or given to '-' by '<'" } else { "" };
+    let hint = if is_path { "; bytes of a file are given to '-' by '<'" } else { "" };
     Failure::usage(format!("{what}: {error}{hint}"))
 }
 
@@ -221,6 +223,7 @@ mod tests {
         assert!(shown("mem:a", Unless::First).contains("take unix:, shm: or fifo:"));
         assert!(shown("pipe:", Unless::First).contains("inside one process"));
         assert!(shown("connect:tcp://:1", Unless::First).contains("a host to connect to"));
-        assert!(shown("/tmp/file", Unless::First).contains("'unix:/…' or 'fifo:/…'"));
+        assert!(shown("/tmp/file", Unless::First).contains("'unix:/tmp/file' or 'fifo:/tmp/file'"));
+        assert!(shown("/tmp/file", Unless::First).ends_with("given to '-' by '<'"));
     }
 }

@@ -32,7 +32,7 @@ is a line for each piece that was read, as payload or payload_hex, and
 the totals of each connection are one. With --once the exit code is that of
 'crosstie pipe'.")]
 pub(crate) struct ListenArgs {
-    /// Where: unix:/path, shm:name, fifo:/path, fd:3, tcp://:9000 (127.0.0.1), tcp://0.0.0.0:9000?insecure
+    /// Where: unix:/path, shm:name, fifo:/path, fd:3, tcp://:9000 (127.0.0.1), tcp://0.0.0.0:9000?insecure, tls://:9000?cert=…&key=…
     endpoint: String,
     /// Join each who comes to a shell command of its own
     #[arg(long, value_name = "COMMAND")]
