@@ -44,14 +44,14 @@ pub(super) static CASES: &[Case] = &[
         .over("echo/tokio")
         .wants(Target::Most(1.3)),
     Case::echo("busy/one-line", floors::line).of(100_000),
-    Case::echo("busy/bytes-shm", ours::busy_echo).of(100_000).over("busy/one-line").wants(Target::Below(1.2)),
-    Case::echo("busy/channel-shm", ours::channel_busy_echo).of(100_000).over("busy/one-line"),
-    Case::echo("busy/bytes-adaptive", ours::shm_echo).of(100_000).over("busy/one-line"),
+    Case::echo("busy/bytes-shm", ours::busy_echo).of(50_000).over("busy/one-line").wants(Target::Below(1.2)),
+    Case::echo("busy/channel-shm", ours::channel_busy_echo).of(50_000).over("busy/one-line"),
+    Case::echo("busy/bytes-adaptive", ours::shm_echo).over("busy/one-line"),
     Case::large("64KiB/bare", floors::one_way_large),
     Case::large("64KiB/bytes-unix", ours::unix_one_way_large).over("64KiB/bare"),
     Case::large("64KiB/bytes-shm", ours::shm_one_way_large).over("64KiB/bare").wants(Target::Least(1.5)),
     Case::large("64KiB/channel-shm", ours::channel_shm_one_way_large).over("64KiB/bare"),
-    Case::small("64B/bare", floors::one_way_small).of(100_000),
+    Case::small("64B/bare", floors::one_way_small).of(50_000),
     Case::small("64B/channel-unix", ours::channel_unix_one_way).over("64B/bare").wants(Target::Above(3.0)),
     Case::small("64B/bytes-shm", ours::shm_one_way_small).over("64B/bare"),
     Case::small("64B/channel-shm", ours::channel_shm_one_way).over("64B/bare").wants(Target::Above(8.0)),
@@ -66,15 +66,15 @@ impl Case {
     }
 
     const fn echo(name: &'static str, open: Open) -> Self {
-        Self::new(name, Unit::Micros, 20_000, open)
+        Self::new(name, Unit::Micros, 10_000, open)
     }
 
     const fn small(name: &'static str, open: Open) -> Self {
-        Self::new(name, Unit::Millions, 1_000_000, open)
+        Self::new(name, Unit::Millions, 400_000, open)
     }
 
     const fn large(name: &'static str, open: Open) -> Self {
-        Self::new(name, Unit::Gigabytes, 10_000, open)
+        Self::new(name, Unit::Gigabytes, 4_000, open)
     }
 
     const fn of(mut self, count: u64) -> Self {

@@ -48,7 +48,7 @@ impl Spin {
         let budget = self.budget();
         for look in 0..budget {
             if is_there() {
-                self.helped(look);
+                self.helped(budget, look);
                 return true;
             }
             hint::spin_loop();
@@ -82,10 +82,13 @@ impl Spin {
         if looks < LONGEST && self.in_vain.fetch_add(1, Relaxed).is_multiple_of(RETRY_AFTER) { LONGEST } else { looks }
     }
 
-    /// After so many looks: the next wait may take four times as long. A quick answer now and then does not make every wait in vain an expensive one.
-    fn helped(&self, looks: u32) {
+    /// After so many looks: the next wait may take four times as long, and no less than this one. A quick answer where looking was of no use lately does
+    /// not make the next wait in vain an expensive one, and where it is of use it does not make the next one too short.
+    fn helped(&self, budget: u32, looks: u32) {
+        // What a trial was given is not what helped.
+        let before = self.looks.load(Relaxed).min(budget);
         let enough = (4 * looks + 4 * SHORTEST).min(LONGEST);
-        self.looks.store(enough, Relaxed);
+        self.looks.store(before.max(enough), Relaxed);
     }
 }
 
@@ -137,11 +140,22 @@ mod tests {
     #[test]
     fn a_quick_answer_does_not_make_the_next_wait_a_long_one() {
         let spin = spin(Wait::Adaptive);
-        looked(&spin, 1);
-        assert!(looked(&spin, u32::MAX) <= LONGEST);
+        for _ in 0..8 {
+            looked(&spin, u32::MAX);
+        }
         looked(&spin, 3);
         let next: Vec<_> = (0..2).map(|_| looked(&spin, u32::MAX)).collect();
         assert!(next.iter().any(|looks| *looks < LONGEST / 16), "{next:?}");
+    }
+
+    /// As when a stream is full or empty in turn: some waits are over at once and some take as long as a copy.
+    #[test]
+    fn quick_answers_do_not_make_the_waits_between_them_too_short() {
+        let spin = spin(Wait::Adaptive);
+        for _ in 0..100 {
+            assert_eq!(looked(&spin, 1), 1);
+            assert_eq!(looked(&spin, LONGEST / 8), LONGEST / 8);
+        }
     }
 
     #[test]
