@@ -31,7 +31,7 @@ const TESTS: &[(&str, fn())] = &[
     ("a_child_of_fork_does_not_keep_its_parent_alive", a_child_of_fork_does_not_keep_its_parent_alive),
     ("control_an_inherited_description_keeps_a_lock_alive", control_an_inherited_description_keeps_a_lock_alive),
     ("exec_ends_the_participation", exec_ends_the_participation),
-    ("who_waits_is_told_at_once_of_another_program", who_waits_is_told_at_once_of_another_program),
+    ("who_waits_is_told_of_another_program", who_waits_is_told_of_another_program),
     (
         "control_a_handle_of_the_process_does_not_tell_of_another_program",
         control_a_handle_of_the_process_does_not_tell_of_another_program,
@@ -286,41 +286,34 @@ fn exec_ends_the_participation() {
     child.kill().unwrap();
 }
 
-/// So often that the look of once a second cannot have helped each time.
-fn who_waits_is_told_at_once_of_another_program() {
-    const TIMES: u32 = 4;
+/// Within a second, by a look of whoever waits.
+fn who_waits_is_told_of_another_program() {
     let (_folder, directory) = place();
     let cells = shared_cells(2).unwrap();
-    let mut took = Duration::ZERO;
-    for round in 0..TIMES {
-        cells.iter().for_each(|cell| cell.store(0, Ordering::Release));
-        let name: SegmentName = format!("exec-{round}").parse().unwrap();
-        let mutex = Mutex::create(&directory, &name, 0_u64).unwrap();
-        let opened = || Mutex::<u64>::open(&directory, &name).unwrap();
-        let soon = || deadline_after(PATIENCE);
-        let mut holder = fork(|| {
-            crosstie_sys::trial::act_on_signals(&cells[1]).unwrap();
-            let mutex = opened();
-            std::mem::forget(mutex.lock(soon()).unwrap().guard);
-            cells[0].store(1, Ordering::Release);
-            forks_when_told()
-        })
-        .unwrap();
-        until("it is held", || cells[0].load(Ordering::Acquire) == 1);
-        let mut waiter = fork(|| {
-            let outcome = opened().lock(soon()).unwrap().outcome;
-            u8::from(matches!(outcome, LockOutcome::Recovered(_)))
-        })
-        .unwrap();
-        until("it is waited for", || !mutex.participant().segment().locks().unwrap()[0].waiters.is_empty());
-        let began = Instant::now();
-        holder.signal(End::Exec.signal()).unwrap();
-        assert_eq!(waiter.wait_until(began + PATIENCE).unwrap(), Some(Ended::Exited(1)), "it was told");
-        took += began.elapsed();
-        assert_eq!(holder.try_wait().unwrap(), None, "the process lives on as another program");
-        holder.kill().unwrap();
-    }
-    assert!(took < Duration::from_millis(500) * TIMES, "only the clock told: {took:?} for {TIMES}");
+    let name: SegmentName = "exec".parse().unwrap();
+    let mutex = Mutex::create(&directory, &name, 0_u64).unwrap();
+    let opened = || Mutex::<u64>::open(&directory, &name).unwrap();
+    let soon = || deadline_after(PATIENCE);
+    let mut holder = fork(|| {
+        crosstie_sys::trial::act_on_signals(&cells[1]).unwrap();
+        let mutex = opened();
+        std::mem::forget(mutex.lock(soon()).unwrap().guard);
+        cells[0].store(1, Ordering::Release);
+        forks_when_told()
+    })
+    .unwrap();
+    until("it is held", || cells[0].load(Ordering::Acquire) == 1);
+    let mut waiter = fork(|| {
+        let outcome = opened().lock(soon()).unwrap().outcome;
+        u8::from(matches!(outcome, LockOutcome::Recovered(_)))
+    })
+    .unwrap();
+    until("it is waited for", || !mutex.participant().segment().locks().unwrap()[0].waiters.is_empty());
+    let began = Instant::now();
+    holder.signal(End::Exec.signal()).unwrap();
+    assert_eq!(waiter.wait_until(began + PATIENCE).unwrap(), Some(Ended::Exited(1)), "it was told");
+    assert_eq!(holder.try_wait().unwrap(), None, "the process lives on as another program");
+    holder.kill().unwrap();
 }
 
 fn control_a_handle_of_the_process_does_not_tell_of_another_program() {
@@ -368,12 +361,10 @@ fn a_child_of_fork_waits_by_a_notifier_of_its_own() {
     assert_eq!(parents.take_ready().unwrap(), [0; 0]);
 }
 
-/// A message from another namespace, and a death there, which no handle of the process can tell of. So often that the look of once a second cannot have
-/// helped each time.
+/// A message from another namespace, and a death there, which no handle of the process can tell of.
 fn who_waits_by_descriptor_is_told_across_pid_namespaces() {
     const TIMES: u32 = 2;
     let cells = shared_cells(3).unwrap();
-    let mut took = Duration::ZERO;
     for (round, dies) in (0..TIMES).map(|round| (round, round % 2 == 1)) {
         cells.iter().for_each(|cell| cell.store(0, Ordering::Release));
         let (_folder, directory) = place();
@@ -404,10 +395,8 @@ fn who_waits_by_descriptor_is_told_across_pid_namespaces() {
         }
         let told = waiter.wait_until(began + PATIENCE).unwrap();
         assert_eq!(told, Some(Ended::Exited(if dies { 100 } else { 9 })), "round {round}");
-        took += began.elapsed();
         drop(ring);
     }
-    assert!(took < Duration::from_millis(500) * TIMES, "only the clock told: {took:?} for {TIMES}");
 }
 
 fn equal_process_ids_are_not_confused() {

@@ -5,14 +5,13 @@
 //! | for | there is |
 //! | --- | --- |
 //! | memory | [`Mapping`], [`sealed_memory`], [`unnamed_file`] with [`reserve`] and [`publish`] |
-//! | waiting | [`futex`], [`time_slice`], [`Poller`], [`Signal`] (an eventfd), [`ProcessHandle`] (a pidfd), [`Closings`] (inotify) |
+//! | waiting | [`futex`], [`time_slice`], [`Poller`], [`Signal`] (an eventfd), [`ProcessHandle`] (a pidfd) |
 //! | life and death | [`range_lock`], [`ForkClosed`], [`Incarnation`], [`process`] |
 //! | handing over | [`send_descriptors`], [`receive_descriptors`], [`tell_senders`] |
 //!
 //! Two features are for tests: `trial` (processes to be killed) and `crash-points` (named places where a process may end).
 #![warn(unsafe_op_in_unsafe_fn)]
 
-mod closings;
 mod crash;
 mod datagram;
 mod descriptors;
@@ -42,7 +41,6 @@ pub use crate::crash::uncounted;
 #[cfg(feature = "crash-points")]
 pub use crate::crash::{CrashPlan, NEXT_POINT, Planned, hit, plan_crash};
 pub use crate::{
-    closings::Closings,
     datagram::{receive_from_process, tell_senders},
     descriptors::{
         MAX_DESCRIPTORS, receive_descriptors, send_descriptors, try_receive_descriptors, try_send_descriptors,

@@ -4,11 +4,7 @@
 //! pidfd wakes, it never decides: when one says that its process has ended, the participant is reaped, if the lock on its byte is free. The
 //! reaping frees what the dead one held and changes the membership, on which all who wait sleep as well.
 //!
-//! A process that becomes another program lives on, and so does one whose last thread with the segment has forgotten it: no pidfd tells. What goes in any
-//! case is the open file description that has the lock, so the segment's file is watched for that (inotify), and whoever is dead is reaped then.
-//!
 //! Who cannot be watched, because it is in another PID namespace or there is no descriptor left, is looked at every four milliseconds by who waits.
-//! Where nobody tells of closed files, because the user has no watch left or the file system knows none, another program is seen within a second.
 
 use std::{
     fmt, io,
@@ -17,8 +13,8 @@ use std::{
     time::Duration,
 };
 
-use crosstie_core::{Deadline, Mono};
-use crosstie_sys::{Closings, Event, Incarnation, Interest, Poller, ProcessHandle, process, uncounted};
+use crosstie_core::Deadline;
+use crosstie_sys::{Event, Incarnation, Interest, Poller, ProcessHandle, process, uncounted};
 
 use crate::{
     clock,
@@ -29,10 +25,9 @@ use crate::{
 
 /// How often those are looked at who cannot be watched, and those whose end the kernel has told before it let go of their lock.
 const TICK: Duration = Duration::from_millis(4);
-/// How long after a file was let go of the dead are looked for: the kernel tells a moment before it lets go of the lock, and many who come and go at a time are
-/// one look. Another follows after a [`TICK`].
-const SETTLED: Duration = Duration::from_millis(1);
-/// How long a watched sleep lasts at most. Nothing needs this; it bounds what an error in all of the above could cost.
+/// How long a watched sleep lasts at most. A process that becomes another program lives on, so that no pidfd tells of it: it is seen within this time. To watch
+/// the segment's file for its closing (inotify) would tell at once, but a process that has such a watch takes some 20 ms to die, for the kernel waits for
+/// readers of its lists, and all its locks would be told that much later.
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// The watcher of this process. In a child of fork the thread is gone, so it starts its own.
@@ -79,33 +74,13 @@ fn watcher() -> Option<Arc<Watcher>> {
 
 struct Watcher {
     poller: Poller,
-    /// None if the user has no more of them.
-    closings: Option<Closings>,
     list: Mutex<List>,
 }
-
-/// Under what the poller knows the closings; processes have higher numbers.
-const CLOSINGS: u64 = 0;
 
 #[derive(Default)]
 struct List {
     last_token: u64,
     watched: Vec<Watched>,
-    files: Vec<WatchedFile>,
-}
-
-/// The file of a segment that this process takes part in.
-struct WatchedFile {
-    by: WeakParticipant,
-    /// Of several participations in one segment it is the same.
-    number: i32,
-}
-
-/// Somebody has let go of the file of a segment.
-struct Closed {
-    by: WeakParticipant,
-    look_at: Mono,
-    is_last: bool,
 }
 
 /// One participant of a segment that this process takes part in.
@@ -120,8 +95,7 @@ struct Watched {
 impl Watcher {
     fn start() -> io::Result<Arc<Self>> {
         let poller = Poller::new()?;
-        let closings = Closings::new().ok().filter(|closings| poller.add(closings, CLOSINGS, Interest::Read).is_ok());
-        let watcher = Arc::new(Self { poller, closings, list: Mutex::default() });
+        let watcher = Arc::new(Self { poller, list: Mutex::default() });
         let own = watcher.clone();
         let thread = thread::Builder::new().name("crosstie-watch".to_owned());
         uncounted(|| thread.spawn(move || own.run()))?;
@@ -145,7 +119,6 @@ impl Watcher {
             }
             is_kept
         });
-        self.watch_file(&mut list, participant);
         let mut is_all = true;
         for slot in 1..=segment.header().participants {
             let Some(place) = segment.participant(slot) else { continue };
@@ -184,49 +157,17 @@ impl Watcher {
         Ok(is_all)
     }
 
-    /// Has the file of `participant` watched. If that cannot be, nothing is lost but time.
-    fn watch_file(&self, list: &mut List, participant: &Participant) {
-        if let Some(closings) = &self.closings
-            && !list.files.iter().any(|file| file.by.is(participant))
-            && let Ok(number) = closings.watch(participant.segment())
-        {
-            list.files.push(WatchedFile { by: participant.downgrade(), number });
-        }
-    }
-
     fn run(&self) {
         let mut events = Vec::new();
         let mut ended: Vec<(WeakParticipant, ParticipantId)> = Vec::new();
-        let mut closed: Vec<Closed> = Vec::new();
         loop {
-            let now = clock::now();
-            let looks = closed.iter().map(|closed| closed.look_at.since(now));
-            let limit = looks.chain((!ended.is_empty()).then_some(TICK)).min();
+            let limit = (!ended.is_empty()).then_some(TICK);
             if self.poller.wait(&mut events, limit).is_err() {
                 // Without a poller nothing can be watched: those who wait find their list empty and look for themselves.
                 thread::sleep(TICK);
             }
             ended.extend(self.take_ended(&events));
             ended.retain(|(by, who)| by.upgrade().is_some_and(|by| !is_settled(&by, *who)));
-            if events.iter().any(|event| event.token == CLOSINGS) {
-                self.take_closed(&mut closed);
-            }
-            let now = clock::now();
-            closed.retain_mut(|closed| closed.look_at > now || closed.look(now));
-        }
-    }
-
-    /// The participations in segments whose file somebody has let go of, beside those that are to be looked after already.
-    fn take_closed(&self, closed: &mut Vec<Closed>) {
-        let Some(Ok(numbers)) = self.closings.as_ref().map(Closings::take) else { return };
-        let look_at = clock::now() + SETTLED;
-        let list = self.list.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let is_told = |file: &&WatchedFile| numbers.as_ref().is_none_or(|numbers| numbers.contains(&file.number));
-        for file in list.files.iter().filter(is_told) {
-            match closed.iter_mut().find(|closed| closed.by.is_same(&file.by)) {
-                Some(closed) => closed.is_last = false,
-                None => closed.push(Closed { by: file.by.clone(), look_at, is_last: false }),
-            }
         }
     }
 
@@ -246,29 +187,7 @@ impl Watcher {
             }
             is_kept
         });
-        let is_over = |file: &mut WatchedFile| file.by.upgrade().is_none();
-        let over: Vec<_> = list.files.extract_if(.., is_over).collect();
-        for WatchedFile { number, .. } in over {
-            // A watch keeps the file, and so its memory; that this process has left was told by its own closing.
-            if let Some(closings) = &self.closings
-                && !list.files.iter().any(|file| file.number == number)
-            {
-                closings.forget(number);
-            }
-        }
         ended
-    }
-}
-
-impl Closed {
-    /// Reaps whoever is dead; false when it was looked for the last time.
-    fn look(&mut self, now: Mono) -> bool {
-        if let Some(by) = self.by.upgrade() {
-            // What goes wrong is seen by who waits.
-            let _ = by.reap_dead();
-        }
-        self.look_at = now + TICK;
-        !std::mem::replace(&mut self.is_last, true)
     }
 }
 

@@ -253,11 +253,6 @@ impl WeakParticipant {
     }
 
     /// True if both are of the same participant.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.0.ptr_eq(&other.0)
-    }
-
-    /// True if it is of this participant.
     pub(crate) fn is(&self, participant: &Participant) -> bool {
         std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&participant.0))
     }
