@@ -348,7 +348,7 @@ fn tables_fit_the_terminal_unless_everything_is_asked_for() {
     let everything = place.shown(60, &["shm", "ls", "--wide"]);
     assert!(everything.contains("CREATED") && everything.lines().any(|line| line.chars().count() > 80), "{everything}");
     assert!(!place.shown(60, &["shm", "ls"]).contains("CREATED"));
-    // A pipe has no width. The age of the segment has changed meanwhile, if only by a digit.
+    // A pipe has no width: it gets all columns.
     let words = |text: &str| text.lines().next().map(|heads| heads.split_whitespace().collect::<Vec<_>>().join(" "));
     let piped = place.text(&["shm", "ls"]);
     assert_eq!(words(&piped), words(&everything));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crosstie_core::{Codec, Compression, Endpoint, Error, Kind, Result};
-use crosstie_net::{Capabilities, Faults};
+use crosstie_net::Faults;
 use crosstie_proto::frame::{DEFAULT_MAX_FRAME, Hello, Options};
 
 use crate::{Payload, compression};
@@ -27,7 +27,9 @@ pub struct ChannelOptions {
     pub window: Option<u32>,
     /// The longest frame that is taken: 16 MiB.
     pub max_frame: usize,
-    /// How long the other side may be silent before it is asked whether it is there. `None` is for ever.
+    /// How long the other side may be silent before it is asked whether it is there; after as long again without an answer the channel is `Disconnected`.
+    /// A side answers only while it receives, so one that computes for longer than this time may be taken for lost. `None`, as unless set, asks never:
+    /// over `tcp:` and `tls:` the kernel asks for the machine, and each wait has its deadline.
     pub keep_alive: Option<Duration>,
     /// How many senders of datagrams are remembered, some 200 bytes each; of more the one who has been silent the longest is forgotten: 256.
     pub senders: usize,
@@ -56,17 +58,13 @@ impl Default for ChannelOptions {
 }
 
 impl ChannelOptions {
-    /// The silence that is borne where the end of a process does not show by itself.
-    const SILENCE: Duration = Duration::from_secs(15);
-
     /// What `endpoint` says, and the defaults.
     ///
     /// # Errors
     ///
     /// `Unsupported` for `compress=zstd` in a build without it; `InvalidInput` for a window of no message.
     pub fn of(endpoint: &Endpoint) -> Result<Self> {
-        let is_far = Capabilities::of(endpoint.target().scheme()).is_some_and(|able| able.remote);
-        Self { keep_alive: is_far.then_some(Self::SILENCE), ..Self::default() }.said_by(endpoint)
+        Self::default().said_by(endpoint)
     }
 
     /// What `endpoint` says, and the rest as it is: whoever writes the address has the last word.

@@ -246,7 +246,7 @@ fn another_version_is_read_where_that_can_be_and_refused_with_the_difference_whe
             let refused = receiver.recv_within(LONG).unwrap_err();
             let told = refused.to_string();
             assert_eq!(refused.kind(), Kind::Rejected, "{told}");
-            assert!(told.contains("Order.id: the sender writes text, this side reads u64"), "{told}");
+            assert!(told.contains("Order.id: the sender writes text, the receiver reads u64"), "{told}");
             assert!(told.contains("Order.item"), "{told}");
         }
         new.send(&newer::Order { id: 1, item: "x".to_owned(), count: 9 }).unwrap();

@@ -231,7 +231,7 @@ fn messages_that_are_held_back_keep_their_order_and_deadlines_hold() {
     assert!(began.elapsed() < Duration::from_millis(50 * 20), "they are held back together: {:?}", began.elapsed());
     assert_eq!(near.faults().unwrap().count(|taken| matches!(taken.fault, Fault::Delay(_))), 50);
 
-    let (mut near, mut far) = pair(&places[1], "seed:1,delay:3s");
+    let (mut near, mut far) = pair(&places[1], "seed:1,delay:1s");
     far.send(&value(1)).unwrap();
     let error = near.receiver().recv_within(Duration::from_millis(20)).unwrap_err();
     assert_eq!(error.kind(), Kind::Timeout, "{error}");

@@ -128,7 +128,9 @@ impl Facts {
         let scheme = self.capabilities.scheme;
         match death {
             Some(Death::Exited(status)) => {
-                Error::new(Kind::PeerDied, format!("the program behind {scheme}: has ended ({status})")).because(error)
+                // A child that was started with a channel has a descriptor, of which whoever reads this knows nothing.
+                let who = if scheme == "fd" { "child process" } else { "program behind exec:" };
+                Error::new(Kind::PeerDied, format!("the {who} has ended ({status})")).because(error)
             }
             Some(Death::Ended) => {
                 let who = self.peer.process().map_or(String::new(), |process| format!(" {}", process.pid));

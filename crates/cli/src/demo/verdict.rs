@@ -61,6 +61,7 @@ impl Ended<'_> {
             let verdict = if faults.is_empty() { "the books balance" } else { "THE BOOKS DO NOT BALANCE" };
             let deaths = match books.deaths {
                 0 => String::new(),
+                1 => format!("1 bank died with the lock, {} rolled back; ", books.undone),
                 deaths => format!("{deaths} banks died with the lock, {} rolled back; ", books.undone),
             };
             let text = format!(
