@@ -13,7 +13,7 @@ pub(super) struct Patience {
 }
 
 /// Of so many times its bound a wait is called too long whatever others did: who runs in circles may wait for a processor as well.
-pub(super) const MOST: u32 = 15;
+pub(super) const MOST: u32 = 5;
 
 impl Patience {
     pub(super) fn new(bound: Duration) -> Self {

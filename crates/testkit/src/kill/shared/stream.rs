@@ -83,7 +83,13 @@ fn when_free(endpoint: &Endpoint, seat: Seat) -> Result<Box<dyn Listener>, Strin
         match listen(endpoint) {
             Ok(listener) => return Ok(listener),
             Err(error) if is_taken(&error) && Instant::now() < deadline => std::thread::yield_now(),
-            Err(error) => return Err(format!("listening: {error}")),
+            Err(error) => {
+                if is_taken(&error) {
+                    let text = format!("seat {} finds a dead one's place taken for {:?}", seat.index, seat.patience());
+                    seat.fault(Fault::Stuck, &text);
+                }
+                return Err(format!("listening: {error}"));
+            }
         }
     }
 }
