@@ -7,14 +7,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use crosstie_core::{Error, Headers, Kind, Message, Result, Subject, SubjectPattern};
+use crosstie_core::{Error, Headers, Kind, Message, Result, Subject, SubjectPattern, instant_after};
 use crosstie_proto::nats::Info;
 
 use crate::{
     client::Subscription as Stream,
     driver::thread::{Bell, run},
     mailbox::{Mailbox, Taken},
-    request::{IntoEndpoint, ask_blocking, subject},
+    request::{IntoEndpoint, ask_blocking, not_sent, subject},
     session::{Event, Reader, Session, Stats},
     shared::{Owner, Shared, servers},
 };
@@ -45,11 +45,6 @@ impl Client {
 
     fn shared(&self) -> &Arc<Shared> {
         &self.owner.0
-    }
-
-    /// The request timeout from now on; none if the clock cannot tell it.
-    fn limit(&self) -> Option<Instant> {
-        Instant::now().checked_add(self.shared().session().options().request_timeout)
     }
 
     /// Publishes a message. Blocks while more is under way than the write buffer takes, at most the request timeout.
@@ -83,10 +78,7 @@ impl Client {
     /// Blocks until there may be room for more.
     fn room(&self) -> Result<()> {
         let room = self.shared().session().wait_for_room();
-        if room.take_blocking(self.limit()) == Taken::TimedOut {
-            return Err(Error::new(Kind::Timeout, "the connection took nothing more in time: nothing was sent"));
-        }
-        Ok(())
+        if room.take_blocking(Some(self.shared().limit())) == Taken::TimedOut { Err(not_sent()) } else { Ok(()) }
     }
 
     /// Subscribes.
@@ -137,8 +129,9 @@ impl Client {
         S::Error: std::fmt::Display,
     {
         let message = Message::new(subject(to)?, payload);
-        let answer = ask_blocking(self.shared(), message, max.max(1), Instant::now().checked_add(timeout))?;
-        Ok(Replies { replies: crate::Replies::new(self.shared(), answer, timeout) })
+        let until = instant_after(Instant::now(), timeout);
+        let answer = ask_blocking(self.shared(), message, max.max(1), until)?;
+        Ok(Replies { replies: crate::Replies::new(self.shared(), answer, until) })
     }
 
     /// Blocks until the server has read all that was published before.
@@ -165,7 +158,7 @@ impl Client {
     }
 
     fn settled(&self, mailbox: &Mailbox<Result<()>>) -> Result<()> {
-        match mailbox.take_blocking(self.limit()) {
+        match mailbox.take_blocking(Some(self.shared().limit())) {
             Taken::Item(result) => result,
             Taken::Closed => Ok(()),
             Taken::TimedOut => Err(Error::new(Kind::Timeout, "the server did not confirm in time")),

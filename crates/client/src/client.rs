@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use crosstie_core::{Error, Headers, Kind, Message, Result, Subject, SubjectPattern};
+use crosstie_core::{Error, Headers, Kind, Message, Result, Subject, SubjectPattern, instant_after};
 use crosstie_proto::nats::Info;
 use tokio::sync::Notify;
 
@@ -15,7 +15,7 @@ use crate::{
     feed::Outlet,
     mailbox::{Mailbox, Taken},
     options::ConnectOptions,
-    request::{IntoEndpoint, Replies, Request, ask, subject},
+    request::{IntoEndpoint, Replies, Request, ask, not_sent, subject, within},
     session::{Event, Reader, Session, Stats},
     shared::{Owner, Shared, Subscribed, servers},
 };
@@ -52,18 +52,18 @@ impl Client {
         &self.owner.0
     }
 
-    /// Publishes a message. Waits while more is under way than the write buffer takes; returns before the server has it.
+    /// Publishes a message. Waits while more is under way than the write buffer takes, at most the request timeout; returns before the server has it.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a subject, `TooLarge`, `Full` while the server is away, `Closed`.
+    /// `InvalidInput` for a subject, `TooLarge`, `Full` while the server is away, `Timeout`, `Closed`.
     pub async fn publish<S: TryInto<Subject>>(&self, to: S, payload: impl Into<Bytes>) -> Result<()>
     where
         S::Error: std::fmt::Display,
     {
         let (subject, payload, headers) = (subject(to)?, payload.into(), Headers::new());
         while !self.shared().act(|session| session.publish_parts(&subject, None, &headers, &payload))? {
-            self.room().await;
+            self.room().await?;
         }
         Ok(())
     }
@@ -75,15 +75,15 @@ impl Client {
     /// As [`Client::publish`].
     pub async fn publish_message(&self, message: Message) -> Result<()> {
         while !self.shared().act(|session| session.publish(&message))? {
-            self.room().await;
+            self.room().await?;
         }
         Ok(())
     }
 
     /// Waits until there may be room for more.
-    async fn room(&self) {
+    async fn room(&self) -> Result<()> {
         let room = self.shared().session().wait_for_room();
-        room.take().await;
+        within(self.shared().limit(), room.take()).await.map(drop).ok_or_else(not_sent)
     }
 
     /// Subscribes. What is published from now on over this client is received.
@@ -133,8 +133,9 @@ impl Client {
     where
         S::Error: std::fmt::Display,
     {
-        let answer = ask(self.shared(), Message::new(subject(to)?, payload), max.max(1)).await?;
-        Ok(Replies::new(self.shared(), answer, timeout))
+        let until = instant_after(Instant::now(), timeout);
+        let answer = ask(self.shared(), Message::new(subject(to)?, payload), max.max(1), until).await?;
+        Ok(Replies::new(self.shared(), answer, until))
     }
 
     /// Waits until the server has read all that was published before.

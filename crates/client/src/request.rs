@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use crosstie_core::{Endpoint, EndpointError, Error, Headers, Kind, Message, Result, Subject};
+use crosstie_core::{Endpoint, EndpointError, Error, Headers, Kind, Message, Result, Subject, instant_after};
 use tokio::time::timeout_at;
 
 use crate::{
@@ -116,10 +116,10 @@ impl Request {
     ///
     /// `NoResponders` (not executed), `Timeout` or `Disconnected` (maybe executed), `TooLarge`, `Full`, `Closed` (not executed).
     pub fn send(self) -> Result<Message> {
-        let until = Instant::now().checked_add(self.timeout);
+        let until = instant_after(Instant::now(), self.timeout);
         let answer = ask_blocking(&self.shared, self.message?, 1, until)?;
         let _asked = Asked { shared: self.shared, token: answer.token };
-        match answer.mailbox.take_blocking(until) {
+        match answer.mailbox.take_blocking(Some(until)) {
             Taken::Item(answer) => answer,
             Taken::Closed => Err(closed()),
             Taken::TimedOut => Err(too_late(self.timeout)),
@@ -127,9 +127,8 @@ impl Request {
     }
 
     async fn run(self) -> Result<Message> {
-        let until = Instant::now().checked_add(self.timeout);
-        let answer =
-            within(until, ask(&self.shared, self.message?, 1)).await.ok_or_else(|| too_late(self.timeout))??;
+        let until = instant_after(Instant::now(), self.timeout);
+        let answer = ask(&self.shared, self.message?, 1, until).await?;
         let _asked = Asked { shared: Arc::clone(&self.shared), token: answer.token };
         match within(until, answer.mailbox.take()).await {
             Some(Some(answer)) => answer,
@@ -148,16 +147,17 @@ impl IntoFuture for Request {
     }
 }
 
-/// What `future` gives until then; without a limit if there is none.
-async fn within<T>(until: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
-    match until {
-        Some(until) => timeout_at(until.into(), future).await.ok(),
-        None => Some(future.await),
-    }
+/// What `future` gives until then.
+pub(crate) async fn within<T>(until: Instant, future: impl Future<Output = T>) -> Option<T> {
+    timeout_at(until.into(), future).await.ok()
 }
 
 pub(crate) fn too_late(timeout: Duration) -> Error {
     Error::new(Kind::Timeout, format!("no answer came within {timeout:?}: the request may have been executed"))
+}
+
+pub(crate) fn not_sent() -> Error {
+    Error::new(Kind::Timeout, "the connection took nothing more in time: nothing was sent")
 }
 
 fn closed() -> Error {
@@ -165,27 +165,24 @@ fn closed() -> Error {
 }
 
 /// Sends a request, waiting for room if too much is under way.
-pub(crate) async fn ask(shared: &Arc<Shared>, message: Message, max: u64) -> Result<Answer> {
+pub(crate) async fn ask(shared: &Arc<Shared>, message: Message, max: u64, until: Instant) -> Result<Answer> {
     loop {
         if let Some(answer) = shared.act(|session| session.request(message.clone(), max))? {
             return Ok(answer);
         }
         let room = shared.session().wait_for_room();
-        room.take().await;
+        within(until, room.take()).await.ok_or_else(not_sent)?;
     }
 }
 
-pub(crate) fn ask_blocking(shared: &Arc<Shared>, message: Message, max: u64, until: Option<Instant>) -> Result<Answer> {
+pub(crate) fn ask_blocking(shared: &Arc<Shared>, message: Message, max: u64, until: Instant) -> Result<Answer> {
     loop {
         if let Some(answer) = shared.act(|session| session.request(message.clone(), max))? {
             return Ok(answer);
         }
         let room = shared.session().wait_for_room();
-        if room.take_blocking(until) == Taken::TimedOut {
-            return Err(Error::new(
-                Kind::Timeout,
-                "the connection took nothing more in time: the request was not sent",
-            ));
+        if room.take_blocking(Some(until)) == Taken::TimedOut {
+            return Err(not_sent());
         }
     }
 }
@@ -193,15 +190,14 @@ pub(crate) fn ask_blocking(shared: &Arc<Shared>, message: Message, max: u64, unt
 /// The answers to one request, as they come.
 pub struct Replies {
     mailbox: Arc<Mailbox<Result<Message>>>,
-    /// None is later than the clock can tell: no limit.
-    until: Option<Instant>,
+    until: Instant,
     _asked: Asked,
 }
 
 impl Replies {
-    pub(crate) fn new(shared: &Arc<Shared>, answer: Answer, timeout: Duration) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, answer: Answer, until: Instant) -> Self {
         let asked = Asked { shared: Arc::clone(shared), token: answer.token };
-        Self { mailbox: answer.mailbox, until: Instant::now().checked_add(timeout), _asked: asked }
+        Self { mailbox: answer.mailbox, until, _asked: asked }
     }
 
     /// The next answer; `None` when there were as many as asked for, or the time is up.
@@ -222,7 +218,7 @@ impl Replies {
     ///
     /// As [`Replies::next`].
     pub fn next_blocking(&mut self) -> Result<Option<Message>> {
-        match self.mailbox.take_blocking(self.until) {
+        match self.mailbox.take_blocking(Some(self.until)) {
             Taken::Item(answer) => answer.map(Some),
             Taken::Closed | Taken::TimedOut => Ok(None),
         }

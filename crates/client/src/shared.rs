@@ -2,13 +2,16 @@
 
 #[cfg(feature = "tls")]
 use std::sync::OnceLock;
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
 use bytes::BytesMut;
-use crosstie_core::{Clock, Endpoint, Error, Kind, Mono, Randomness, Result, SystemClock, Target};
+use crosstie_core::{Clock, Endpoint, Error, Kind, Mono, Randomness, Result, SystemClock, Target, instant_after};
 #[cfg(feature = "tls")]
 use crosstie_net::{TlsClient, TlsFiles};
 
@@ -56,6 +59,11 @@ impl Shared {
 
     pub(crate) fn session(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When whoever begins to wait for the server now has waited for the request timeout.
+    pub(crate) fn limit(&self) -> Instant {
+        instant_after(Instant::now(), self.session().options().request_timeout)
     }
 
     pub(crate) fn now(&self) -> Mono {

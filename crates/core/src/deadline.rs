@@ -1,12 +1,27 @@
 //! An instant by which something must have happened.
 
-use std::time::Duration;
+use std::{ops::Add, time::Duration};
 
 use crate::Mono;
 
-/// The longest wait that there is: a hundred years. Clocks of the standard library and of runtimes panic beyond their end, and a wait may come from a
-/// stranger's URL, so whoever adds one to a clock takes no more than this.
+/// The longest wait that there is: a hundred years.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// The instant at which a wait of `timeout` ends that begins `now`, on the clock that `now` came from; a hundred years later at most.
+///
+/// Clocks of the standard library and of runtimes panic beyond their end, and a wait may come from a stranger's URL, so nobody adds one to a clock in
+/// another way.
+///
+/// ```
+/// # use crosstie_core::{LONGEST_WAIT, instant_after};
+/// # use std::time::{Duration, Instant};
+/// let now = Instant::now();
+/// assert_eq!(instant_after(now, Duration::from_secs(3)), now + Duration::from_secs(3));
+/// assert_eq!(instant_after(now, Duration::MAX), now + LONGEST_WAIT);
+/// ```
+pub fn instant_after<I: Add<Duration, Output = I>>(now: I, timeout: Duration) -> I {
+    now + timeout.min(LONGEST_WAIT)
+}
 
 /// An instant on the monotonic clock after which a wait gives up.
 ///
@@ -15,7 +30,7 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60)
 ///
 /// ```
 /// # use crosstie_core::{Deadline, Mono};
-/// # use std::time::Duration;
+/// # use std::{ops::Add, time::Duration};
 /// let now = Mono::ZERO;
 /// let deadline = Deadline::after(now, Duration::from_millis(500));
 /// let later = now + Duration::from_millis(200);

@@ -26,7 +26,7 @@ mod transport;
 pub use crate::{
     clock::{Clock, ManualClock, Mono, SystemClock, Wall},
     codec::{Codec, UnknownCodec},
-    deadline::{Deadline, LONGEST_WAIT},
+    deadline::{Deadline, LONGEST_WAIT, instant_after},
     endpoint::{
         Compression, Credentials, Durability, Endpoint, EndpointError, FaultSpec, HostPort, Options, Probability,
         Target, UnixAddress, Wait,

@@ -1,6 +1,7 @@
 //! What a client promises, tried on both drivers against our own broker or, with `CROSSTIE_NATS_SERVER`, against nats-server.
 
 use std::{
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -356,6 +357,45 @@ fn publishing_faster_than_the_wire_waits_and_loses_nothing<C: Face>() {
     server.stop();
 }
 
+/// A server that greets, and then never reads again.
+fn a_server_that_takes_nothing_makes_nobody_wait_for_ever<C: Face>() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        stream.write_all(b"INFO {\"max_payload\":1048576,\"headers\":true}\r\n").unwrap();
+        let mut read = Vec::new();
+        while !read.ends_with(b"PING\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            read.push(byte[0]);
+        }
+        stream.write_all(b"PONG\r\n").unwrap();
+        stream
+    });
+    let client = C::connect(quick().request_timeout(Duration::from_millis(50)), &url(port)).unwrap();
+    let stream = server.join().unwrap();
+    let fill = || {
+        let full = (0..1000).find_map(|_| client.publish(note("a", vec![0; 100_000])).err());
+        assert_eq!(full.expect("a socket has no room for 100 MB").kind(), Kind::Timeout);
+    };
+    // What finds no room is not sent, and says so. The system may find some after all; then it is full again sooner or later.
+    let short = Duration::from_millis(10);
+    let was_not_sent = |error: Error| {
+        assert_eq!(error.kind(), Kind::Timeout);
+        error.to_string().ends_with("nothing was sent")
+    };
+    let is_told = |ask: &dyn Fn() -> Result<(), Error>| {
+        (0..50).any(|_| {
+            fill();
+            ask().is_err_and(was_not_sent)
+        })
+    };
+    assert!(is_told(&|| client.request("a", "", short).map(drop)));
+    assert!(is_told(&|| client.request_many("a", 2, short).map(drop)));
+    drop(stream);
+}
+
 macro_rules! on_both_drivers {
     ($($name:ident)*) => {
         mod on_a_thread {
@@ -374,6 +414,7 @@ on_both_drivers! {
     a_restart_of_the_broker_heals_by_itself
     credentials_are_shown_and_wrong_ones_named
     publishing_faster_than_the_wire_waits_and_loses_nothing
+    a_server_that_takes_nothing_makes_nobody_wait_for_ever
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::LONGEST_WAIT;
+use crosstie_core::instant_after;
 use crosstie_sys::Interest;
 
 use crate::transport::Transport;
@@ -38,7 +38,7 @@ impl BlockingStream {
     }
 
     fn wait<T>(&self, interest: Interest, mut act: impl FnMut(&dyn Transport) -> io::Result<T>) -> io::Result<T> {
-        let until = self.timeout.map(|timeout| Instant::now() + timeout.min(LONGEST_WAIT));
+        let until = self.timeout.map(|timeout| instant_after(Instant::now(), timeout));
         loop {
             match act(&*self.transport) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

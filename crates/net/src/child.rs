@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::LONGEST_WAIT;
+use crosstie_core::instant_after;
 use crosstie_sys::Inheritance;
 
 use crate::{
@@ -40,7 +40,7 @@ impl ChildProcess {
     ///
     /// The operating system's.
     pub fn wait(&self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
-        let until = Instant::now() + timeout.min(LONGEST_WAIT);
+        let until = instant_after(Instant::now(), timeout);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if self.own.handle().wait(left)? {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{LONGEST_WAIT, Target, UnixAddress};
+use crosstie_core::{Target, UnixAddress, instant_after};
 use crosstie_sys::{Poller, Waker, connect_unix_abstract};
 
 use crate::{
@@ -45,7 +45,7 @@ pub fn connect(target: &Target, timeout: Duration) -> io::Result<BlockingStream>
 }
 
 fn dial(target: &Target, timeout: Duration) -> io::Result<Box<dyn Transport>> {
-    let until = Instant::now() + timeout.min(LONGEST_WAIT);
+    let until = instant_after(Instant::now(), timeout);
     let poller = Poller::new()?;
     let bell = Arc::new(Waker::new(&poller, BELL)?);
     let ring = Arc::clone(&bell);

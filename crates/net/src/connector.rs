@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{Error, Kind, LONGEST_WAIT};
+use crosstie_core::{Error, Kind, instant_after};
 use crosstie_sys::{Interest, wait_ready};
 use tokio::io::unix::AsyncFd;
 
@@ -63,7 +63,7 @@ impl dyn Connector + '_ {
     ///
     /// [`Kind::Timeout`], and as [`Connector::begin`].
     pub fn connect(&self, timeout: Duration) -> Result<Connection, Error> {
-        let until = Instant::now() + timeout.min(LONGEST_WAIT);
+        let until = instant_after(Instant::now(), timeout);
         let mut attempt = self.begin()?;
         loop {
             let progress = attempt.advance()?;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{Error, Kind, LONGEST_WAIT};
+use crosstie_core::{Error, Kind, instant_after};
 use rustix::io::Errno;
 
 #[cfg(feature = "tls")]
@@ -48,7 +48,7 @@ impl Life {
     ///
     /// The operating system's.
     pub async fn death(&self, patience: Duration) -> io::Result<Option<Death>> {
-        let until = Instant::now() + patience.min(LONGEST_WAIT);
+        let until = instant_after(Instant::now(), patience);
         let death = self.facts.death_soon(patience).await?;
         if death != Some(Death::Ended) {
             return Ok(death);

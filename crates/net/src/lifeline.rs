@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::LONGEST_WAIT;
+use crosstie_core::instant_after;
 use crosstie_sys::{Interest, PeerLife, Poller, ProcessHandle, Waker, peer_life};
 
 /// How the process at the other end is known to have ended.
@@ -48,7 +48,7 @@ impl Lifeline {
     ///
     /// The kernel closes the descriptors of a process that dies a little before it calls it dead.
     pub(crate) fn death(&self, patience: Duration) -> io::Result<Option<Death>> {
-        let until = Instant::now() + patience.min(LONGEST_WAIT);
+        let until = instant_after(Instant::now(), patience);
         match self {
             Self::None => Ok(None),
             Self::Ended => Ok(Some(Death::Ended)),

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{Endpoint, Error, Kind, LONGEST_WAIT};
+use crosstie_core::{Endpoint, Error, Kind, instant_after};
 use crosstie_sys::{Interest, wait_ready};
 use tokio::io::unix::AsyncFd;
 
@@ -54,7 +54,7 @@ impl dyn Listener + '_ {
     ///
     /// [`Kind::Timeout`] if nobody came, and as [`Listener::try_accept`].
     pub fn accept(&self, timeout: Duration) -> Result<Connection, Error> {
-        let until = Instant::now() + timeout.min(LONGEST_WAIT);
+        let until = instant_after(Instant::now(), timeout);
         loop {
             if let Some(connection) = self.try_accept()? {
                 return Ok(connection);

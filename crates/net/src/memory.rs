@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{ByteTransport, LONGEST_WAIT};
+use crosstie_core::{ByteTransport, instant_after};
 use crosstie_sys::{Interest, Signal};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -143,7 +143,7 @@ impl Transport for MemoryTransport {
             Interest::Write => (&self.outbound, State::is_writable),
             _ => (&self.inbound, State::is_readable),
         };
-        let until = timeout.map(|timeout| Instant::now() + timeout.min(LONGEST_WAIT));
+        let until = timeout.map(|timeout| instant_after(Instant::now(), timeout));
         let mut state = pipe.lock();
         while !is_ready(&state) {
             state = match until.map(|until| until.saturating_duration_since(Instant::now())) {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{ByteTransport, LONGEST_WAIT, Target};
+use crosstie_core::{ByteTransport, Target, instant_after};
 use crosstie_sys::{Interest, PeerProcess};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -110,7 +110,7 @@ pub(crate) fn patiently<T>(
         // The clock is read only by who has to wait.
         let left = timeout.map(|timeout| {
             let now = Instant::now();
-            until.get_or_insert_with(|| now + timeout.min(LONGEST_WAIT)).saturating_duration_since(now)
+            until.get_or_insert_with(|| instant_after(now, timeout)).saturating_duration_since(now)
         });
         if left.is_some_and(|left| left.is_zero()) {
             return Err(io::ErrorKind::TimedOut.into());

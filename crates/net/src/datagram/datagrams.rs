@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{Endpoint, Error, Kind, LONGEST_WAIT};
+use crosstie_core::{Endpoint, Error, Kind, instant_after};
 use crosstie_sys::{Interest, wait_ready};
 use tokio::io::unix::AsyncFd;
 
@@ -134,7 +134,7 @@ impl Datagrams {
         timeout: Duration,
         mut act: impl FnMut() -> Result<Option<T>, Error>,
     ) -> Result<T, Error> {
-        let until = Instant::now() + timeout.min(LONGEST_WAIT);
+        let until = instant_after(Instant::now(), timeout);
         loop {
             if let Some(done) = act()? {
                 return Ok(done);

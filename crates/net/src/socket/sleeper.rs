@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::LONGEST_WAIT;
+use crosstie_core::instant_after;
 use rustix::{
     io::Errno,
     net::{
@@ -52,8 +52,7 @@ impl Sleeper {
 
 impl Limit {
     fn sleep(&mut self, socket: BorrowedFd<'_>, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
-        let timeout = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
-        let until = timeout.map(|timeout| Instant::now() + timeout);
+        let until = timeout.map(|timeout| instant_after(Instant::now(), timeout));
         let mut left = timeout;
         loop {
             self.allow(socket, left)?;

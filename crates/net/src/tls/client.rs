@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crosstie_core::{Error, Kind, LONGEST_WAIT, Options};
+use crosstie_core::{Error, Kind, Options, instant_after};
 use crosstie_sys::{Interest, wait_ready};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, client::Resumption, crypto::ring, pki_types::ServerName,
@@ -103,7 +103,7 @@ impl TlsClient {
     ///
     /// As [`Self::secure`]; [`Kind::Timeout`].
     pub fn secure_blocking(&self, stream: TcpStream, host: &str, timeout: Duration) -> Result<Connection, Error> {
-        let until = Instant::now() + timeout.min(LONGEST_WAIT);
+        let until = instant_after(Instant::now(), timeout);
         let peer = stream.peer_addr().map_or(Peer::Unknown, Peer::Network);
         let transport = self.over(Box::new(TcpTransport::new(stream)?), host)?;
         loop {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use clap::Args;
-use crosstie_core::{Codec, Endpoint, Error, Headers, Kind};
+use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, instant_after};
 use crosstie_link::{Channel, ChannelListener, ChannelOptions, DatagramReceiver};
 use crosstie_net::{AsyncDatagrams, Peer, receive_datagrams};
 use serde_json::json;
@@ -119,7 +119,7 @@ fn check(endpoint: &Endpoint, args: &RecvArgs) -> Result<(), Failure> {
 async fn print(args: &RecvArgs, mut came: mpsc::Receiver<Came>, output: &Output) -> Result<(), Failure> {
     let mut count = 0;
     loop {
-        let until = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let until = args.timeout.map(|timeout| instant_after(Instant::now(), timeout));
         let message = tokio::select! {
             biased;
             message = came.recv() => message,

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crosstie_core::{Error, Kind, LONGEST_WAIT};
+use crosstie_core::{Error, Kind, instant_after};
 use crosstie_net::{AsyncConnection, AsyncReader, AsyncWriter, Death, Identity, Life, PATIENCE};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -178,7 +178,7 @@ async fn carry(a: &mut Halves, b: &mut Halves, lives: &[Life; 2], mut terms: Ter
                 if meter.total() == seen || !is_patient {
                     break;
                 }
-                (seen, alone) = (meter.total(), linger.map(|linger| Instant::now() + linger.min(LONGEST_WAIT)));
+                (seen, alone) = (meter.total(), linger.map(|linger| instant_after(Instant::now(), linger)));
                 continue;
             }
             () = watch.wait(), if terms.idle.is_some() => {
@@ -193,7 +193,7 @@ async fn carry(a: &mut Halves, b: &mut Halves, lives: &[Life; 2], mut terms: Ter
             Stop::End => {
                 first.get_or_insert(side);
                 states[side as usize].has_ended.set(true);
-                alone = terms.lingers[side.other() as usize].map(|linger| Instant::now() + linger.min(LONGEST_WAIT));
+                alone = terms.lingers[side.other() as usize].map(|linger| instant_after(Instant::now(), linger));
                 seen = meter.total();
                 death.set(Some(proved(&lives[side as usize])));
             }
