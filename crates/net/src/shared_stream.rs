@@ -244,7 +244,7 @@ impl Transport for SharedStream {
         if self.spin.is_busy() {
             return Ok(self.spin.look_on(timeout, || self.is_ready(reading), || self.look_at_lifeline()));
         }
-        if self.spin.looks(|| self.is_ready(reading)) || self.arm(reading) {
+        if self.spin.looks(self.memory.processors_across(), || self.is_ready(reading)) || self.arm(reading) {
             return Ok(true);
         }
         self.sleep(reading, timeout)

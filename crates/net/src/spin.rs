@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{LONGEST_WAIT, Wait};
+use crosstie_core::{Wait, instant_after};
 use crosstie_sys::processors;
 
 /// How often to look before sleeping, learned from the looks before.
@@ -16,7 +16,8 @@ pub(crate) struct Spin {
     looks: AtomicU32,
     /// Waits that looking did not end, since the last trial.
     in_vain: AtomicU32,
-    is_alone: bool,
+    /// Where this process may run, one bit each.
+    processors: u64,
 }
 
 /// Looks of who tries whether times have changed: longer than it takes to wake a sleeper, also on a virtual machine, where that is some 50 µs. Else two who
@@ -31,18 +32,18 @@ const ROUND: u32 = 1024;
 
 impl Spin {
     pub(crate) fn new(wait: Wait) -> Self {
-        // On a single processor nobody else runs while this thread looks.
-        let is_alone = processors::allowed().count_ones() < 2;
-        Self { wait, looks: AtomicU32::new(LONGEST), in_vain: AtomicU32::new(0), is_alone }
+        Self { wait, looks: AtomicU32::new(LONGEST), in_vain: AtomicU32::new(0), processors: processors::allowed() }
     }
 
     pub(crate) const fn is_busy(&self) -> bool {
         matches!(self.wait, Wait::Busy)
     }
 
-    /// Looks for a while; true once it is there.
-    pub(crate) fn looks(&self, is_there: impl Fn() -> bool) -> bool {
-        if self.is_alone || self.wait == Wait::Park {
+    /// Looks for a while; true once it is there. `across` is where the other side may run: if there is one processor for both, nobody else runs
+    /// while this thread looks.
+    pub(crate) fn looks(&self, across: u64, is_there: impl Fn() -> bool) -> bool {
+        let is_alone = (self.processors | across).count_ones() < 2;
+        if is_alone || self.wait == Wait::Park {
             return false;
         }
         let budget = self.budget();
@@ -59,7 +60,7 @@ impl Spin {
 
     /// Looks until it is there or the time is up. `rest` is what somebody has to see to meanwhile.
     pub(crate) fn look_on(&self, timeout: Option<Duration>, is_there: impl Fn() -> bool, rest: impl Fn()) -> bool {
-        let until = timeout.map(|timeout| Instant::now() + timeout.min(LONGEST_WAIT));
+        let until = timeout.map(|timeout| instant_after(Instant::now(), timeout));
         loop {
             for _ in 0..ROUND {
                 if is_there() {
@@ -98,14 +99,21 @@ mod tests {
 
     use super::*;
 
+    const HERE: u64 = 1;
+    const THERE: u64 = 2;
+
     fn spin(wait: Wait) -> Spin {
-        Spin { is_alone: false, ..Spin::new(wait) }
+        Spin { processors: HERE, ..Spin::new(wait) }
     }
 
     /// Looks until the `at`th look; how many there were.
     fn looked(spin: &Spin, at: u32) -> u32 {
+        looked_across(spin, THERE, at)
+    }
+
+    fn looked_across(spin: &Spin, across: u64, at: u32) -> u32 {
         let count = Cell::new(0);
-        spin.looks(|| {
+        spin.looks(across, || {
             count.set(count.get() + 1);
             count.get() >= at
         });
@@ -161,7 +169,13 @@ mod tests {
     #[test]
     fn nobody_looks_who_sleeps_at_once_and_who_is_busy_looks_until_it_is_there() {
         assert_eq!(looked(&spin(Wait::Park), 1), 0);
-        assert_eq!(looked(&Spin { is_alone: true, ..spin(Wait::Adaptive) }, 1), 0);
+        let adaptive = spin(Wait::Adaptive);
+        assert_eq!(
+            (looked_across(&adaptive, HERE, 1), looked_across(&adaptive, 0, 1)),
+            (0, 0),
+            "one processor for both"
+        );
+        assert_eq!(looked_across(&adaptive, HERE | THERE, 1), 1);
         let (busy, count, rests) = (spin(Wait::Busy), Cell::new(0), Cell::new(0));
         let look = |at: u32| {
             count.set(count.get() + 1);

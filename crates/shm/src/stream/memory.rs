@@ -10,6 +10,7 @@
 //!             128  head u64, gone u32      written by who reads
 //!             256  reader waits u32        set by who reads, taken by who writes
 //!             384  writer waits u32        set by who writes, taken by who reads
+//!             448  processors u64          written by who writes, once: where it may run, one bit each, 0 if that is not known
 //! ```
 //!
 //! Who made the memory writes into ring 0. Positions count bytes since the beginning and never wrap. `ended` says that no more bytes come, `gone`
@@ -25,7 +26,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crosstie_sys::{Access, Mapping, is_sealed, sealed_memory};
+use crosstie_sys::{Access, Mapping, is_sealed, processors, sealed_memory};
 
 use super::flow::{Broken, Flow, Found, Position, Wakes};
 use crate::sync::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -37,6 +38,7 @@ const HEAD: usize = 128;
 const GONE: usize = 136;
 const READER_WAITS: usize = 256;
 const WRITER_WAITS: usize = 384;
+const PROCESSORS: usize = 448;
 const BYTES: usize = 4096;
 
 /// Which end of the stream.
@@ -104,7 +106,15 @@ impl StreamMemory {
     fn map(file: impl AsFd, capacity: u32, len: usize, side: StreamSide) -> io::Result<Self> {
         let mapping = Mapping::shared(file, len, Access::ReadWrite)?;
         let position = || Mutex::new(Position::default());
-        Ok(Self { writing: position(), reading: position(), side, capacity: u64::from(capacity), mapping })
+        let memory = Self { writing: position(), reading: position(), side, capacity: u64::from(capacity), mapping };
+        // It says how to wait best, and nothing hangs on it.
+        memory.outbound().u64(PROCESSORS).store(processors::allowed(), Relaxed);
+        Ok(memory)
+    }
+
+    /// The processors that the other side may run on, one bit each, as it says; 0 if it is not there yet.
+    pub fn processors_across(&self) -> u64 {
+        self.inbound().u64(PROCESSORS).load(Relaxed)
     }
 
     /// Writes as much as fits, from several slices in order.
@@ -311,6 +321,19 @@ mod tests {
 
     fn write(end: &StreamMemory, bytes: &[u8]) -> io::Result<usize> {
         end.try_write(&[IoSlice::new(bytes)]).map(|(count, _)| count)
+    }
+
+    #[test]
+    fn each_end_says_where_it_may_run() {
+        let (maker, file) = StreamMemory::create(4096).unwrap();
+        assert_eq!(maker.processors_across(), 0, "nobody is there yet");
+        let taker = std::thread::spawn(move || {
+            processors::pin(processors::allowed().trailing_zeros() as usize).unwrap();
+            StreamMemory::open(file, 4096).unwrap()
+        });
+        let taker = taker.join().unwrap();
+        assert_eq!(maker.processors_across(), processors::allowed() & processors::allowed().wrapping_neg());
+        assert_eq!(taker.processors_across(), processors::allowed());
     }
 
     #[test]
