@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, fallocate, linkat, openat},
+    fs::{AtFlags, CWD, FallocateFlags, Mode, OFlags, fallocate, fstatvfs, linkat, openat},
     io::Errno,
     process::{Resource, getrlimit},
 };
@@ -27,7 +27,8 @@ pub fn unnamed_file(directory: impl AsFd, mode: u32) -> io::Result<Option<OwnedF
     }
 }
 
-/// Gives `file` its `len` bytes now, so that a full file system is an error here and no fault later.
+/// Gives `file` its `len` bytes now, so that a full file system is an error here and no fault later. What the file system cannot have is refused before
+/// anything of it is taken, so that nobody else finds it full meanwhile.
 ///
 /// # Errors
 ///
@@ -37,6 +38,11 @@ pub fn reserve(file: impl AsFd, len: u64) -> io::Result<()> {
     if let Some(limit) = getrlimit(Resource::Fsize).current.filter(|limit| len > *limit) {
         let text = format!("files of this process may have {limit} bytes at most; raise the limit (ulimit -f)");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    let system = fstatvfs(&file)?;
+    // One without a limit has no blocks.
+    if system.f_blocks > 0 && len.div_ceil(system.f_frsize.max(1)) > system.f_bfree {
+        return Err(Errno::NOSPC.into());
     }
     loop {
         match fallocate(&file, FallocateFlags::empty(), 0, len) {
@@ -79,6 +85,18 @@ mod tests {
             assert_eq!(publish(second, &directory, &name).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
             assert_eq!(std::fs::metadata(folder.join(&name)).unwrap().len(), 4096);
             std::fs::remove_file(folder.join(&name)).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_takes_none() {
+        let directory = File::open(std::env::temp_dir()).unwrap();
+        let system = fstatvfs(&directory).unwrap();
+        if let (Some(file), 1..) = (unnamed_file(&directory, 0o600).unwrap(), system.f_blocks) {
+            let refused = reserve(&file, 2 * system.f_blocks * system.f_frsize).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+            let taken = rustix::fs::fstat(&file).unwrap();
+            assert_eq!((taken.st_size, taken.st_blocks), (0, 0));
         }
     }
 }
