@@ -60,6 +60,26 @@ fn control_what_the_caller_vouches_for_is_opened() {
     assert!(witness.exists());
 }
 
+/// As when there are no more descriptors for a while.
+#[test]
+fn a_named_pipe_that_could_not_be_opened_again_is_opened_once_it_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, away) = (folder.path().join("pipe"), folder.path().join("away"));
+    let endpoint = parsed(&format!("fifo:{}", path.display())).trusted();
+    let (listener, connector) = (listen(&endpoint).unwrap(), connector(&endpoint).unwrap());
+    connector.connect(LONG).unwrap().write_all(b"1").unwrap();
+    let first = listener.accept(LONG).unwrap();
+    fs::rename(&path, &away).unwrap();
+    drop(first);
+    assert!(listener.accept(LONG).is_err(), "there is no pipe");
+    fs::rename(&away, &path).unwrap();
+    assert!(listener.try_accept().unwrap().is_none(), "nobody has written yet");
+    connector.connect(LONG).unwrap().write_all(b"2").unwrap();
+    let mut came = [0];
+    listener.accept(LONG).unwrap().read_exact(&mut came).unwrap();
+    assert_eq!(came, *b"2");
+}
+
 #[test]
 fn beyond_loopback_nobody_listens_unless_insecure_is_spelled_out() {
     for text in ["tcp://0.0.0.0:0", "tcp://[::]:0", "tcp://0.0.0.0:0?insecure=false"] {

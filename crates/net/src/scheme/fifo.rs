@@ -83,8 +83,10 @@ impl FifoListener {
             if !self.bell.silence()? {
                 return Ok(None);
             }
-            // The one before has ended.
-            self.open(&mut reader)?;
+            // The one before has ended. What cannot be opened now, as for want of descriptors, is tried again by who asks again.
+            self.open(&mut reader).inspect_err(|_| {
+                let _ = self.bell.ring();
+            })?;
         }
         // Ready once somebody has written, or has come and gone.
         if !reader.as_ref().map_or(Ok(false), |pipe| wait_ready(pipe, Interest::Read, Some(Duration::ZERO)))? {
