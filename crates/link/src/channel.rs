@@ -6,25 +6,25 @@ use std::{
     marker::PhantomData,
     pin::{Pin, pin},
     sync::{Arc, PoisonError},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
-use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, LONGEST_WAIT, Result};
+use crosstie_core::{Codec, Endpoint, Error, Headers, Result, instant_after};
 #[cfg(feature = "tls")]
 use crosstie_net::Certificate;
-use crosstie_net::{AsyncReader, AsyncWriter, Connection, FaultLog, Peer, connector_of_frames};
+use crosstie_net::{AsyncReader, Connection, FaultLog, Peer, connector_of_frames};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
-    sync::Mutex,
+    io::{AsyncRead, AsyncReadExt, ReadBuf},
     time::{Instant, timeout_at},
 };
 
 use crate::{
     ChannelOptions, ChannelStats, Payload, Received,
     faults::with_faults,
+    line::Line,
     select::{Selectable, sealed::Source},
-    shared::{Exchange, Input, Look},
+    shared::{Exchange, Input, Look, TrySendError},
     turn::{Ahead, InVain, too_late},
     waiting::Waiting,
 };
@@ -62,19 +62,6 @@ pub struct Receiver<R> {
 /// The words for an end that a wait for several has met. The lock is never waited for: it lets other threads have the receiver's address.
 type Explaining = std::sync::Mutex<Option<Pin<Box<dyn Future<Output = Error> + Send>>>>;
 
-/// What both halves hold.
-struct Line {
-    exchange: Exchange,
-    outbox: Mutex<Outbox>,
-}
-
-/// What is being written.
-struct Outbox {
-    writer: AsyncWriter,
-    bytes: Vec<u8>,
-    written: usize,
-}
-
 impl<S: Payload, R: Payload> Channel<S, R> {
     /// Connects to whoever listens at `endpoint`, and agrees with them on types and codec.
     ///
@@ -105,10 +92,9 @@ impl<S: Payload, R: Payload> Channel<S, R> {
         let connection = with_faults(connection, &options)?;
         let exchange = Exchange::new::<S, R>(options)?;
         let (reader, writer) = connection.into_async()?.into_split();
-        let outbox = Mutex::new(Outbox { writer, bytes: Vec::new(), written: 0 });
-        let line = Arc::new(Line { exchange, outbox });
+        let line = Arc::new(Line::new(exchange, writer));
         let mut receiver = Receiver::new(Arc::clone(&line), reader);
-        let until = Some(Instant::now() + line.exchange.options.connect_timeout.min(LONGEST_WAIT));
+        let until = Some(instant_after(Instant::now(), line.exchange.options.connect_timeout));
         receiver.greet(until).await?;
         Ok(Self { sender: Sender { line, waiting: Waiting::default(), types: PhantomData }, receiver })
     }
@@ -225,10 +211,37 @@ impl<S: Payload> Sender<S> {
         }
         self.waiting.add(self.line.exchange.queue(value, headers)?);
         if self.waiting.is_worth_writing() {
-            match self.line.write_some() {
-                (0, 0) => self.waiting.went(),
-                (left, pending) => self.waiting.stayed(left, pending),
-            }
+            // It was taken, and goes on waiting if it does not go now. What is wrong with the connection shows at the next call.
+            let _ = self.write_some();
+        }
+        Ok(())
+    }
+
+    /// Sends a message if that can be done at once; else gives it back.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`]. A lost connection is `Disconnected` here: proof of a death is waited for by [`Sender::flush`].
+    pub fn try_send(&mut self, value: S) -> std::result::Result<(), TrySendError<S>> {
+        if let Err(error) = self.write_some() {
+            return Err(TrySendError::Failed(value, error));
+        }
+        if self.waiting.is_full(&self.line.exchange.options) {
+            return Err(TrySendError::Full(value));
+        }
+        match self.line.exchange.queue(&value, &Headers::new()) {
+            Ok(pending) => self.waiting.add(pending),
+            Err(error) => return Err(TrySendError::Failed(value, error)),
+        }
+        // It was taken. What is wrong with the connection shows at the next call.
+        let _ = self.write_some();
+        Ok(())
+    }
+
+    fn write_some(&mut self) -> Result<()> {
+        match self.line.write_some()? {
+            (0, 0) => self.waiting.went(),
+            (left, pending) => self.waiting.stayed(left, pending),
         }
         Ok(())
     }
@@ -279,7 +292,7 @@ impl<R: Payload> Receiver<R> {
     ///
     /// As [`Receiver::recv`].
     pub async fn recv_within(&mut self, timeout: Duration) -> Result<Received<R>> {
-        self.recv_until(Some(Instant::now() + timeout.min(LONGEST_WAIT))).await
+        self.recv_until(Some(instant_after(Instant::now(), timeout))).await
     }
 
     /// What has come so far.
@@ -386,6 +399,24 @@ impl<R: Payload> Receiver<R> {
     }
 }
 
+impl<R: Payload + Send> Receiver<R> {
+    /// A message that is there already, as far as the runtime has seen to it: who asks again and again lets other tasks run meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv`], but `Ok(None)` instead of `Timeout`.
+    pub fn try_recv(&mut self) -> Result<Option<Received<R>>> {
+        self.tend();
+        // Whoever waits later leaves a waker of its own.
+        let _ = self.poll_ahead(&mut Context::from_waker(Waker::noop()));
+        match self.ahead.take() {
+            Some(found) => self.ahead.told(found, self.input.has_ended()).map(Some),
+            None if self.input.has_ended() => self.input.look::<R>(&self.line.exchange).map(|_| None),
+            None => Ok(None),
+        }
+    }
+}
+
 impl<R: Payload + Send> Selectable for Receiver<R> {}
 
 impl<R: Payload + Send> Source for Receiver<R> {
@@ -450,87 +481,5 @@ impl<R: Payload + Send> Source for Receiver<R> {
 
     fn is_over(&self) -> bool {
         self.ahead.is_over()
-    }
-}
-
-impl Line {
-    fn until(&self) -> Option<Instant> {
-        self.exchange.options.deadline.map(|deadline| Instant::now() + deadline.min(LONGEST_WAIT))
-    }
-
-    /// When the session wants to be looked after; what is due now is done.
-    fn due(&self) -> Result<Option<Instant>> {
-        let (due, has_answer) = self.exchange.tend()?;
-        if has_answer {
-            self.write_some();
-        }
-        Ok(due.map(|due| Instant::now() + due.min(LONGEST_WAIT)))
-    }
-
-    async fn flush(&self, until: Option<Instant>) -> Result<()> {
-        let mut outbox = self.outbox.lock().await;
-        let write = poll_fn(|cx| outbox.poll_write(&self.exchange, cx));
-        let written = match until {
-            None => write.await,
-            Some(until) => match timeout_at(until, write).await {
-                Ok(written) => written,
-                Err(_) => {
-                    let left = outbox.bytes.len() - outbox.written;
-                    let text = format!("{left} bytes could not be written in time: the other side does not read");
-                    return Err(Error::new(Kind::Timeout, text));
-                }
-            },
-        };
-        match written {
-            Ok(()) => Ok(()),
-            Err(error) => Err(outbox.writer.explain(error).await),
-        }
-    }
-
-    /// Writes what the session has to say of itself, as far as that goes at once.
-    fn answer(&self) {
-        if self.exchange.session().pending() > 0 {
-            self.write_some();
-        }
-    }
-
-    /// Writes what waits as far as that goes at once, unless somebody is at it, who takes it along. How many bytes were given to be written and were
-    /// not, and how many the session has besides.
-    fn write_some(&self) -> (usize, usize) {
-        let mut left = 0;
-        if let Ok(mut outbox) = self.outbox.try_lock() {
-            let waker = std::task::Waker::noop();
-            let _ = outbox.poll_write(&self.exchange, &mut Context::from_waker(waker));
-            left = outbox.bytes.len() - outbox.written;
-        }
-        (left, self.exchange.session().pending())
-    }
-}
-
-impl Outbox {
-    /// Ready once nothing waits.
-    fn poll_write(&mut self, exchange: &Exchange, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            if self.written == self.bytes.len() {
-                self.bytes.clear();
-                self.written = 0;
-                exchange.session().take_output(&mut self.bytes);
-                if self.bytes.is_empty() {
-                    return Pin::new(&mut self.writer).poll_flush(cx);
-                }
-            }
-            match Pin::new(&mut self.writer).poll_write(cx, &self.bytes[self.written..]) {
-                Poll::Ready(Ok(count)) => self.written += count,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.exchange.session().goodbye("");
-        self.answer();
     }
 }

@@ -44,6 +44,7 @@ mod compression;
 mod datagram;
 mod difference;
 mod faults;
+mod line;
 mod listener;
 mod options;
 mod payload;
@@ -60,6 +61,6 @@ pub use crate::{
     options::ChannelOptions,
     payload::{Payload, Raw, Untyped, decode, encode},
     select::{Select, Selectable},
-    shared::{ChannelStats, Received},
+    shared::{ChannelStats, Received, TrySendError},
     spawn::{Spawn, given, parent, spawn},
 };

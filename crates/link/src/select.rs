@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crosstie_core::{LONGEST_WAIT, Result};
+use crosstie_core::{Result, instant_after};
 use tokio::time::{Instant, timeout_at};
 
 use crate::turn::{Turn, all_over, none_in_time};
@@ -94,7 +94,7 @@ impl Select {
     ///
     /// What was found stays with its receiver: dropping the future loses nothing.
     pub async fn ready(&mut self, among: &mut [&mut dyn Selectable], timeout: Duration) -> Result<usize> {
-        let (count, until) = (among.len(), Instant::now() + timeout.min(LONGEST_WAIT));
+        let (count, until) = (among.len(), instant_after(Instant::now(), timeout));
         // Who always finds something lets others have their turn all the same.
         tokio::task::consume_budget().await;
         loop {

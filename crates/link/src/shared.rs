@@ -28,6 +28,17 @@ pub struct Received<T> {
     pub lost: u64,
 }
 
+/// A message that was not taken, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum TrySendError<T> {
+    /// As much waits as may. Try again later.
+    #[error("as many messages wait to be written as may: try again later")]
+    Full(T),
+    /// It will not go later either.
+    #[error("{1}")]
+    Failed(T, #[source] Error),
+}
+
 /// What has come over a channel so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

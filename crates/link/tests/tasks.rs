@@ -2,8 +2,10 @@
 
 use std::{thread, time::Duration};
 
-use crosstie_core::{Endpoint, Kind};
-use crosstie_link::{Channel, ChannelListener, ChannelOptions, Raw, Untyped, blocking};
+use crosstie_core::{Endpoint, Kind, fault::parse_log};
+use crosstie_link::{Channel, ChannelListener, ChannelOptions, Raw, TrySendError, Untyped, blocking};
+use crosstie_net::Faults;
+use tokio::time::timeout;
 
 type Number = Untyped<u32>;
 
@@ -114,12 +116,87 @@ async fn waits_end_with_their_deadline_and_nothing_is_lost_by_them() {
 }
 
 #[tokio::test]
+async fn who_only_tries_waits_for_nothing_and_loses_nothing() {
+    let (_folder, places) = places();
+    for place in &places {
+        let mut narrow = ChannelOptions::default();
+        narrow.buffer = 64 * 1024;
+        let (mut a, mut b) = pair(place, narrow).await;
+        assert_eq!(b.receiver().try_recv().unwrap(), None, "{place}");
+        let mut taken = 0;
+        loop {
+            match a.sender().try_send(Untyped(taken)) {
+                Ok(()) => taken += 1,
+                Err(TrySendError::Full(back)) => break assert_eq!(back, Untyped(taken)),
+                Err(error) => panic!("{place}: {error}"),
+            }
+            assert!(taken < 10_000_000, "{place}: somebody keeps it all");
+        }
+        let (mut came, mut has_ended) = (0, None);
+        let mut sender = Some(a.split().0);
+        let receiver = b.receiver();
+        while has_ended.is_none() {
+            match receiver.try_recv() {
+                Ok(Some(message)) => {
+                    assert_eq!(message.value, Untyped(came), "{place}");
+                    came += 1;
+                }
+                // What has gone made room for what had waited.
+                Ok(None) if came < taken => tokio::task::yield_now().await,
+                Ok(None) => {
+                    drop(sender.take());
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => has_ended = Some(error),
+            }
+            if let Some(sender) = &mut sender
+                && came < taken
+            {
+                let _ = timeout(Duration::ZERO, sender.flush()).await;
+            }
+        }
+        assert_eq!((came, has_ended.unwrap().kind()), (taken, Kind::Closed), "{place}");
+        assert_eq!(receiver.try_recv().unwrap_err().kind(), Kind::Closed, "{place}: it stays so");
+    }
+}
+
+/// An end without a word is explained in time of its own, and who only tries comes to hear it all the same.
+#[tokio::test]
+async fn who_only_tries_is_told_of_a_lost_connection() {
+    let (_folder, places) = places();
+    for place in &places {
+        let mut options = ChannelOptions::default();
+        options.faults = Some(Faults::replay(parse_log("1 out 2 cut 1").unwrap()));
+        let (mut a, mut b) = pair(place, options).await;
+        a.send(&Untyped(1)).await.unwrap();
+        let _ = a.send(&Untyped(2)).await;
+        let mut came = 0;
+        let lost = loop {
+            match b.receiver().try_recv() {
+                Ok(Some(message)) => came += message.value.0,
+                Ok(None) => tokio::task::yield_now().await,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((came, lost.kind()), (1, Kind::Disconnected), "{place}: {lost}");
+        let (back, error) = loop {
+            match b.sender().try_send(Untyped(3)) {
+                Ok(()) => tokio::task::yield_now().await,
+                Err(TrySendError::Failed(back, error)) => break (back, error),
+                Err(error) => panic!("{place}: {error}"),
+            }
+        };
+        assert_eq!((back, error.kind()), (Untyped(3), Kind::Disconnected), "{place}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn dropping_a_wait_loses_no_message() {
     let (_folder, places) = places();
     let (mut a, mut b) = pair(&places[0], ChannelOptions::default()).await;
     for number in 0..200 {
         // Given up at once, before or after the message has come.
-        let _ = tokio::time::timeout(Duration::ZERO, b.recv()).await.map(|received| panic!("too early: {received:?}"));
+        let _ = timeout(Duration::ZERO, b.recv()).await.map(|received| panic!("too early: {received:?}"));
         a.send(&Untyped(number)).await.unwrap();
         assert_eq!(b.recv().await.unwrap().value, Untyped(number));
     }

@@ -3,20 +3,23 @@
 use std::{
     io,
     marker::PhantomData,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, LONGEST_WAIT, Result};
+use crosstie_core::{Codec, Endpoint, Headers, Kind, Result, instant_after};
 #[cfg(feature = "tls")]
 use crosstie_net::Certificate;
 use crosstie_net::{Armed, Connection, FaultLog, Peer, connector_of_frames};
 
-use super::select::{Selectable, sealed::Source};
+use super::{
+    line::{Limit, Line},
+    select::{Selectable, sealed::Source},
+};
 use crate::{
     ChannelOptions, ChannelStats, Payload, Received,
     faults::with_faults,
-    shared::{Exchange, Input, Look},
+    shared::{Exchange, Input, Look, TrySendError},
     turn::{Ahead, InVain, too_late},
     waiting::Waiting,
 };
@@ -45,36 +48,9 @@ pub struct Receiver<R> {
     types: PhantomData<fn() -> R>,
 }
 
-/// What both halves hold.
-struct Line {
-    connection: Connection,
-    exchange: Exchange,
-    outbox: Mutex<Outbox>,
-}
-
-/// What is being written.
-#[derive(Default)]
-struct Outbox {
-    bytes: Vec<u8>,
-    written: usize,
-    /// Why nothing goes any more. Proof of a death is waited for once.
-    lost: Option<(Kind, String)>,
-}
-
 /// How long the other side is listened to at a time while it does not take all of a hello.
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
-
-/// A message that was not taken, and why.
-#[derive(Debug, thiserror::Error)]
-pub enum TrySendError<T> {
-    /// As much waits as may. Try again later.
-    #[error("as many messages wait to be written as may: try again later")]
-    Full(T),
-    /// It will not go later either.
-    #[error("{1}")]
-    Failed(T, #[source] Error),
-}
 
 impl<S: Payload, R: Payload> Channel<S, R> {
     /// Connects to whoever listens at `endpoint`, and agrees with them on types and codec.
@@ -106,9 +82,9 @@ impl<S: Payload, R: Payload> Channel<S, R> {
     pub fn over(connection: Connection, options: ChannelOptions) -> Result<Self> {
         let connection = with_faults(connection, &options)?;
         let exchange = Exchange::new::<S, R>(options)?;
-        let line = Arc::new(Line { connection, exchange, outbox: Mutex::default() });
+        let line = Arc::new(Line::new(connection, exchange));
         let mut receiver = Receiver::new(Arc::clone(&line));
-        let until = Instant::now() + line.exchange.options.connect_timeout.min(LONGEST_WAIT);
+        let until = instant_after(Instant::now(), line.exchange.options.connect_timeout);
         receiver.greet(until)?;
         Ok(Self { sender: Sender { line, waiting: Waiting::default(), types: PhantomData }, receiver })
     }
@@ -326,7 +302,7 @@ impl<R: Payload> Receiver<R> {
     ///
     /// As [`Receiver::recv`].
     pub fn recv_within(&mut self, timeout: Duration) -> Result<Received<R>> {
-        self.recv_until(Some(Instant::now() + timeout.min(LONGEST_WAIT)))
+        self.recv_until(Some(instant_after(Instant::now(), timeout)))
     }
 
     /// A message that is there already.
@@ -482,115 +458,5 @@ impl<R: Payload> Source for Receiver<R> {
 
     fn is_over(&self) -> bool {
         self.ahead.is_over()
-    }
-}
-
-/// How long writing may take.
-#[derive(Clone, Copy)]
-enum Limit {
-    /// What goes at once.
-    Now,
-    /// The channel's deadline.
-    Deadline,
-    At(Instant),
-}
-
-impl Line {
-    /// When what begins now has to be done.
-    fn until(&self) -> Option<Instant> {
-        self.exchange.options.deadline.map(|deadline| Instant::now() + deadline.min(LONGEST_WAIT))
-    }
-
-    /// When the session wants to be looked after; what is due now is done, and what it has to say is written as far as that goes at once.
-    fn due(&self) -> Result<Option<Instant>> {
-        let (due, has_answer) = self.exchange.tend()?;
-        if has_answer {
-            match self.outbox.try_lock() {
-                // Whoever is writing takes it along.
-                Err(TryLockError::WouldBlock) => {}
-                Ok(outbox) => drop(self.write(outbox, Limit::Now)),
-                Err(TryLockError::Poisoned(outbox)) => drop(self.write(outbox.into_inner(), Limit::Now)),
-            }
-        }
-        Ok(due.map(|due| Instant::now() + due.min(LONGEST_WAIT)))
-    }
-
-    /// How many bytes were given to be written and were not, and how many the session has besides.
-    fn unwritten(&self) -> (usize, usize) {
-        let outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        (outbox.bytes.len() - outbox.written, self.exchange.session().pending())
-    }
-
-    fn flush(&self, limit: Limit) -> Result<()> {
-        self.write(self.outbox.lock().unwrap_or_else(PoisonError::into_inner), limit)
-    }
-
-    fn write(&self, mut outbox: MutexGuard<'_, Outbox>, limit: Limit) -> Result<()> {
-        let mut until = None;
-        loop {
-            let Outbox { bytes, written, lost } = &mut *outbox;
-            if let Some((kind, text)) = lost {
-                return Err(Error::new(*kind, text.clone()));
-            }
-            if *written == bytes.len() {
-                bytes.clear();
-                *written = 0;
-                self.exchange.session().take_output(bytes);
-                if bytes.is_empty() {
-                    return Ok(());
-                }
-            }
-            match self.write_some(&bytes[*written..], limit, &mut until) {
-                Ok(count) => *written += count,
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    let text = format!(
-                        "{} bytes could not be written in time: the other side does not read",
-                        bytes.len() - *written
-                    );
-                    return Err(Error::new(Kind::Timeout, text));
-                }
-                Err(error) => {
-                    let error = self.connection.explain(error);
-                    if matches!(error.kind(), Kind::Disconnected | Kind::PeerDied) {
-                        *lost = Some((error.kind(), error.to_string()));
-                    }
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    /// Writes what goes at once, or waits for that. `until` is when the limit is reached, once somebody had to ask: whoever need not wait reads no clock.
-    fn write_some(&self, bytes: &[u8], limit: Limit, until: &mut Option<Instant>) -> io::Result<usize> {
-        let is_late = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
-        let now = Some(Duration::ZERO);
-        let count = match self.connection.write_within(bytes, now) {
-            Err(error) if is_late(&error) && !matches!(limit, Limit::Now) => {
-                return self.connection.write_within(bytes, self.left(limit, until));
-            }
-            written => written?,
-        };
-        if !matches!(limit, Limit::Now) && self.connection.flush_within(now).is_err_and(|error| is_late(&error)) {
-            // What was taken is written, whether or not it has left in time. Whoever writes more finds out.
-            let _ = self.connection.flush_within(self.left(limit, until));
-        }
-        Ok(count)
-    }
-
-    fn left(&self, limit: Limit, until: &mut Option<Instant>) -> Option<Duration> {
-        let now = Instant::now();
-        let until = match limit {
-            Limit::Now => now,
-            Limit::At(at) => at,
-            Limit::Deadline => *until.get_or_insert(now + self.exchange.options.deadline?.min(LONGEST_WAIT)),
-        };
-        Some(until.saturating_duration_since(now))
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.exchange.session().goodbye("");
-        let _ = self.flush(Limit::Now);
     }
 }

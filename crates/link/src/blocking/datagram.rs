@@ -5,16 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, LONGEST_WAIT, Result};
+use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result, instant_after};
 use crosstie_net::{Armed, Datagrams, FaultLog};
 
-use super::{
-    channel::TrySendError,
-    select::{Selectable, sealed::Source},
-};
+use super::select::{Selectable, sealed::Source};
 use crate::{
     ChannelOptions, Payload,
     datagram::{DatagramStats, Reading, ReceivedDatagram, Writing},
+    shared::TrySendError,
 };
 
 /// Typed messages to whoever receives at an endpoint, one in each datagram: `udp:` with its groups, `unix:`, `shm:`, `mem:`.
@@ -186,7 +184,7 @@ impl<R: Payload> DatagramReceiver<R> {
     /// as far as the sender has described its type (with its first message and then at most once a second, where there is room); `Protocol` if it is no datagram of a
     /// channel, was changed on its way, or is no message of its type; `TooLarge` if it is longer than is taken. The system's others.
     pub fn recv(&mut self) -> Result<ReceivedDatagram<R>> {
-        let until = self.reading.options.deadline.map(|deadline| Instant::now() + deadline.min(LONGEST_WAIT));
+        let until = self.reading.options.deadline.map(|deadline| instant_after(Instant::now(), deadline));
         self.recv_until(until)
     }
 
@@ -196,7 +194,7 @@ impl<R: Payload> DatagramReceiver<R> {
     ///
     /// As [`DatagramReceiver::recv`].
     pub fn recv_within(&mut self, timeout: Duration) -> Result<ReceivedDatagram<R>> {
-        self.recv_until(Some(Instant::now() + timeout.min(LONGEST_WAIT)))
+        self.recv_until(Some(instant_after(Instant::now(), timeout)))
     }
 
     /// A message that is there already.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie_core::{LONGEST_WAIT, Result};
+use crosstie_core::{Result, instant_after};
 use crosstie_net::{Armed, wait_for_any};
 
 use crate::turn::{Turn, all_over, none_in_time};
@@ -77,7 +77,7 @@ impl Select {
     ///
     /// In poll(2) on the descriptors of all of them, with none of them read in between.
     pub fn ready(&mut self, among: &mut [&mut dyn Selectable], timeout: Duration) -> Result<usize> {
-        let (count, until) = (among.len(), Instant::now() + timeout.min(LONGEST_WAIT));
+        let (count, until) = (among.len(), instant_after(Instant::now(), timeout));
         loop {
             if among.iter().all(|one| one.is_over()) {
                 return Err(all_over(count));

@@ -1,11 +1,12 @@
 //! Typed messages in datagrams, for tasks.
 
 use std::{
-    task::{Context, Poll, ready},
+    pin::pin,
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
-use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, LONGEST_WAIT, Result};
+use crosstie_core::{Codec, Endpoint, Error, Headers, Kind, Result, instant_after};
 use crosstie_net::{AsyncDatagrams, FaultLog};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -16,6 +17,7 @@ use super::{
 use crate::{
     ChannelOptions, Payload,
     select::{Selectable, sealed::Source},
+    shared::TrySendError,
 };
 
 /// Typed messages to whoever receives at an endpoint, one in each datagram, for async programs.
@@ -77,6 +79,26 @@ impl<S: Payload> DatagramSender<S> {
         }
         self.writing.sent();
         Ok(())
+    }
+
+    /// Sends a message if there is room at once; else gives it back.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`]
+    pub fn try_send(&mut self, value: S) -> std::result::Result<(), TrySendError<S>> {
+        let bytes = match self.writing.prepare(&value, &Headers::new(), self.carrier.get_ref().max_len()) {
+            Ok(bytes) => bytes,
+            Err(error) => return Err(TrySendError::Failed(value, error)),
+        };
+        match self.carrier.get_ref().try_send(bytes) {
+            Ok(()) => {
+                self.writing.sent();
+                Ok(())
+            }
+            Err(error) if error.kind() == Kind::Full => Err(TrySendError::Full(value)),
+            Err(error) => Err(TrySendError::Failed(value, error)),
+        }
     }
 
     /// The longest payload of a message without headers. More is refused before anything is sent.
@@ -145,7 +167,7 @@ impl<R: Payload> DatagramReceiver<R> {
     ///
     /// Dropping the future loses no message.
     pub async fn recv(&mut self) -> Result<ReceivedDatagram<R>> {
-        let until = self.reading.options.deadline.map(|deadline| Instant::now() + deadline.min(LONGEST_WAIT));
+        let until = self.reading.options.deadline.map(|deadline| instant_after(Instant::now(), deadline));
         self.recv_until(until).await
     }
 
@@ -155,7 +177,19 @@ impl<R: Payload> DatagramReceiver<R> {
     ///
     /// As [`DatagramReceiver::recv`].
     pub async fn recv_within(&mut self, timeout: Duration) -> Result<ReceivedDatagram<R>> {
-        self.recv_until(Some(Instant::now() + timeout.min(LONGEST_WAIT))).await
+        self.recv_until(Some(instant_after(Instant::now(), timeout))).await
+    }
+
+    /// A message that is there already, as far as the runtime has seen to it: who asks again and again lets other tasks run meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`DatagramReceiver::recv`], but `Ok(None)` instead of `Timeout`.
+    pub fn try_recv(&mut self) -> Result<Option<ReceivedDatagram<R>>> {
+        match pin!(self.next()).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(found) => found.map(Some),
+            Poll::Pending => Ok(None),
+        }
     }
 
     async fn recv_until(&mut self, until: Option<Instant>) -> Result<ReceivedDatagram<R>> {
