@@ -70,6 +70,15 @@ pub(crate) fn two_lines(place: &Place<'_>) -> Result<Rounds, Failure> {
 
 /// Two words, one to wake each process.
 pub(crate) fn futex(place: &Place<'_>) -> Result<Rounds, Failure> {
+    futexes(place, || None)
+}
+
+/// The same, where each sleep ends after 20 ms, as it must for whoever is to find out that the other has died.
+pub(crate) fn timed_futex(place: &Place<'_>) -> Result<Rounds, Failure> {
+    futexes(place, || Some(crosstie_sys::monotonic_nanos() + 20_000_000))
+}
+
+fn futexes(place: &Place<'_>, until: fn() -> Option<u64>) -> Result<Rounds, Failure> {
     let words = segment(place)?.data().records::<AtomicU32>(0, 64)?;
     let side = place.side;
     Ok(Box::new(move |count| {
@@ -80,7 +89,7 @@ pub(crate) fn futex(place: &Place<'_>) -> Result<Rounds, Failure> {
         };
         let wait = || {
             while words[ours].swap(0, Acquire) == 0 {
-                futex::wait(&words[ours], 0, None);
+                futex::wait(&words[ours], 0, until());
             }
         };
         timed(count, |_| {

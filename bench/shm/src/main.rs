@@ -38,6 +38,7 @@ fn cases() -> Vec<Case> {
         Case::new("loan-64", RoundTrip, pools::round_trip::<64>),
         Case::new("loan-1MiB", RoundTrip, pools::round_trip::<{ 1 << 20 }>),
         Case::new("futex-1-core", RoundTrip, floor::futex).on_one_processor(),
+        Case::new("futex-timed-1-core", RoundTrip, floor::timed_futex).on_one_processor(),
         Case::new("ring-56-parked-1-core", RoundTrip, rings::parked).on_one_processor(),
         Case::new("std-mutex", Alone, locks::std_mutex),
         Case::new("pthread-robust", Alone, locks::robust),

@@ -47,6 +47,7 @@ pub(crate) const TARGETS: &[Target] = &[
     rate("one way, 64 bytes, to iceoryx2", "ring-64-one-way", "iceoryx2-64-one-way"),
     time("loan of 1 MiB to one of 64 bytes, 8 touched", "loan-1MiB", "loan-64", 1.2),
     time("parked round trip, one core, in futex floors", "ring-56-parked-1-core", "futex-1-core", 1.1),
+    time("the same, in futexes with a time limit", "ring-56-parked-1-core", "futex-timed-1-core", 1.1),
     time("lock and unlock to std's", "mutex", "std-mutex", 1.15),
     Target {
         what: "lock, 64 bytes changed, commit, ns",

@@ -137,12 +137,13 @@ impl Waiter {
                 if !peer.has_left() {
                     self.budget.in_vain();
                     on.sleep(announced, deadline.earlier(Deadline::after(now, CHECK_EVERY)));
-                    now = clock();
                 }
                 self.withdraw(on);
                 if let Some(found) = ready() {
                     return Ok(found);
                 }
+                // Only here: who was woken for something needs to know no more.
+                now = clock();
             }
             if has_left {
                 return Err(WaitEnd::Left);
