@@ -81,6 +81,34 @@ fn what_comes_is_printed_and_standard_input_goes_back() {
 }
 
 #[test]
+fn a_channel_that_comes_where_bytes_are_printed_is_told_what_takes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut listening = Listening::start(crosstie(&["listen", &url(folder.path()), "--once"]).stdin(Stdio::null()));
+    let output = run(&mut crosstie(&["send", &listening.at, "hello"]));
+    assert_eq!(output.status.code(), Some(7));
+    assert!(text(&output.stderr).contains("go by 'crosstie pipe'"), "{}", text(&output.stderr));
+    assert!(listening.line().starts_with("connection 1 from"));
+    assert!(listening.line().ends_with("'crosstie recv' takes its messages"));
+}
+
+#[test]
+fn whoever_says_no_hello_in_time_loses_its_place_and_is_told_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recv = Listening::start(&mut crosstie(&[
+        "recv",
+        &format!("{}?deadline=100ms", url(folder.path())),
+        "--connections=1",
+    ]));
+    let at = url(folder.path());
+    let _silent = [(); 3].map(|()| UnixStream::connect(folder.path().join("s")).unwrap());
+    succeed(&["send", &at, "hello"]);
+    for number in 1..=3 {
+        let told = recv.line();
+        assert!(told.starts_with(&format!("channel {number} ")) && told.contains("no channel was opened"), "{told}");
+    }
+}
+
+#[test]
 fn connections_are_printed_one_after_the_other_also_as_json() {
     let mut listening = Listening::start(&mut crosstie(&["listen", "tcp://:0"]));
     let address = listening.at.strip_prefix("tcp://").unwrap().to_owned();

@@ -320,6 +320,49 @@ fn a_proxy_serves_many_and_those_beyond_its_limit_wait() {
 }
 
 #[test]
+fn whoever_waits_for_its_second_stays_when_others_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
+    let (_pipe, mut words) = start(&mut crosstie(&["pipe", &listens(&a), &listens(&b)]));
+    for at in [&a, &b] {
+        assert_eq!(listening(&mut words), url(at));
+    }
+    let first = [&a, &b].map(|at| UnixStream::connect(at).unwrap());
+    assert!(line(&mut words).starts_with("connection 1 "));
+    let mut waiting = UnixStream::connect(&a).unwrap();
+    waiting.write_all(b"still here").unwrap();
+    drop(first);
+    assert!(line(&mut words).starts_with("connection 1: "));
+    let mut second = UnixStream::connect(&b).unwrap();
+    let mut came = [0; 10];
+    second.read_exact(&mut came).unwrap();
+    assert_eq!(&came, b"still here");
+}
+
+fn listens(at: &Path) -> String {
+    format!("listen:{}", url(at))
+}
+
+#[test]
+fn a_copy_that_nobody_reads_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &copy, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    let tee = ["pipe", "exec:echo a", "exec:cat", "--tee", copy.to_str().unwrap()];
+    let output = run(&mut crosstie(&tee));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("nobody reads this named pipe"), "{}", text(&output.stderr));
+    // Where somebody has it open and reads nothing, a signal ends the command all the same.
+    let reader = fs::File::options().read(true).write(true).open(&copy).unwrap();
+    let (mut child, _words) =
+        start(crosstie(&["pipe", "exec:yes", "exec:cat", tee[3], tee[4]]).stdout(Stdio::null()));
+    let fed = || rustix::io::ioctl_fionread(&reader).unwrap() >= 65_536;
+    until("the copy is full", fed);
+    kill_process(Pid::from_child(&child.0), Signal::TERM).unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.0.wait().unwrap()), Some(15));
+}
+
+#[test]
 fn a_listener_that_is_interrupted_leaves_no_socket_and_ends_by_the_signal() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");

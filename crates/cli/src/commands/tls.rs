@@ -71,6 +71,11 @@ fn init(args: &InitArgs, output: &Output) -> Result<(), Failure> {
     if let Some(wrong) = names.iter().find(|name| !is_host(name)) {
         return Err(Failure::usage(format!("--name: expected a host name or an address, found '{wrong}'")));
     }
+    if args.client.is_empty() || args.client.len() > LONGEST_NAME || args.client.contains(char::is_control) {
+        let text =
+            format!("--client: expected a name of 1 to {LONGEST_NAME} bytes in one line, found {:?}", args.client);
+        return Err(Failure::usage(text));
+    }
     let made = make(args, &names).map_err(|error| {
         let text = format!("no certificates can be made for {}: {error}", names.join(", "));
         Failure::new(Code::Usage, "invalid_input", text)
@@ -90,6 +95,9 @@ fn init(args: &InitArgs, output: &Output) -> Result<(), Failure> {
         json!({ "directory": folder, "files": FILES, "names": names, "client": args.client, "expires": expires });
     output.data(&value, || next(folder, &names, args).into_bytes())
 }
+
+/// The longest common name of a certificate (X.520).
+const LONGEST_NAME: usize = 64;
 
 /// Whether a client may call the server so; `*` as the first word stands for one.
 fn is_host(name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Which kind of message an endpoint carries.
 
-use crosstie_core::{Codec, Endpoint, Target};
+use crosstie_core::{Codec, Endpoint, Error, Kind, Target};
 use crosstie_link::ChannelOptions;
 
 use crate::exit::Failure;
@@ -16,6 +16,18 @@ pub(super) fn options(endpoint: &Endpoint, codec: Option<Codec>) -> Result<Chann
     options.codec = codec.or(options.codec);
     options.name = format!("crosstie {}", std::process::id());
     Ok(options)
+}
+
+/// The same error of an end that has said no hello, with what may be behind it.
+pub(super) fn no_hello(error: Error) -> Error {
+    match error.kind() {
+        Kind::Timeout | Kind::Disconnected => {
+            let text =
+                "no channel was opened; if somebody is there, is it 'crosstie recv' or 'send', or a typed program?";
+            Error::new(error.kind(), format!("{error}: {text} Bytes as they are go by 'crosstie pipe' and 'listen'"))
+        }
+        _ => error,
+    }
 }
 
 /// Refuses what a datagram of bytes cannot carry.

@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     anything::Anything,
     came::{Came, Sink, show},
-    kind::{check_datagram, codec, is_datagram, options},
+    kind::{check_datagram, codec, is_datagram, no_hello, options},
 };
 use crate::{
     commands::stream::{End, Interrupt, Unless, end_by, peer_text},
@@ -214,7 +214,7 @@ async fn listen(
         tokio::spawn(async move {
             let outcome = match accepted.open().await {
                 Ok(mut channel) => take(&mut channel, (number, peer), &sink).await,
-                Err(error) => Err(error),
+                Err(error) => Err(no_hello(error)),
             };
             if let Err(error) = outcome
                 && error.kind() != Kind::Closed
@@ -244,7 +244,10 @@ async fn take(channel: &mut Channel<Anything>, from: (u64, Peer), sink: &Sink) -
 }
 
 async fn connect(endpoint: &Endpoint, options: ChannelOptions, sink: &Sink) -> Result<(), Failure> {
-    let mut channel = Channel::<Anything>::connect_with(endpoint, options).await.map_err(Failure::before_sending)?;
+    let mut channel = Channel::<Anything>::connect_with(endpoint, options)
+        .await
+        .map_err(no_hello)
+        .map_err(Failure::before_sending)?;
     let peer = channel.peer();
     let outcome = take(&mut channel, (1, peer), sink).await;
     // What has come is printed first.

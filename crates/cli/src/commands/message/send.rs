@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{
     anything::Anything,
     came::{Came, show},
-    kind::{check_datagram, codec, is_datagram, options},
+    kind::{check_datagram, codec, is_datagram, no_hello, options},
 };
 use crate::{
     commands::{
@@ -164,7 +164,7 @@ fn open(end: &End, endpoint: &Endpoint, args: &SendArgs) -> Result<Channel<Anyth
             .and_then(crosstie_link::blocking::Accepted::open),
         _ => Channel::connect_with(endpoint, options),
     };
-    opened.map_err(Failure::before_sending)
+    opened.map_err(no_hello).map_err(Failure::before_sending)
 }
 
 fn send_all(args: &SendArgs, way: &mut Way, headers: &Headers) -> Result<u64, Failure> {

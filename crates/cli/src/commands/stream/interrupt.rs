@@ -1,6 +1,6 @@
 //! Signals that are to end a command which has something to put away first.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
@@ -10,6 +10,9 @@ use signal_hook::{
 use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::exit::Failure;
+
+/// How long a command has to put away what it has.
+const ORDER: Duration = Duration::from_secs(2);
 
 /// From when it is made on, SIGINT, SIGTERM and SIGHUP do not end the process but are told here.
 pub(crate) struct Interrupt {
@@ -25,7 +28,13 @@ impl Interrupt {
                 // A second one does not wait for what the first has begun.
                 if tell.try_send(signal).is_err() {
                     let _ = emulate_default_handler(signal);
+                    continue;
                 }
+                // Nor does the first for ever, as where a copy is written that nobody reads.
+                let _ = thread::Builder::new().name("crosstie-ending".into()).spawn(move || {
+                    thread::sleep(ORDER);
+                    emulate_default_handler(signal)
+                });
             }
         })?;
         Ok(Self { came })

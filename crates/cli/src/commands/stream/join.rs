@@ -63,12 +63,17 @@ pub(crate) struct Terms {
     pub(crate) tees: [Option<File>; 2],
     /// What is done with what comes from A, instead of writing it to B.
     pub(crate) show: Option<Show>,
+    /// Who looks at the first bytes that come from A.
+    pub(crate) look: Option<Look>,
     /// Standard output ends with the direction towards it.
     pub(crate) ends_output: bool,
 }
 
 /// Something that takes bytes.
 pub(crate) type Show = Box<dyn Fn(&[u8]) -> io::Result<()> + Send + Sync>;
+
+/// Something that looks at bytes.
+pub(crate) type Look = Box<dyn Fn(&[u8]) + Send + Sync>;
 
 /// How many bytes have gone, by the side where they came from.
 #[derive(Default)]
@@ -274,12 +279,16 @@ async fn pump(
     let mut pace = Pace::new(terms.rate);
     let [reading, writing] = [side, side.other()].map(|side| terms.deadlines[side as usize]);
     let piece = pace.piece(buf.len());
+    let mut look = terms.look.as_ref().filter(|_| side == Side::A);
     loop {
         let count = match within(reading, from.read(&mut buf[..piece])).await {
             Ok(0) => break,
             Ok(count) => count,
             Err(error) => return Stop::Read(error),
         };
+        if let Some(look) = look.take() {
+            look(&buf[..count]);
+        }
         pace.wait(count).await;
         let mut rest = &buf[..count];
         if let (Side::A, Some(show)) = (side, &terms.show) {

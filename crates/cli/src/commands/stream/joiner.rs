@@ -3,7 +3,9 @@
 use std::{
     fs::File,
     io::{self, IsTerminal},
-    path::PathBuf,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    pin::pin,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -11,6 +13,11 @@ use std::{
 
 use crosstie_core::{Endpoint, Error};
 use crosstie_net::{Connection, Peer, connector};
+use crosstie_proto::frame::PREAMBLE;
+use rustix::{
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    io::Errno,
+};
 use serde_json::json;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -20,7 +27,7 @@ use tokio::{
 use super::{
     end::{Coming, End, Gate, peer_text},
     interrupt::{Interrupt, end_by},
-    join::{Meter, Show, Side, Terms, join},
+    join::{Look, Meter, Show, Side, Terms, join},
     progress::Progress,
     report::Report,
 };
@@ -131,16 +138,19 @@ impl Joiner {
         let places = Arc::new(Semaphore::new(usize::from(self.connections)));
         let (done, mut ended) = mpsc::unbounded_channel::<(u64, Result<Report, Failure>)>();
         let mut number = 0;
+        let next = async || {
+            let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+            (place, accept(&gates).await)
+        };
+        // It outlives each turn: of a pair whose second has not come yet the first is not sent away because others have ended.
+        let mut coming = pin!(next());
         loop {
-            let next = async {
-                let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
-                (place, accept(&gates).await)
-            };
             tokio::select! {
                 // The end of one is told before the next, who got its place, is welcomed.
                 biased;
                 Some((number, outcome)) = ended.recv() => self.farewell(number, outcome)?,
-                (place, pair) = next => {
+                (place, pair) = &mut coming => {
+                    coming.set(next());
                     let pair = match pair {
                         Ok(pair) => pair,
                         Err(error) => {
@@ -153,14 +163,18 @@ impl Joiner {
                     number += 1;
                     self.welcome(number, &pair);
                     let (joiner, done) = (Arc::clone(self), done.clone());
-                    thread::Builder::new().name(format!("crosstie-join-{number}")).spawn(move || {
+                    let begun = thread::Builder::new().name(format!("crosstie-join-{number}")).spawn(move || {
                         let outcome = runtime().map_err(Failure::from).and_then(|runtime| {
                             runtime.block_on(joiner.join(number, pair, &Meter::default()))
                         });
                         // Nobody listens once the command ends.
                         let _ = done.send((number, outcome));
                         drop(place);
-                    })?;
+                    });
+                    if let Err(error) = begun {
+                        self.output.event("accept", &format!("connection {number}: no thread can be had for it: {error}"));
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
                 }
             }
         }
@@ -254,6 +268,21 @@ impl Joiner {
     }
 
     /// What is done with the bytes that came, if they are not written to the other end.
+    /// Says what to do about who speaks as a channel does, where its bytes are only printed.
+    fn look(&self, number: u64) -> Option<Look> {
+        let output = self.output.clone();
+        (self.goes_on && self.exec.is_none()).then(|| -> Look {
+            Box::new(move |first| {
+                if first.starts_with(&PREAMBLE) {
+                    let text = format!(
+                        "connection {number} speaks as a channel does, which is not for reading: 'crosstie recv' takes its messages"
+                    );
+                    output.event_with("channel", &text, &[("connection", json!(number))]);
+                }
+            })
+        })
+    }
+
     fn show(&self, number: u64) -> Option<Show> {
         let output = self.output.clone();
         (self.goes_on && output.is_json() && self.exec.is_none()).then(|| -> Show {
@@ -281,6 +310,7 @@ impl Joiner {
             tees: [copy(self.tees[0].as_deref(), number)?, copy(self.tees[1].as_deref(), number)?],
             ends_output: !self.goes_on,
             show: self.show(number),
+            look: self.look(number),
         })
     }
 }
@@ -292,9 +322,23 @@ async fn accept(gates: &[Gate; 2]) -> Result<[Coming; 2], Error> {
 
 fn copy(name: Option<&str>, number: u64) -> Result<Option<File>, Failure> {
     let Some(name) = name else { return Ok(None) };
-    let name = PathBuf::from(name.replace("{{count}}", &number.to_string()));
-    let cannot = |error| Failure::new(Code::Failure, "io", format!("--tee: '{}': {error}", name.display()));
-    File::create(&name).map(Some).map_err(cannot)
+    let name = name.replace("{{count}}", &number.to_string());
+    let cannot = |error: io::Error| {
+        let is_unread = error.raw_os_error() == Some(Errno::NXIO.raw_os_error());
+        let why =
+            if is_unread { "nobody reads this named pipe: start its reader first".into() } else { error.to_string() };
+        Failure::new(Code::Failure, "io", format!("--tee: '{name}': {why}"))
+    };
+    create(Path::new(&name)).map(Some).map_err(cannot)
+}
+
+/// A file that was emptied, or a named pipe that somebody reads: nobody is waited for.
+fn create(name: &Path) -> io::Result<File> {
+    let (mut options, at_once) = (File::options(), OFlags::NONBLOCK);
+    let file = options.write(true).create(true).truncate(true).custom_flags(at_once.bits().cast_signed()).open(name)?;
+    // Whoever reads it slowly is waited for like any other.
+    fcntl_setfl(&file, fcntl_getfl(&file)?.difference(at_once))?;
+    Ok(file)
 }
 
 /// Who has come, for a program.
