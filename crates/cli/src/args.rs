@@ -321,7 +321,7 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) compare: bool,
     /// Draw the comparison into this file
-    #[arg(long, value_name = "FILE", requires = "compare")]
+    #[arg(long, value_name = "FILE", requires = "compare", conflicts_with = "endpoint")]
     pub(crate) svg: Option<PathBuf>,
     /// Measure typed messages instead of bytes
     #[arg(long, conflicts_with_all = ["datagrams", "compare"])]

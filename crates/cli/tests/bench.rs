@@ -2,10 +2,11 @@
 
 mod shell;
 
-use std::{fs, time::Instant};
+use std::{fs, process::Stdio, time::Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use shell::{LONG, crosstie, text};
+use shell::{LONG, crosstie, text, until};
 
 fn measure(arguments: &[&str], directory: &tempfile::TempDir) -> Value {
     let begun = Instant::now();
@@ -39,6 +40,31 @@ fn an_endpoint_is_measured_both_ways_and_on_time() {
         assert_eq!((number(&value, "/open_loop/sent"), number(&value, "/open_loop/received")), (25.0, 25.0), "{value}");
         assert!(number(&value, "/open_loop/latency_ns/p50") > 0.0);
     }
+}
+
+#[test]
+fn sockets_of_both_ends_are_gone_and_a_slow_rate_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = tempfile::tempdir().unwrap();
+    let at = format!("unix:{}/s", socket.path().display());
+    // The second of two is due after half a second, long after one that was sent at once would be lost.
+    let value = measure(&[&at, "--datagrams", "--rate", "2", "--seconds", "0.1"], &directory);
+    assert_eq!(number(&value, "/open_loop/sent"), number(&value, "/open_loop/received"), "{value}");
+    assert_eq!(fs::read_dir(socket.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_far_end_that_dies_is_named_with_its_death() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = crosstie(&["bench", "pipe:", "--seconds", "20"]);
+    let bench = command.env("TMPDIR", directory.path()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", bench.id());
+    let far = || fs::read_to_string(&children).unwrap().trim().parse().ok();
+    until("the far end is there", || far().is_some());
+    kill_process(far().and_then(Pid::from_raw).unwrap(), Signal::KILL).unwrap();
+    let output = bench.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(8), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("has ended (signal: 9"), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -83,6 +109,8 @@ fn what_cannot_be_measured_is_refused_in_words() {
         (&["fifo:/tmp/x", "--channel"], "channel"),
         (&["nonsense"], "ENDPOINT"),
         (&["--svg", "x.svg"], "--compare"),
+        (&["pipe:", "--svg", "x.svg"], "--svg"),
+        (&["pipe:", "--pubs", "2"], "--pubs"),
     ] {
         let output = crosstie(&["bench"]).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));

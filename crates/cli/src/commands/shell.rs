@@ -13,9 +13,22 @@ use crate::{
 
 pub(crate) fn completions(shell: clap_complete::Shell, output: &Output) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "crosstie", &mut script);
+    clap_complete::generate(shell, &mut visible(&Cli::command()), "crosstie", &mut script);
     let text = String::from_utf8_lossy(&script).into_owned();
     output.data(&json!({ "shell": shell.to_string(), "script": text }), || script)
+}
+
+/// The command as its help shows it: what is hidden there is offered by no shell.
+fn visible(command: &clap::Command) -> clap::Command {
+    clap::Command::new(command.get_name().to_owned())
+        .about(command.get_about().cloned().unwrap_or_default())
+        .disable_help_flag(command.is_disable_help_flag_set())
+        .disable_help_subcommand(command.is_disable_help_subcommand_set())
+        .disable_version_flag(command.is_disable_version_flag_set() || command.get_version().is_none())
+        .version(command.get_version().unwrap_or_default().to_owned())
+        .visible_aliases(command.get_visible_aliases().map(str::to_owned).collect::<Vec<_>>())
+        .args(command.get_arguments().filter(|argument| !argument.is_hide_set()))
+        .subcommands(command.get_subcommands().filter(|each| !each.is_hide_set()).map(visible))
 }
 
 pub(crate) fn man(directory: &Path, output: &Output) -> Result<(), Failure> {
@@ -41,6 +54,20 @@ pub(crate) fn man(directory: &Path, output: &Output) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use crate::output::Colour;
+
+    #[test]
+    fn shells_offer_what_the_help_shows_and_nothing_else() {
+        let script = |mut command: clap::Command| {
+            let mut script = Vec::new();
+            clap_complete::generate(clap_complete::Shell::Bash, &mut command, "crosstie", &mut script);
+            String::from_utf8(script).unwrap()
+        };
+        let (all, shown) = (script(Cli::command()), script(visible(&Cli::command())));
+        assert!(all.contains(" --far ") && !shown.contains("--far"));
+        for word in ["--compare", "--datagrams", "--tee-back", "completions", "--json", "--color", "--help"] {
+            assert!(shown.contains(word), "{word}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound() {

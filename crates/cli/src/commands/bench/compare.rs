@@ -1,7 +1,7 @@
 //! The course over every way to talk that this machine has.
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::Path,
     process::{Child, Command, Stdio},
     time::Instant,
@@ -14,20 +14,31 @@ use serde_json::{Value, json};
 use super::{
     advice,
     course::{self, Course, Figures},
-    endpoint::{PREFIX, RATE, SIZE, control, count, lost},
+    endpoint::{PREFIX, RATE, SIZE, control, count, lost, refuse_crowds},
     host::Host,
     line::{Kind, PATIENCE},
     percentiles::time,
     picture,
     way::{Row, WAYS, Way},
 };
-use crate::{args::BenchArgs, exit::Failure, output::Output, scratch::Scratch};
+use crate::{
+    args::BenchArgs,
+    exit::Failure,
+    output::Output,
+    scratch::{Scratch, sweep},
+};
 
 /// What part of the time that the user gives each part of the course takes over each way: with three seconds all of it is done in some
 /// twenty.
 const PARTS: u32 = 9;
 
 pub(super) fn run(args: &BenchArgs, output: &Output) -> Result<(), Failure> {
+    refuse_crowds(args)?;
+    if let Some(path) = &args.svg {
+        // A place where nothing can be written is told before twenty seconds have passed.
+        fs::File::options().append(true).create(true).open(path).map_err(|error| undrawn(path, &error))?;
+    }
+    sweep(&env::temp_dir(), PREFIX, |_| true);
     let course = Course {
         size: args.size.unwrap_or(SIZE) as usize,
         rate: args.rate.unwrap_or(RATE),
@@ -64,9 +75,11 @@ pub(super) fn run(args: &BenchArgs, output: &Output) -> Result<(), Failure> {
 }
 
 fn draw(path: &Path, picture: &str) -> Result<(), Failure> {
-    fs::write(path, picture).map_err(|error| {
-        Failure::new(crate::exit::Code::Failure, "io", format!("cannot write {}: {error}", path.display()))
-    })
+    fs::write(path, picture).map_err(|error| undrawn(path, &error))
+}
+
+fn undrawn(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(crate::exit::Code::Failure, "io", format!("--svg: cannot write '{}': {error}", path.display()))
 }
 
 fn measure(way: &Way, course: &Course) -> Result<Figures, Failure> {

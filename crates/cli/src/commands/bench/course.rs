@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     far::{Answer, END, Far, Order, Seen, now, processor, unexpected},
-    line::{self, Kind, Line, Near},
+    line::{self, Kind, LOST, Line, Near},
     percentiles::Percentiles,
 };
 
@@ -107,6 +107,10 @@ fn rate(sent: u64, seen: &Seen, sending: f64) -> f64 {
 pub(super) fn run(kind: Kind, endpoint: &Endpoint, control: &Endpoint, course: &Course) -> Result<Figures, Error> {
     let (near, ends) = Near::prepare(kind, endpoint)?;
     let mut far = Far::start(control, ends)?;
+    measure(kind, endpoint, near, &mut far, course).map_err(|error| far.explain(error))
+}
+
+fn measure(kind: Kind, endpoint: &Endpoint, near: Near, far: &mut Far, course: &Course) -> Result<Figures, Error> {
     far.tell(&Order::Open { kind, endpoint: endpoint.to_string(), back: near.back() })?;
     let place = match far.answer()? {
         Answer::Ready(place) => line::place(&place)?,
@@ -117,13 +121,7 @@ pub(super) fn run(kind: Kind, endpoint: &Endpoint, control: &Endpoint, course: &
         Answer::Open => {}
         other => return Err(unexpected(&other)),
     }
-    let mut run = Run { line: line.as_mut(), far: &mut far, course };
-    let round_trip = if kind.is_two_way() { Some(run.round_trips()?) } else { None };
-    let small = run.flow(course.size)?;
-    let large = LARGE.min(run.line.max_len());
-    let large = if large > course.size { Some(run.flow(large)?) } else { None };
-    let paced = run.paced()?;
-    Ok(Figures { round_trip, small, large, paced })
+    Run { line: line.as_mut(), far, course }.all(kind)
 }
 
 struct Run<'a> {
@@ -133,6 +131,15 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    fn all(mut self, kind: Kind) -> Result<Figures, Error> {
+        let round_trip = if kind.is_two_way() { Some(self.round_trips()?) } else { None };
+        let small = self.flow(self.course.size)?;
+        let large = LARGE.min(self.line.max_len());
+        let large = if large > self.course.size { Some(self.flow(large)?) } else { None };
+        let paced = self.paced()?;
+        Ok(Figures { round_trip, small, large, paced })
+    }
+
     /// How many fit into a part if `count` take `taken`.
     fn fitting(&self, count: u64, taken: Duration) -> u64 {
         let each = taken.as_secs_f64().max(1e-9) / count as f64;
@@ -171,7 +178,7 @@ impl Run<'_> {
 
     fn pour(&mut self, size: usize, count: u64) -> Result<Flow, Error> {
         let message = vec![b'x'; size];
-        self.far.tell(&Order::Take { size, count, stamped: false })?;
+        self.far.tell(&Order::Take { size, count, stamped: false, pauses: 0 })?;
         let (begun, before) = (Instant::now(), processor());
         for _ in 0..count {
             self.line.send(&message)?;
@@ -191,9 +198,11 @@ impl Run<'_> {
 
     fn paced(&mut self) -> Result<Paced, Error> {
         let rate = self.course.rate;
-        let count = ((rate as f64 * self.course.part.as_secs_f64()) as u64).clamp(16, MOST);
+        let count = ((rate as f64 * self.course.part.as_secs_f64()) as u64).clamp(rate.clamp(2, 16), MOST);
         let mut message = vec![b'x'; self.course.size];
-        self.far.tell(&Order::Take { size: self.course.size, count, stamped: true })?;
+        // At a rate of few per second the next one is not lost because it is not due yet.
+        let pauses = Duration::from_secs_f64(1.0 / rate as f64).as_millis().div_ceil(LOST.as_millis()) as u32;
+        self.far.tell(&Order::Take { size: self.course.size, count, stamped: true, pauses })?;
         let (begun, epoch) = (Instant::now(), now());
         let (mut late, mut sent) = (Duration::ZERO, 0);
         // A rate that is far out of reach would take for ever.

@@ -10,7 +10,13 @@ use super::{
     line::Kind,
     percentiles::time,
 };
-use crate::{args::BenchArgs, exit::Failure, output::Output, scratch::Scratch, values::size_text};
+use crate::{
+    args::BenchArgs,
+    exit::Failure,
+    output::Output,
+    scratch::{Scratch, sweep},
+    values::size_text,
+};
 
 /// How the directories in which both ends meet are named.
 pub(super) const PREFIX: &str = "crosstie-bench-";
@@ -23,6 +29,9 @@ const PARTS: u32 = 4;
 
 pub(super) fn run(args: &BenchArgs, endpoint: &Endpoint, output: &Output) -> Result<(), Failure> {
     let kind = kind(args, endpoint)?;
+    refuse_crowds(args)?;
+    // What a measurement that was interrupted has left.
+    sweep(&env::temp_dir(), PREFIX, |_| true);
     let scratch = Scratch::new(&env::temp_dir(), PREFIX).map_err(crosstie_core::Error::from)?;
     let course = Course {
         size: args.size.unwrap_or(SIZE) as usize,
@@ -33,12 +42,21 @@ pub(super) fn run(args: &BenchArgs, endpoint: &Endpoint, output: &Output) -> Res
         output.note(&format!("measuring for about {} s …", args.seconds.as_secs_f64()));
     }
     let host = Host::now();
-    let figures = course::run(kind, endpoint, &control(endpoint, &scratch)?, &course)?;
+    let figures = course::run(kind, endpoint, &control(endpoint, &scratch)?, &course)
+        .map_err(|error| Failure::on_the_way(error.kind(), error.to_string()))?;
     let mut value = figures.json();
     value["endpoint"] = endpoint.to_string().into();
     value["what"] = kind.word().into();
     value["host"] = host.json();
     output.data(&value, || text(endpoint, kind, &figures, &host).into_bytes())
+}
+
+/// Between two ends there is one on each side.
+pub(super) fn refuse_crowds(args: &BenchArgs) -> Result<(), Failure> {
+    match (args.pubs, args.subs) {
+        (1, 1) => Ok(()),
+        _ => Err(Failure::usage("--pubs and --subs are of a broker: an endpoint has one at each end")),
+    }
 }
 
 /// Where both ends talk about what they do. Over `mem:` they are in one process.

@@ -6,7 +6,8 @@
 use std::{
     env,
     io::{Read, Write},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -25,6 +26,10 @@ use crate::exit::{Code, Failure};
 
 /// How long one order may take, and how long the far end waits for the next.
 const LONG: Duration = Duration::from_secs(60);
+/// How long after a line has failed the far end may still be about to end.
+const DYING: Duration = Duration::from_millis(200);
+/// How long the far end may take to end once it is not needed any more.
+const ENDING: Duration = Duration::from_secs(1);
 /// Messages this long come so seldom that the time of each may be asked for.
 const SELDOM: usize = 4096;
 /// The longest order or answer.
@@ -40,8 +45,9 @@ pub(super) enum Order {
     Open { kind: Kind, endpoint: String, back: Option<String> },
     /// Send each message back.
     Echo { size: usize, count: u64 },
-    /// Take messages, as many as `count`. If they are stamped, note how long ago, until the stamp is [`END`].
-    Take { size: usize, count: u64, stamped: bool },
+    /// Take messages, as many as `count`. If they are stamped, note how long ago, until the stamp is [`END`]. Before one is lost, nothing may
+    /// come `pauses` times in a row for as long as one that was sent at once would take at most.
+    Take { size: usize, count: u64, stamped: bool, pauses: u32 },
 }
 
 /// What the far end says.
@@ -83,7 +89,7 @@ fn nanos(clock: ClockId) -> u64 {
 /// The far end, as whoever measures sees it.
 pub(super) struct Far {
     control: Connection,
-    _body: Body,
+    body: Body,
 }
 
 enum Body {
@@ -112,8 +118,23 @@ impl Far {
         Self::meet(listener.as_ref(), body)
     }
 
-    fn meet(listener: &dyn Listener, body: Body) -> Result<Self, Error> {
-        Ok(Self { control: listener.accept(PATIENCE)?, _body: body })
+    fn meet(listener: &dyn Listener, mut body: Body) -> Result<Self, Error> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match listener.accept(DYING) {
+                Ok(control) => return Ok(Self { control, body }),
+                Err(error) if error.kind() != crosstie_core::Kind::Timeout || Instant::now() > until => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    if let Body::Process(child) = &mut body
+                        && let Some(status) = child.try_wait()?
+                    {
+                        return Err(dead(child.id(), status, &error));
+                    }
+                }
+            }
+        }
     }
 
     /// Tells it what to do.
@@ -127,6 +148,30 @@ impl Far {
             Some(Answer::Failed(text)) => Err(Error::new(crosstie_core::Kind::Io, format!("the far end: {text}"))),
             Some(answer) => Ok(answer),
             None => Err(Error::new(crosstie_core::Kind::Disconnected, "the far end is gone")),
+        }
+    }
+
+    /// Why a line to it has failed: its own words, or its death.
+    pub(super) fn explain(&mut self, error: Error) -> Error {
+        use crosstie_core::Kind::{Disconnected, Io, PeerDied, Timeout};
+        let Body::Process(child) = &mut self.body else { return error };
+        if !matches!(error.kind(), Disconnected | Io | PeerDied | Timeout) {
+            return error;
+        }
+        let (until, pid) = (Instant::now() + DYING, child.id());
+        loop {
+            match child.try_wait() {
+                Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(1)),
+                Ok(Some(status)) => {
+                    while let Ok(Some(answer)) = read(&mut self.control) {
+                        if let Answer::Failed(text) = answer {
+                            return Error::new(error.kind(), format!("the far end: {text}"));
+                        }
+                    }
+                    return dead(pid, status, &error);
+                }
+                _ => return Error::new(error.kind(), format!("{error} (the far end, process {pid}, lives)")),
+            }
         }
     }
 
@@ -150,6 +195,11 @@ impl Drop for Body {
     fn drop(&mut self) {
         match self {
             Self::Process(child) => {
+                // It removes what it has made, sockets above all; one that stands still is not waited for.
+                let until = Instant::now() + ENDING;
+                while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
+                    thread::sleep(Duration::from_millis(1));
+                }
                 let _ = child.kill();
                 let _ = child.wait();
             }
@@ -162,6 +212,11 @@ impl Drop for Body {
     }
 }
 
+fn dead(pid: u32, status: ExitStatus, error: &Error) -> Error {
+    let text = format!("the far end, process {pid}, has ended ({status}) before it was done: {error}");
+    Error::new(crosstie_core::Kind::PeerDied, text)
+}
+
 pub(super) fn unexpected(answer: &Answer) -> Error {
     Error::new(crosstie_core::Kind::Protocol, format!("the far end said {answer:?}, which was not its turn"))
 }
@@ -170,12 +225,17 @@ pub(super) fn unexpected(answer: &Answer) -> Error {
 pub(crate) fn serve(control: &str) -> Result<(), Failure> {
     let endpoint: Endpoint = control.parse().map_err(|error| Failure::usage(format!("--far: {error}")))?;
     let mut control = connector(&endpoint)?.connect(PATIENCE)?;
+    if endpoint.target().scheme() != "mem" {
+        // Ctrl-C ends who measures, and this end then puts away what it has.
+        signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::default())?;
+    }
     let mut line = None;
-    while let Some(order) = read(&mut control)? {
+    // Without anybody who measures there is nobody to be told why it ends.
+    while let Ok(Some(order)) = read(&mut control) {
         if let Err(error) = obey(order, &mut line, &mut control) {
             // Nobody may be left to hear it.
             let _ = write(&mut control, &Answer::Failed(error.to_string()));
-            return Err(Failure::new(Code::Failure, "bench", error.to_string()));
+            return Err(Failure::Command { code: Code::Failure as u8, message: None });
         }
     }
     Ok(())
@@ -194,8 +254,8 @@ fn obey(order: Order, line: &mut Option<Box<dyn Line>>, control: &mut Connection
             let seen = echo(line.as_deref_mut().ok_or_else(not_open)?, size, count)?;
             write(control, &Answer::Done(seen))
         }
-        Order::Take { size, count, stamped } => {
-            let seen = take(line.as_deref_mut().ok_or_else(not_open)?, size, count, stamped)?;
+        Order::Take { size, count, stamped, pauses } => {
+            let seen = take(line.as_deref_mut().ok_or_else(not_open)?, size, count, stamped, pauses)?;
             write(control, &Answer::Done(seen))
         }
     }
@@ -211,12 +271,20 @@ fn echo(line: &mut dyn Line, size: usize, count: u64) -> Result<Seen, Error> {
     Ok(Seen { received, processor: processor() - before, ..Seen::default() })
 }
 
-fn take(line: &mut dyn Line, size: usize, count: u64, stamped: bool) -> Result<Seen, Error> {
+fn take(line: &mut dyn Line, size: usize, count: u64, stamped: bool, pauses: u32) -> Result<Seen, Error> {
     let (mut message, mut received, before) = (vec![0; size], 0, processor());
     let mut latency = Histogram::<u64>::new(3).map_err(std::io::Error::other)?;
     let mut first = Instant::now();
-    let mut last = first;
-    while (stamped || received < count) && line.receive(&mut message)? {
+    let (mut last, mut paused) = (first, 0);
+    while stamped || received < count {
+        if !line.receive(&mut message)? {
+            if paused == pauses {
+                break;
+            }
+            paused += 1;
+            continue;
+        }
+        paused = 0;
         if received == 0 {
             first = Instant::now();
         }

@@ -1,14 +1,9 @@
 //! One message is one datagram: what does not arrive is lost, and that is counted.
 
-use std::time::Duration;
-
 use crosstie_core::{Endpoint, Error, Kind};
 use crosstie_net::{Datagrams, receive_datagrams, send_datagrams};
 
-use super::end::{Line, PATIENCE, place};
-
-/// What has not come after this long is lost.
-const LOST: Duration = Duration::from_millis(250);
+use super::end::{LOST, Line, PATIENCE, place};
 
 struct Pair {
     to: Datagrams,

@@ -7,6 +7,9 @@ use crosstie_core::{Endpoint, Error};
 /// How long anything may take before the measurement is given up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What has not come this long after it was sent is lost, where that can be.
+pub(crate) const LOST: Duration = Duration::from_millis(250);
+
 /// Reads where something is. It was written by this program, for its other end.
 pub(crate) fn place(text: &str) -> Result<Endpoint, Error> {
     let endpoint = text.parse::<Endpoint>();

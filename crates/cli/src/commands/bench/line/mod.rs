@@ -11,7 +11,7 @@ use crosstie_core::{Endpoint, Error};
 use crosstie_net::PipeEnds;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::end::{Line, PATIENCE, place};
+pub(super) use self::end::{LOST, Line, PATIENCE, place};
 
 /// What is measured over an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
