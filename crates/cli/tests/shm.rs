@@ -337,6 +337,9 @@ fn tables_fit_the_terminal_unless_everything_is_asked_for() {
     let place = Place::new();
     let _busy = member(&segment(&place, &"long-name-".repeat(6)), &"participant ".repeat(5), 3);
     let name = "long-name-".repeat(6);
+    let region = "long-region-".repeat(5).parse().unwrap();
+    let region = Region::create(&place.directory(), &region, Ledger { cents: [0; 4], moved: 0 }).unwrap();
+    let _held = region.try_lock().unwrap();
     for words in [&["shm", "ls"][..], &["shm", "show", &name], &["shm", "trace", &name], &["locks"]] {
         for columns in [60, 80, 200] {
             let shown = place.shown(columns, words);

@@ -51,10 +51,11 @@ impl Place {
     pub(crate) fn shown(&self, columns: u16, words: &[&str]) -> String {
         let (seen, out) = terminal(columns);
         let mut command = self.crosstie(words);
-        let mut child = command.stdout(Stdio::from(out)).stderr(Stdio::null()).spawn().unwrap();
+        let child = command.stdout(Stdio::from(out)).stderr(Stdio::piped()).spawn().unwrap();
         drop(command);
         let bytes = read_all(seen);
-        assert!(child.wait().unwrap().success(), "{words:?}");
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && !bytes.is_empty(), "{words:?}: {output:?}");
         String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
     }
 

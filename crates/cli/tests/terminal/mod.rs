@@ -23,7 +23,10 @@ pub(crate) fn terminal(columns: u16) -> (File, OwnedFd) {
 /// Everything that was shown, once nobody has the other end any more.
 pub(crate) fn read_all(mut seen: File) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // When the other end is closed, the terminal ends with an error.
-    let _ = seen.read_to_end(&mut bytes);
+    // When the other end is closed, the terminal ends with an error. Linux looks first whether something came and then whether the other end is
+    // closed; what is written and closed in between, which a busy machine gives time for, is there only for who reads once more.
+    for _ in 0..2 {
+        let _ = seen.read_to_end(&mut bytes);
+    }
     bytes
 }
