@@ -305,8 +305,20 @@ fn spawn_mortal(
     })
 }
 
-fn spawn(world: &Arc<World>, slot: u32, act: impl Fn(&Actor<'_>) + Send + 'static) -> thread::JoinHandle<bool> {
-    spawn_mortal(world, slot, u32::MAX, act)
+/// The death of who lives.
+const NEVER: u32 = u32::MAX;
+
+/// What an actor does.
+type Act = fn(&Actor<'_>);
+
+/// Runs `acts` all at once, each in an actor of its own, of whom the first dies before access `after`, and closes the world. True if it died.
+fn play<const ACTORS: usize>(world: &Arc<World>, after: u32, acts: [Act; ACTORS]) -> bool {
+    let deaths = std::iter::once(after).chain(std::iter::repeat(NEVER));
+    let start = |((slot, act), after)| spawn_mortal(world, slot, after, act);
+    let actors: Vec<_> = (1..).zip(acts).zip(deaths).map(start).collect();
+    let died = actors.into_iter().map(|actor| actor.join().unwrap()).fold(false, |any, died| any | died);
+    world.close();
+    died
 }
 
 /// Takes the word, waiting for it.
@@ -386,11 +398,7 @@ fn assert_committed(world: &World, committed: u64, at_most: u64) {
 fn a_mutex_and_its_copies_survive_one_of_two() {
     explore_deaths(2, |after, note| {
         let world = World::new(Undoes::Copies, 2);
-        let one = spawn_mortal(&world, 1, after, change_copies);
-        let two = spawn(&world, 2, change_copies);
-        note(one.join().unwrap());
-        two.join().unwrap();
-        world.close();
+        note(play(&world, after, [change_copies, change_copies]));
         assert_committed(&world, world.copies().current()[0].peek(), 2);
     });
 }
@@ -399,13 +407,7 @@ fn a_mutex_and_its_copies_survive_one_of_two() {
 fn a_mutex_survives_one_of_three() {
     explore_deaths(1, |after, note| {
         let world = World::new(Undoes::Copies, 3);
-        let one = spawn_mortal(&world, 1, after, pass_through);
-        let two = spawn(&world, 2, pass_through);
-        let three = spawn(&world, 3, pass_through);
-        note(one.join().unwrap());
-        two.join().unwrap();
-        three.join().unwrap();
-        world.close();
+        note(play(&world, after, [pass_through, pass_through, pass_through]));
     });
 }
 
@@ -413,11 +415,7 @@ fn a_mutex_survives_one_of_three() {
 fn a_journal_puts_back_what_one_of_two_had_begun() {
     explore_deaths(2, |after, note| {
         let world = World::new(Undoes::Journal, 2);
-        let one = spawn_mortal(&world, 1, after, change_in_place);
-        let two = spawn(&world, 2, change_in_place);
-        note(one.join().unwrap());
-        two.join().unwrap();
-        world.close();
+        note(play(&world, after, [change_in_place, change_in_place]));
         assert_committed(&world, assert_whole(&world), 2);
     });
 }
@@ -446,11 +444,7 @@ fn a_recovery_survives_the_death_of_who_recovers() {
         explore_deaths(1, move |after, note| {
             let world = with_a_dead_holder(undoes);
             let change = if undoes == Undoes::Copies { change_copies } else { change_in_place };
-            let one = spawn_mortal(&world, 1, after, change);
-            let two = spawn(&world, 2, change);
-            note(one.join().unwrap());
-            two.join().unwrap();
-            world.close();
+            note(play(&world, after, [change, change]));
             let value =
                 if undoes == Undoes::Copies { world.copies().current()[0].peek() } else { assert_whole(&world) };
             assert_committed(&world, value, 2);
@@ -462,16 +456,14 @@ fn a_recovery_survives_the_death_of_who_recovers() {
 fn a_snapshot_is_whole_and_of_its_version() {
     explore_deaths(2, |after, note| {
         let world = World::new(Undoes::Copies, 2);
-        let writer = spawn_mortal(&world, 1, after, |actor| (0..3).for_each(|_| change_copies(actor)));
-        let reader = spawn(&world, 2, |actor| {
+        let write: Act = |actor| (0..3).for_each(|_| change_copies(actor));
+        let read: Act = |actor| {
             let mut value = [0; LENGTH];
             if let Some(version) = actor.world.copies().snapshot(&mut value) {
                 assert_eq!(value, [version; LENGTH], "the snapshot is torn");
             }
-        });
-        reader.join().unwrap();
-        note(writer.join().unwrap());
-        world.close();
+        };
+        note(play(&world, after, [write, read]));
     });
 }
 
@@ -516,11 +508,7 @@ fn write_in_place(actor: &Actor<'_>) {
 fn a_writer_survives_a_reader() {
     explore_deaths(2, |after, note| {
         let world = World::new(Undoes::Copies, 2);
-        let reader = spawn_mortal(&world, 1, after, read_in_place);
-        let writer = spawn(&world, 2, write_in_place);
-        note(reader.join().unwrap());
-        writer.join().unwrap();
-        world.close();
+        note(play(&world, after, [read_in_place, write_in_place]));
         assert_eq!(assert_whole(&world), 1);
     });
 }
@@ -529,11 +517,7 @@ fn a_writer_survives_a_reader() {
 fn a_reader_survives_a_writer() {
     explore_deaths(2, |after, note| {
         let world = World::new(Undoes::Journal, 2);
-        let writer = spawn_mortal(&world, 1, after, write_under_journal);
-        let reader = spawn(&world, 2, read_in_place);
-        note(writer.join().unwrap());
-        reader.join().unwrap();
-        world.close();
+        note(play(&world, after, [write_under_journal, read_in_place]));
         assert_whole(&world);
     });
 }
@@ -542,13 +526,7 @@ fn a_reader_survives_a_writer() {
 fn two_readers_and_a_writer_pass() {
     explore_deaths(1, |after, note| {
         let world = World::new(Undoes::Copies, 3);
-        let one = spawn_mortal(&world, 1, after, read_in_place);
-        let two = spawn(&world, 2, read_in_place);
-        let writer = spawn(&world, 3, write_in_place);
-        note(one.join().unwrap());
-        two.join().unwrap();
-        writer.join().unwrap();
-        world.close();
+        note(play(&world, after, [read_in_place, read_in_place, write_in_place]));
     });
 }
 
@@ -556,13 +534,7 @@ fn two_readers_and_a_writer_pass() {
 fn two_writers_wait_for_a_reader() {
     explore_deaths(1, |after, note| {
         let world = World::new(Undoes::Copies, 3);
-        let one = spawn_mortal(&world, 1, after, read_in_place);
-        let two = spawn(&world, 2, write_in_place);
-        let three = spawn(&world, 3, write_in_place);
-        note(one.join().unwrap());
-        two.join().unwrap();
-        three.join().unwrap();
-        world.close();
+        note(play(&world, after, [read_in_place, write_in_place, write_in_place]));
         assert_eq!(assert_whole(&world), 2);
     });
 }
@@ -571,11 +543,7 @@ fn two_writers_wait_for_a_reader() {
 fn one_of_two_readers_is_told() {
     explore_deaths(1, |after, note| {
         let world = with_a_dead_holder(Undoes::Copies);
-        let one = spawn_mortal(&world, 1, after, read_in_place);
-        let two = spawn(&world, 2, read_in_place);
-        note(one.join().unwrap());
-        two.join().unwrap();
-        world.close();
+        note(play(&world, after, [read_in_place, read_in_place]));
     });
 }
 
@@ -602,11 +570,7 @@ fn one_permit_is_out_once_whoever_dies() {
     explore_deaths(2, |after, note| {
         let world = World::new(Undoes::Nothing, 2);
         world.cell.permits.store(1, Relaxed);
-        let one = spawn_mortal(&world, 1, after, use_permit);
-        let two = spawn(&world, 2, use_permit);
-        note(one.join().unwrap());
-        two.join().unwrap();
-        world.close();
+        note(play(&world, after, [use_permit, use_permit]));
         assert_committed(&world, world.words[0][0].peek(), 2);
     });
 }
@@ -615,18 +579,13 @@ fn one_permit_is_out_once_whoever_dies() {
 fn who_gives_up_takes_no_wake_from_the_patient() {
     explore_deaths(1, |after, note| {
         let world = World::new(Undoes::Copies, 3);
-        let one = spawn_mortal(&world, 1, after, |actor| {
+        let give_up: Act = |actor| {
             actor.patience.store(1, SeqCst);
             let cell = &actor.world.cell;
             if take(cell, actor.me(), &mut actor.wait()).is_ok() {
                 release(cell, actor);
             }
-        });
-        let two = spawn(&world, 2, pass_through);
-        let three = spawn(&world, 3, pass_through);
-        note(one.join().unwrap());
-        two.join().unwrap();
-        three.join().unwrap();
-        world.close();
+        };
+        note(play(&world, after, [give_up, pass_through, pass_through]));
     });
 }

@@ -42,14 +42,13 @@ impl Structure for Buffers {
     }
 
     fn join(&self, place: &Path, seat: Seat) -> Result<Box<dyn Victim>, String> {
-        let pool = Pool::open(&directory(place)?, &name()).map_err(said("opening the pool"))?;
+        let pool = open(place)?;
         let ring = Ring::<Token>::open(&directory(place)?, &tokens()).map_err(said("opening the ring"))?;
-        let another = || Pool::open(&directory(place)?, &name()).map_err(said("opening the pool once more"));
         Ok(if seat.index.is_multiple_of(2) {
             let tokens = when_seated(|| ring.sender())?;
             // Somebody to give to, who lets it lie.
             let _across = match also_across(seat, || ring.receiver())? {
-                Some(receiver) => Some((another()?, receiver)),
+                Some(receiver) => Some((open(place)?, receiver)),
                 None => None,
             };
             Box::new(Gives { pool, tokens, _across })
@@ -57,7 +56,7 @@ impl Structure for Buffers {
             let tokens = when_seated(|| ring.receiver())?;
             // Somebody who gives, each time just before it is taken.
             let across = match also_across(seat, || ring.sender())? {
-                Some(tokens) => Some(Gives { pool: another()?, tokens, _across: None }),
+                Some(tokens) => Some(Gives { pool: open(place)?, tokens, _across: None }),
                 None => None,
             };
             Box::new(Takes { pool, tokens, held: Vec::new(), authors: Vec::new(), across })
@@ -65,7 +64,7 @@ impl Structure for Buffers {
     }
 
     fn check(&self, place: &Path, seat: Seat, _tally: &Tally) -> Result<(), String> {
-        let pool = Pool::open(&directory(place)?, &name()).map_err(said("opening the pool"))?;
+        let pool = open(place)?;
         reap_until(pool.participant(), || pool.free() == ALL)?;
         if pool.free() != ALL {
             seat.fault(Fault::LeftBehind, &format!("{} buffers of {ALL} are free, and everyone is gone", pool.free()));
@@ -74,6 +73,10 @@ impl Structure for Buffers {
         close(place, seat)?;
         close_named(place, seat, &tokens(), &Expect::any())
     }
+}
+
+fn open(place: &Path) -> Result<Pool, String> {
+    Pool::open(&directory(place)?, &name()).map_err(said("opening the pool"))
 }
 
 fn tokens() -> SegmentName {

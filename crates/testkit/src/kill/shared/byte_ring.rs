@@ -42,7 +42,7 @@ impl Structure for Frames {
     }
 
     fn join(&self, place: &Path, seat: Seat) -> Result<Box<dyn Victim>, String> {
-        let ring = ByteRing::open(&directory(place)?, &name()).map_err(said("opening the ring"))?;
+        let ring = open(place)?;
         Ok(if seat.index.is_multiple_of(2) {
             let sender = when_seated(|| ring.sender())?;
             let _across = also_across(seat, || ring.receiver())?;
@@ -55,7 +55,7 @@ impl Structure for Frames {
     }
 
     fn check(&self, place: &Path, seat: Seat, tally: &Tally) -> Result<(), String> {
-        let ring = ByteRing::open(&directory(place)?, &name()).map_err(said("opening the ring"))?;
+        let ring = open(place)?;
         let mut receiver = Receives { receiver: when_seated(|| ring.receiver())?, may_see_again: true, _across: None };
         while receiver.take(seat)? {}
         // What nobody sees any more is at the end, where no number shows that it is missing.
@@ -73,6 +73,10 @@ impl Structure for Frames {
         drop((receiver, ring));
         close(place, seat)
     }
+}
+
+fn open(place: &Path) -> Result<ByteRing, String> {
+    ByteRing::open(&directory(place)?, &name()).map_err(said("opening the ring"))
 }
 
 /// The longest frame.

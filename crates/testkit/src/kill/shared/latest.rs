@@ -38,7 +38,7 @@ impl Structure for Newest {
     }
 
     fn join(&self, place: &Path, seat: Seat) -> Result<Box<dyn Victim>, String> {
-        let value = Latest::<Value>::open(&directory(place)?, &name()).map_err(said("opening the value"))?;
+        let value = open(place)?;
         Ok(if seat.index.is_multiple_of(3) {
             Box::new(Writes(when_seated(|| value.writer())?))
         } else {
@@ -47,12 +47,16 @@ impl Structure for Newest {
     }
 
     fn check(&self, place: &Path, seat: Seat, _tally: &Tally) -> Result<(), String> {
-        let value = Latest::<Value>::open(&directory(place)?, &name()).map_err(said("opening the value"))?;
+        let value = open(place)?;
         let mut reader = Reads { reader: value.reader().map_err(said("reading"))?, last: (0, 0) };
         reader.read(seat, &mut fastrand::Rng::with_seed(1))?;
         drop((reader, value));
         close(place, seat)
     }
+}
+
+fn open(place: &Path) -> Result<Latest<Value>, String> {
+    Latest::open(&directory(place)?, &name()).map_err(said("opening the value"))
 }
 
 struct Writes(Writer<Value>);

@@ -45,7 +45,7 @@ impl Structure for Slots {
     }
 
     fn join(&self, place: &Path, seat: Seat) -> Result<Box<dyn Victim>, String> {
-        let ring = Ring::<Message>::open(&directory(place)?, &name()).map_err(said("opening the ring"))?;
+        let ring = open(place)?;
         Ok(if seat.index.is_multiple_of(2) {
             Box::new(Sends(when_seated(|| ring.sender())?, also_across(seat, || ring.receiver())?))
         } else {
@@ -54,7 +54,7 @@ impl Structure for Slots {
     }
 
     fn check(&self, place: &Path, seat: Seat, tally: &Tally) -> Result<(), String> {
-        let ring = Ring::<Message>::open(&directory(place)?, &name()).map_err(said("opening the ring"))?;
+        let ring = open(place)?;
         let (sent, mut receiver) = (when_seated(|| ring.sender())?.sent() - HALF, when_seated(|| ring.receiver())?);
         let (taken, received) = (receiver.taken(), seat.counted_by_all(RECEIVED));
         while take(&mut receiver, seat)? {}
@@ -76,6 +76,10 @@ impl Structure for Slots {
         drop((receiver, ring));
         close(place, seat)
     }
+}
+
+fn open(place: &Path) -> Result<Ring<Message>, String> {
+    Ring::open(&directory(place)?, &name()).map_err(said("opening the ring"))
 }
 
 /// Messages that are sent or taken at a time, at most.

@@ -87,17 +87,13 @@ fn pass(
     preemptions: usize,
     undoes: Undoes,
     permits: u32,
-    acts: [fn(&Actor<'_>); 2],
+    acts: [Act; 2],
     check: impl Fn(&World) + Copy + Send + Sync + 'static,
 ) {
     explore_deaths(preemptions, move |after, note| {
         let world = World::new(undoes, 2);
         world.cell.permits.store(permits, Relaxed);
-        let one = spawn_mortal(&world, 1, after, acts[0]);
-        let two = spawn(&world, 2, acts[1]);
-        note(one.join().unwrap());
-        two.join().unwrap();
-        world.close();
+        note(play(&world, after, acts));
         check(&world);
     });
 }
@@ -125,16 +121,10 @@ fn who_sleeps_and_who_armed_do_not_hide_each_other() {
 }
 
 /// One passes who may die, the second as it is told, the third armed.
-fn pass_by_three(second: fn(&Actor<'_>)) {
+fn pass_by_three(second: Act) {
     explore_deaths(1, move |after, note| {
         let world = World::new(Undoes::Copies, 3);
-        let one = spawn_mortal(&world, 1, after, pass_through);
-        let two = spawn(&world, 2, second);
-        let three = spawn(&world, 3, poll_and_change);
-        note(one.join().unwrap());
-        two.join().unwrap();
-        three.join().unwrap();
-        world.close();
+        note(play(&world, after, [pass_through, second, poll_and_change]));
     });
 }
 
@@ -150,13 +140,8 @@ fn who_armed_while_another_asked_for_too_many_gets_a_permit() {
     explore(2, || {
         let world = World::new(Undoes::Nothing, 2);
         world.cell.permits.store(1, Relaxed);
-        let one = spawn(&world, 1, |actor| {
-            let _ = actor.attempt(Wanted::Permits(2));
-        });
-        let two = spawn(&world, 2, poll_and_use_permit);
-        one.join().unwrap();
-        two.join().unwrap();
-        world.close();
+        let ask: Act = |actor| drop(actor.attempt(Wanted::Permits(2)));
+        play(&world, NEVER, [ask, poll_and_use_permit]);
     });
 }
 
@@ -175,17 +160,12 @@ fn who_armed_to_write_gets_in_after_a_reader() {
 fn who_armed_to_read_gets_in_after_one_who_could_not_write() {
     explore(1, || {
         let world = World::new(Undoes::Copies, 3);
-        let one = spawn(&world, 1, read_in_place);
-        let two = spawn(&world, 2, |actor| {
+        let look_in: Act = |actor| {
             if actor.attempt(Wanted::ToWrite).is_ok() {
                 write_done(&actor.world.cell, actor);
             }
-        });
-        let three = spawn(&world, 3, poll_and_read);
-        one.join().unwrap();
-        two.join().unwrap();
-        three.join().unwrap();
-        world.close();
+        };
+        play(&world, NEVER, [read_in_place, look_in, poll_and_read]);
     });
 }
 
@@ -196,7 +176,7 @@ fn who_armed_to_read_gets_in_after_one_who_could_not_write() {
 fn control_a_single_try_after_asking_misses_the_lock() {
     explore(2, || {
         let world = World::new(Undoes::Nothing, 2);
-        let one = spawn(&world, 1, pass_through);
+        let one = spawn_mortal(&world, 1, NEVER, pass_through);
         let two = Actor::new(&world, 2);
         two.wait_with(Wanted::Word, |_, attempt| {
             world.cell.armed.store(1, Relaxed);
