@@ -15,6 +15,9 @@ use crate::exit::{Code, Failure};
 /// The version of every JSON document this command prints.
 const SCHEMA: u32 = 1;
 
+/// How an error begins that says why data cannot be written.
+pub(crate) const UNWRITTEN: &str = "standard output: ";
+
 /// When colours are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Colour {
@@ -89,14 +92,17 @@ impl Output {
     /// One piece of data: `text` for people and pipes, `value` as one line of JSON.
     pub(crate) fn data(&self, value: &Value, text: impl FnOnce() -> Vec<u8>) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
-        if self.json {
+        let outcome = if self.json {
             let mut value = value.clone();
             value["schema"] = json!(SCHEMA);
-            writeln!(out, "{value}")?;
+            writeln!(out, "{value}")
         } else {
-            out.write_all(&text())?;
-        }
-        Ok(out.flush()?)
+            out.write_all(&text())
+        };
+        outcome.and_then(|()| out.flush()).map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
+            _ => Failure::new(Code::Failure, "io", format!("{UNWRITTEN}{error}")),
+        })
     }
 
     /// A word to the person at the terminal.

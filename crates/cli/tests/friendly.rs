@@ -172,6 +172,21 @@ fn an_address_that_is_taken_is_told_with_what_to_do() {
 }
 
 #[test]
+fn a_place_where_no_socket_can_be_is_told_with_what_is_wrong_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| format!("unix:{}/{name}", folder.path().display());
+    std::fs::write(folder.path().join("file"), "kept").unwrap();
+    for (more, kind) in [(None, "messages"), (Some("--datagram"), "datagrams")] {
+        for (name, said) in [("file", "what is there is no socket"), ("no/s", "its folder is not there")] {
+            let output = run(crosstie(&["recv", &at(name), "--timeout=1s"]).args(more));
+            assert_eq!(output.status.code(), Some(1), "{kind}");
+            assert!(text(&output.stderr).contains(said), "{kind}: {}", text(&output.stderr));
+        }
+    }
+    assert_eq!(std::fs::read_to_string(folder.path().join("file")).unwrap(), "kept");
+}
+
+#[test]
 fn the_help_of_the_server_says_what_a_value_looks_like_and_what_holds_without_it() {
     let help = help("serve").split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [

@@ -245,6 +245,8 @@ fn output_that_does_not_fit_anywhere_is_a_failure() {
     let _ = run(&mut crosstie(&["pipe", "exec:seq 1000", &at]));
     let (code, said) = ended(child, words);
     assert!(code == Some(1) && said.contains("standard output: No space left"), "{code:?} {said}");
+    let output = crosstie(&["completions", "bash"]).stdout(full()).output().unwrap();
+    assert!(text(&output.stderr).contains("standard output: No space left"), "{}", text(&output.stderr));
     // The control: what fits is no failure.
     assert!(run(&mut crosstie(&["pipe", "exec:seq 1000", "-"])).status.success());
 }

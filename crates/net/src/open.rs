@@ -205,9 +205,13 @@ fn unsupported(endpoint: &Endpoint, what: &str) -> Error {
         return Error::new(Kind::Unsupported, format!("'{endpoint}' needs TLS: build with the feature 'tls'"));
     }
     let why = match endpoint.target() {
-        Target::Udp { .. } => "it carries datagrams: use DatagramSender and DatagramReceiver, or bare ones",
+        Target::Udp { .. } => {
+            "it carries datagrams: use DatagramSender and DatagramReceiver, or bare ones, on a command line 'crosstie send' and 'recv'"
+        }
         Target::Exec { .. } => "a program is started by who connects",
-        Target::Nats { .. } | Target::NatsUnix { .. } => "that is a broker, which takes clients and no bare bytes",
+        Target::Nats { .. } | Target::NatsUnix { .. } => {
+            "that is a broker, which takes clients, as 'crosstie pub' and 'sub' are, and no bare bytes"
+        }
         _ => "that scheme carries no stream of bytes",
     };
     let schemes = if what == "listener" { LISTENING } else { CONNECTING };

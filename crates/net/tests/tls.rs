@@ -148,11 +148,17 @@ fn files_that_are_missing_or_wrong_are_named() {
     let Issued { cert, key } = &place.server;
     let (cert, key) = (cert.display(), key.display());
     let folder = place.folder().display();
+    let pem = fs::read_to_string(&place.server.cert).unwrap();
+    fs::write(place.folder().join("cut"), &pem[..pem.len() / 2]).unwrap();
+    let fifo = place.folder().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
     for (options, expected) in [
         (String::new(), "'cert='"),
         (format!("cert={cert}"), "'key='"),
         (format!("cert={cert}&key={folder}/nothing"), "nothing"),
         (format!("cert={cert}&key={folder}"), "expected a file"),
+        (format!("cert={cert}&key={}", fifo.display()), "expected a file"),
+        (format!("cert={folder}/cut&key={key}"), "'-----END CERTIFICATE-----'"),
         (format!("cert={key}&key={key}"), "BEGIN CERTIFICATE"),
         (format!("cert={cert}&key={cert}"), "private key"),
         (format!("cert={cert}&key={}", place.client.key.display()), "do not go together"),

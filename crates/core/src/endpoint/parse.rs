@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     options::Options,
-    part::{EndpointError, Part},
+    part::{EndpointError, Part, shown},
     target::{Credentials, HostPort, Target, UnixAddress},
 };
 
@@ -16,7 +16,7 @@ const SCHEMES: &str = "a scheme: mem: pipe: fd: exec: fifo: unix: shm: tcp:// tl
 pub(super) fn parse(text: &str) -> Result<(Target, Options), EndpointError> {
     let whole = Part::new(text);
     if text.len() > MAX_LEN {
-        return Err(Part::new("").expected(format!("a URL of at most {MAX_LEN} bytes")));
+        return Err(whole.expected(format!("a URL of at most {MAX_LEN} bytes (this one has {})", text.len())));
     }
     let (scheme, rest) = whole.split_once(':').ok_or_else(|| whole.expected(with_scheme(text)))?;
     if scheme.text() == "exec" {
@@ -74,6 +74,7 @@ pub(super) fn parse(text: &str) -> Result<(Target, Options), EndpointError> {
 /// What was probably meant by a text without a scheme, else the schemes there are. It repeats paths, hosts and ports alone, which hold no secrets.
 fn with_scheme(text: &str) -> String {
     if text.starts_with('/') {
+        let text = shown(text);
         return format!("a scheme, as in 'unix:{text}' or 'fifo:{text}'");
     }
     let is_host = |host: &str| !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
@@ -101,8 +102,11 @@ fn descriptor(part: Part<'_>) -> Result<u32, EndpointError> {
 
 fn path(part: Part<'_>) -> Result<PathBuf, EndpointError> {
     let path = part.strip_prefix("//").unwrap_or(part).decode()?;
-    if !path.starts_with('/') || path.contains('\0') {
+    if !path.starts_with('/') {
         return Err(part.expected("an absolute path, as in '/run/bank.sock'"));
+    }
+    if path.contains('\0') {
+        return Err(part.expected("a path without '%00', which no path can have"));
     }
     Ok(PathBuf::from(path))
 }
@@ -249,6 +253,19 @@ mod tests {
         assert!(error("mem:x#y").contains("'#'"));
         assert!(error(&format!("unix:/{}", "x".repeat(200))).contains("at most 107 bytes"));
         assert!(error("unix:/a%zz").contains("hexadecimal"));
+        assert!(error("unix:/a%00").contains("a path without '%00'"));
+    }
+
+    #[test]
+    fn an_error_is_as_long_as_a_person_reads_and_controls_no_terminal() {
+        for text in [format!("/{}", "ä".repeat(100_000)), format!("exec:{}", "x".repeat(9000)), "x".repeat(8000)] {
+            let told = error(&text);
+            assert!(told.chars().count() < 600 && told.contains('…'), "{told}");
+        }
+        assert!(error(&"x".repeat(10_000)).starts_with("expected a URL of at most 8192 bytes (this one has 10000)"));
+        let (told, short) = (error("unix:x\u{1b}[2J\n%zz"), format!("tcp://{}", "h".repeat(95)));
+        assert!(told.contains("x\\u{1b}[2J\\n%zz") && !told.contains(char::is_control), "{told}");
+        assert!(error(&short).ends_with(&format!("'{short}')")), "the control: what is short stands there whole");
     }
 
     #[test]

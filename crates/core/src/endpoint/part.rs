@@ -21,7 +21,7 @@ impl EndpointError {
         &self.expected
     }
 
-    /// The whole text, without what is secret in it.
+    /// The whole text, without what is secret in it; of a long one the beginning and the end.
     pub fn shown(&self) -> &str {
         &self.shown
     }
@@ -78,9 +78,9 @@ impl<'a> Part<'a> {
     pub(super) fn expected(self, expected: impl Into<String>) -> EndpointError {
         EndpointError {
             expected: expected.into(),
-            found: without_secret(self.text()),
+            found: shown(&without_secret(self.text())),
             column: self.whole[..self.start].chars().count() + 1,
-            shown: without_secret(self.whole),
+            shown: shown(&without_secret(self.whole)),
         }
     }
 
@@ -112,6 +112,22 @@ fn without_secret(text: &str) -> String {
     match authority.rfind('@') {
         Some(at) if at > 0 => format!("{}***{}", &text[..start], &text[start + at..]),
         _ => text.to_owned(),
+    }
+}
+
+/// How many characters of a text an error repeats from its beginning, and from its end.
+const REPEATED: [usize; 2] = [80, 20];
+
+/// The text for an error: without what would control a terminal, and of a long one the two ends.
+pub(super) fn shown(text: &str) -> String {
+    let signs: Vec<char> = text.chars().collect();
+    let escaped = |signs: &[char]| -> String {
+        let one = |sign: &char| if sign.is_control() { sign.escape_default().to_string() } else { sign.to_string() };
+        signs.iter().map(one).collect()
+    };
+    match signs.len() {
+        len if len <= REPEATED[0] + REPEATED[1] + 1 => escaped(&signs),
+        len => format!("{}…{}", escaped(&signs[..REPEATED[0]]), escaped(&signs[len - REPEATED[1]..])),
     }
 }
 

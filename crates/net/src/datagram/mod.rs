@@ -18,6 +18,7 @@ use crosstie_core::{Endpoint, Error, Kind, Target};
 use crate::{
     fault::{Scope, permitted},
     reach::stay_here,
+    socket::cannot,
 };
 
 pub use self::{
@@ -47,8 +48,7 @@ pub fn receive_datagrams(endpoint: &Endpoint) -> Result<Datagrams, Error> {
         }
         _ => return Err(unsupported(endpoint)),
     };
-    let bound =
-        bound.map_err(|error| Error::new(Kind::Io, format!("cannot receive at '{endpoint}'")).because(error))?;
+    let bound = bound.map_err(|error| cannot("receive at", endpoint, error))?;
     let bound = match faults {
         Some(faults) => bound.with_faults(&faults)?,
         None => bound,

@@ -1,10 +1,6 @@
 //! Datagrams over `unix:`: whole, in order, and never lost while the receiver lives.
 
-use std::{
-    fs, io,
-    os::{fd::OwnedFd, unix::fs::FileTypeExt},
-    path::PathBuf,
-};
+use std::{fs, io, os::fd::OwnedFd, path::PathBuf};
 
 use crosstie_core::{Endpoint, Target, UnixAddress};
 use crosstie_sys::{receive_from_process, tell_senders};
@@ -18,7 +14,7 @@ use super::{
     datagrams::Datagrams,
     socket::{Socket, socket},
 };
-use crate::socket::claim::Claim;
+use crate::socket::claim::{Claim, has_socket};
 
 /// What Linux counts for each datagram besides its bytes.
 const OVERHEAD: usize = 32;
@@ -47,8 +43,7 @@ pub(super) fn receive(address: &UnixAddress) -> io::Result<Datagrams> {
     };
     let mut claim = Claim::lay(path)?;
     // Under the claim, as with listeners: the file of a socket that is dead is removed, one that lives is not.
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
-    if is_socket && connect(&socket(AddressFamily::UNIX)?, &of(address)?) == Err(Errno::CONNREFUSED) {
+    if has_socket(path)? && connect(&socket(AddressFamily::UNIX)?, &of(address)?) == Err(Errno::CONNREFUSED) {
         fs::remove_file(path)?;
     }
     bind(&it, &of(address)?)?;

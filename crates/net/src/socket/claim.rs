@@ -8,7 +8,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, TryLockError},
     io,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -58,6 +58,19 @@ impl Claim {
     /// True if what is at the path is the socket that was bound, and not what somebody else has put in its place.
     pub(crate) fn is_still_ours(&self, socket: &Path) -> bool {
         self.ours.is_some() && fs::symlink_metadata(socket).ok().map(|there| number(&there)) == self.ours
+    }
+}
+
+/// True if a socket is at the path, whether somebody listens or not.
+///
+/// # Errors
+///
+/// `AlreadyExists` if something else is there, which nobody removes.
+pub(crate) fn has_socket(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.file_type().is_socket() => Ok(true),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "something else is there")),
+        Err(_) => Ok(false),
     }
 }
 

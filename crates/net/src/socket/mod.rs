@@ -17,12 +17,19 @@ use crate::{
 
 /// Why nobody listens there, and what to do where that is known.
 pub(crate) fn cannot_listen(at: impl std::fmt::Display, error: io::Error) -> Error {
+    cannot("listen on", at, error)
+}
+
+/// Why something cannot be done at an address of one's own, and what to do where that is known.
+pub(crate) fn cannot(act: &str, at: impl std::fmt::Display, error: io::Error) -> Error {
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => "; somebody listens there: end that one, or take another address",
-        io::ErrorKind::NotFound => "; is its folder there?",
+        io::ErrorKind::AlreadyExists => "; what is there is no socket: take another path",
+        io::ErrorKind::NotFound => ", as its folder is not there",
+        io::ErrorKind::AddrNotAvailable => ", which is no address of this machine",
         _ => "",
     };
-    Error::new(Kind::Io, format!("cannot listen on '{at}'{hint}")).because(error)
+    Error::new(Kind::Io, format!("cannot {act} '{at}'{hint}")).because(error)
 }
 
 /// A listener that never blocks, for a reactor: what it accepts is the socket alone. Everybody else wants [`listen`](crate::listen).

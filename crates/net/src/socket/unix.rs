@@ -7,10 +7,7 @@ use std::{
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         linux::net::SocketAddrExt,
-        unix::{
-            fs::FileTypeExt,
-            net::{SocketAddr, UnixListener, UnixStream},
-        },
+        unix::net::{SocketAddr, UnixListener, UnixStream},
     },
     path::Path,
     time::Duration,
@@ -20,7 +17,10 @@ use crosstie_core::{ByteTransport, Target, UnixAddress};
 use crosstie_sys::{Interest, connect_unix, peer_process, try_receive_descriptors, try_send_descriptors, wait_ready};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 
-use super::{claim::Claim, sleeper::Sleeper};
+use super::{
+    claim::{Claim, has_socket},
+    sleeper::Sleeper,
+};
 use crate::transport::{Armed, AsyncStream, Listen, Peer, SocketTransport, Transport, patiently};
 
 /// A listener. One with a path removes its file in the end, if it still is its own.
@@ -66,10 +66,9 @@ fn of_std(listener: UnixListener, address: UnixAddress, claim: Option<Claim>) ->
 ///
 /// Whoever calls it has the claim, so nobody of ours can have put a socket there meanwhile.
 fn remove_if_dead(path: &Path) -> io::Result<()> {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
     // Without waiting: one that lives and accepts nobody any more would have us wait for ever.
-    if is_socket && connect_unix(path).is_err_and(refused) { fs::remove_file(path) } else { Ok(()) }
+    if has_socket(path)? && connect_unix(path).is_err_and(refused) { fs::remove_file(path) } else { Ok(()) }
 }
 
 impl Drop for Listener {

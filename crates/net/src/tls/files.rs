@@ -1,15 +1,19 @@
 //! The files of TLS: certificates, keys and authorities, in PEM.
 
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use crosstie_core::{Error, Kind, Options};
+use rustix::fs::{Mode, OFlags, open};
 use rustls::{
     RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
 };
 
 /// Where the certificate, its key and the authorities that are trusted stand. None of them holds more than 1 MiB.
@@ -63,13 +67,24 @@ fn one_of_two(missing: &str, what: &str, path: &Path) -> Error {
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let text = read(path)?;
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    let all = all.map_err(|error| refused(path, "certificates").because(error))?;
+    let all = all.map_err(|error| malformed(path, "certificates", error))?;
     if all.is_empty() { Err(refused(path, "'-----BEGIN CERTIFICATE-----'")) } else { Ok(all) }
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
-    PrivateKeyDer::from_pem_slice(&read(path)?)
-        .map_err(|error| refused(path, "an unencrypted private key").because(error))
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| malformed(path, "an unencrypted private key", error))
+}
+
+/// The same where the text between the marks is the reason; a mark that is missing is told as text.
+fn malformed(path: &Path, expected: &str, error: pem::Error) -> Error {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            let mark = String::from_utf8_lossy(&end_marker).into_owned();
+            refused(path, &format!("'-----END {mark}-----' behind the last of the {expected}"))
+        }
+        pem::Error::NoItemsFound => refused(path, expected),
+        error => refused(path, expected).because(error),
+    }
 }
 
 fn refused(path: &Path, expected: &str) -> Error {
@@ -79,13 +94,16 @@ fn refused(path: &Path, expected: &str) -> Error {
 const MOST: u64 = 1 << 20;
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let told = |error| Error::new(Kind::InvalidInput, format!("cannot read '{}'", path.display())).because(error);
-    // Opening a pipe would wait for somebody who writes.
-    if !fs::metadata(path).map_err(told)?.is_file() {
+    let told =
+        |error: io::Error| Error::new(Kind::InvalidInput, format!("cannot read '{}'", path.display())).because(error);
+    // Opening a pipe would wait for somebody who writes, and what is there may change at any time.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = open(path, flags, Mode::empty()).map(File::from).map_err(|error| told(error.into()))?;
+    if !file.metadata().map_err(told)?.is_file() {
         return Err(Error::new(Kind::InvalidInput, format!("expected a file at '{}'", path.display())));
     }
     let mut text = Vec::new();
-    File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut text)).map_err(told)?;
+    file.take(MOST + 1).read_to_end(&mut text).map_err(told)?;
     if text.len() as u64 > MOST {
         return Err(Error::new(Kind::InvalidInput, format!("expected at most {MOST} bytes in '{}'", path.display())));
     }

@@ -196,20 +196,22 @@ async fn listen(
     let listener = ChannelListener::<Anything>::bind_with(endpoint, options)?;
     told_listening(listener.endpoint(), output);
     let places = Arc::new(Semaphore::new(usize::from(connections)));
-    let mut number = 0;
+    let (mut number, mut is_failing) = (0, false);
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         let accepted = match listener.accept(Duration::from_secs(3600)).await {
             Ok(accepted) => accepted,
             Err(error) if error.kind() == Kind::Timeout => continue,
             Err(error) => {
-                output.event("accept", &format!("cannot accept: {error}"));
-                // Mostly for want of descriptors, which come back with time.
+                // Mostly for want of descriptors, which come back with time: it is told once.
+                if !std::mem::replace(&mut is_failing, true) {
+                    output.event("accept", &format!("cannot accept, and tries again: {error}"));
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        number += 1;
+        (number, is_failing) = (number + 1, false);
         let (peer, sink, output) = (accepted.peer(), sink.clone(), output.clone());
         tokio::spawn(async move {
             let outcome = match accepted.open().await {

@@ -108,11 +108,21 @@ impl Row {
             self.pid.to_string(),
             // A process calls itself and its endpoints what it likes.
             printable(self.name.as_bytes()),
-            printable(self.endpoint.as_bytes()),
+            within(printable(self.endpoint.as_bytes())),
             self.state.to_owned(),
             self.connections.map_or_else(String::new, |count| count.to_string()),
             peers.join(" "),
         ]
+    }
+}
+
+/// The most characters of an endpoint in a table, so that what one process says makes no row too long to read.
+const SHOWN: usize = 300;
+
+fn within(text: String) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
     }
 }
 
@@ -220,4 +230,15 @@ fn segments(directory: &Directory, processes: &Processes) -> Result<Vec<Row>, Fa
         }
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_process_says_widens_no_row_beyond_reading() {
+        assert_eq!(within("ä".repeat(SHOWN)), "ä".repeat(SHOWN));
+        assert_eq!(within("ä".repeat(8000)), format!("{}…", "ä".repeat(SHOWN)));
+    }
 }

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     exit::{Code, Failure},
-    output::{Output, bytes_json},
+    output::{Output, UNWRITTEN, bytes_json},
 };
 
 /// What all joins of one command share. The arrays are by the side where bytes come from.
@@ -144,6 +144,7 @@ impl Joiner {
         };
         // It outlives each turn: of a pair whose second has not come yet the first is not sent away because others have ended.
         let mut coming = pin!(next());
+        let mut is_failing = false;
         loop {
             tokio::select! {
                 // The end of one is told before the next, who got its place, is welcomed.
@@ -154,12 +155,15 @@ impl Joiner {
                     let pair = match pair {
                         Ok(pair) => pair,
                         Err(error) => {
-                            self.output.event("accept", &format!("cannot accept: {error}"));
-                            // Mostly for want of descriptors, which come back with time.
+                            // Mostly for want of descriptors, which come back with time: it is told once.
+                            if !std::mem::replace(&mut is_failing, true) {
+                                self.output.event("accept", &format!("cannot accept, and tries again: {error}"));
+                            }
                             tokio::time::sleep(Duration::from_millis(100)).await;
                             continue;
                         }
                     };
+                    is_failing = false;
                     number += 1;
                     self.welcome(number, &pair);
                     let (joiner, done) = (Arc::clone(self), done.clone());
@@ -291,7 +295,8 @@ impl Joiner {
                 value["connection"] = json!(number);
                 output.data(&value, Vec::new).map_err(|failure| match failure {
                     Failure::BrokenPipe => io::ErrorKind::BrokenPipe.into(),
-                    other => io::Error::other(other.to_string()),
+                    // That it is standard output is said with how it ended.
+                    other => io::Error::other(other.to_string().trim_start_matches(UNWRITTEN).to_owned()),
                 })
             })
         })
