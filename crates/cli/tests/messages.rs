@@ -250,6 +250,7 @@ fn what_goes_wrong_is_told_by_the_exit_code() {
         (&["send", "udp://127.0.0.1:9", "a", "--codec", "json"], 2, "--codec"),
         (&["send", "udp://127.0.0.1:9", "{{what}}"], 2, "{{count}}"),
         (&["send", "udp://127.0.0.1:9", &too_long], 1, "65507"),
+        (&["send", "udp://127.0.0.1:0", "a"], 1, "expected the port where somebody receives"),
         (&["send", "-", "a"], 2, "crosstie recv"),
         (&["listen", "exec:cat"], 2, "listener"),
         (&["recv", "connect:unix:/nowhere"], 3, "cannot connect"),

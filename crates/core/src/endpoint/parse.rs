@@ -254,6 +254,7 @@ mod tests {
         assert!(error(&format!("unix:/{}", "x".repeat(200))).contains("at most 107 bytes"));
         assert!(error("unix:/a%zz").contains("hexadecimal"));
         assert!(error("unix:/a%00").contains("a path without '%00'"));
+        assert!(error("unix:@a%zz").ends_with("found 'a%zz' (column 7 of 'unix:@a%zz')"));
     }
 
     #[test]

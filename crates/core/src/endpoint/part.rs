@@ -107,6 +107,10 @@ impl<'a> Part<'a> {
 
 /// The text with what stands between `//` and the last `@` of the authority hidden.
 fn without_secret(text: &str) -> String {
+    // These have no authority: behind their '@' is an abstract name.
+    if text.starts_with("unix:") || text.starts_with("nats+unix:") {
+        return text.to_owned();
+    }
     let start = text.find("//").map_or(0, |at| at + 2);
     let authority = text[start..].split(['/', '?']).next().unwrap_or_default();
     match authority.rfind('@') {

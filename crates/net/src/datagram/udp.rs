@@ -47,6 +47,11 @@ pub(super) fn receive(host: &HostPort, endpoint: &Endpoint) -> io::Result<Datagr
 
 pub(super) fn send(host: &HostPort, endpoint: &Endpoint) -> io::Result<Datagrams> {
     let address = resolved(host)?;
+    if address.port() == 0 {
+        // The system takes it, and sends it nowhere.
+        let text = "expected the port where somebody receives, found 0, which only who receives may name";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
     let (it, max_len) = open(address)?;
     if let Some((ip, interface)) = group(&it, address, endpoint)? {
         let options = endpoint.options();

@@ -22,8 +22,7 @@ pub(super) fn options(endpoint: &Endpoint, codec: Option<Codec>) -> Result<Chann
 pub(super) fn no_hello(error: Error) -> Error {
     match error.kind() {
         Kind::Timeout | Kind::Disconnected => {
-            let text =
-                "no channel was opened; if somebody is there, is it 'crosstie recv' or 'send', or a typed program?";
+            let text = "no channel was opened; if somebody is there, is it 'crosstie recv', 'send' or a typed program, with a place left?";
             Error::new(error.kind(), format!("{error}: {text} Bytes as they are go by 'crosstie pipe' and 'listen'"))
         }
         _ => error,
