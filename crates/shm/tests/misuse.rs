@@ -4,6 +4,7 @@
 mod processes;
 
 use std::{
+    cell::RefCell,
     mem::forget,
     sync::{
         Arc, Mutex as StdMutex,
@@ -47,6 +48,49 @@ fn in_time(act: impl FnOnce() + Send + 'static) {
         done.send(()).unwrap();
     });
     is_done.recv_timeout(Duration::from_secs(60)).expect("it ends, and without a panic");
+}
+
+/// Something that a thread does when it ends.
+struct AtTheEnd(RefCell<Option<Box<dyn FnOnce()>>>);
+
+impl Drop for AtTheEnd {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(|act| act());
+    }
+}
+
+/// A thread that runs `act` as it ends, after the locks that it may have left behind were looked through.
+fn ending(mutex: &Arc<Mutex<u64>>, act: impl FnOnce(&Mutex<u64>) + Send + 'static) -> thread::JoinHandle<()> {
+    thread_local! {
+        static AT_THE_END: AtTheEnd = const { AtTheEnd(RefCell::new(None)) };
+    }
+    let mutex = mutex.clone();
+    thread::spawn(move || {
+        AT_THE_END.with(|end| end.0.replace(Some(Box::new(move || act(&mutex)))));
+        // What comes last goes first.
+        drop(Mutex::anonymous(0_u64).unwrap().lock(soon()).unwrap());
+    })
+}
+
+#[test]
+fn threads_that_end_are_not_taken_for_each_other() {
+    let mutex = Arc::new(Mutex::anonymous(0_u64).unwrap());
+    let (tell, told) = mpsc::channel();
+    let (let_go, go) = mpsc::channel::<()>();
+    let holds = ending(&mutex, move |mutex| {
+        let guard = mutex.lock(soon()).unwrap();
+        // The control: one that waits for itself is told so, then as well.
+        tell.send(mutex.lock(shortly()).map(drop)).unwrap();
+        go.recv().unwrap_err();
+        drop(guard);
+    });
+    assert!(matches!(told.recv().unwrap(), Err(LockError::HeldByThisThread)));
+    let (tell, told) = mpsc::channel();
+    let waits = ending(&mutex, move |mutex| tell.send(mutex.lock(shortly()).map(drop)).unwrap());
+    let outcome = told.recv();
+    drop(let_go);
+    [holds, waits].into_iter().for_each(|thread| thread.join().unwrap());
+    assert!(matches!(outcome, Ok(Err(LockError::TimedOut { .. }))), "{outcome:?}");
 }
 
 /// The counts of a process have twenty bits, and the highest keeps room for all who come at one time.

@@ -42,7 +42,7 @@ impl ThisThread {
 
 impl Drop for ThisThread {
     fn drop(&mut self) {
-        NUMBER.set(0);
+        // Destructors of other values may still take locks. They do it under this number, and what they leave behind stays until the process ends.
         let locks = in_time().map(|locks| locks.clone()).unwrap_or_default();
         for lock in locks.iter().filter_map(Weak::upgrade) {
             lock.abandon(self.number);
@@ -50,7 +50,7 @@ impl Drop for ThisThread {
     }
 }
 
-/// The number of the calling thread, from 1; never given twice in a process. 0 while the thread ends.
+/// The number of the calling thread, from 1; never given twice in a process.
 #[inline]
 pub(super) fn number() -> u64 {
     match NUMBER.get() {
@@ -61,7 +61,8 @@ pub(super) fn number() -> u64 {
 
 #[cold]
 fn number_slowly() -> u64 {
-    let number = THIS.try_with(|this| this.number).unwrap_or(0);
+    // `THIS` is there: once it is gone, there is a number.
+    let number = THIS.with(|this| this.number);
     NUMBER.set(number);
     number
 }
