@@ -12,7 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crosstie::shm::{Act, Kind, Latest, Life, Participant, Region, Segment, SegmentName, ShmSafe, Spec};
+use crosstie::shm::{
+    Act, Element, Kind, Latest, Life, Mutex, Participant, Region, Segment, SegmentName, ShmSafe, Spec,
+};
 use crosstie_sys::trial::{Child, fork};
 use place::Place;
 
@@ -28,6 +30,8 @@ const TESTS: &[(&str, fn())] = &[
     ("dump_says_what_the_bytes_are", dump_says_what_the_bytes_are),
     ("who_looks_makes_no_directory", who_looks_makes_no_directory),
     ("tables_fit_the_terminal_unless_everything_is_asked_for", tables_fit_the_terminal_unless_everything_is_asked_for),
+    ("what_others_are_called_does_nothing_to_a_terminal", what_others_are_called_does_nothing_to_a_terminal),
+    ("control_what_is_not_for_people_has_names_as_they_are", control_what_is_not_for_people_has_names_as_they_are),
     ("an_output_that_nobody_reads_ends_it_without_a_word", an_output_that_nobody_reads_ends_it_without_a_word),
     ("help_has_examples_first", help_has_examples_first),
 ];
@@ -356,6 +360,38 @@ fn tables_fit_the_terminal_unless_everything_is_asked_for() {
     let piped = place.text(&["shm", "ls"]);
     assert_eq!(words(&piped), words(&everything));
     assert!(piped.lines().any(|line| line.contains(&name)), "{piped}");
+}
+
+/// Whoever shares a directory may be called anything.
+const ODD: &str = "clears\u{1b}[2J\na\u{9b}2Jline";
+
+/// A segment with a field and a participant that are called so, and a lock whose holder is.
+fn oddly_called(place: &Place) -> (Child, Mutex<u64>) {
+    let element = Element::new(8, 8, "odd size=8 align=8\nred\u{1b}[31m u64 @0 +8\n");
+    let spec = Spec::new(Kind::Region, element).participants(4).locks(1).data(192);
+    let segment = Segment::create(&place.directory(), &"odd".parse().unwrap(), &spec, |_| Ok(())).unwrap();
+    let lock = Mutex::enter(&place.directory(), &"lock".parse().unwrap(), 0_u64, ODD).unwrap();
+    (member(&segment, ODD, 1), lock)
+}
+
+fn what_others_are_called_does_nothing_to_a_terminal() {
+    let place = Place::new();
+    let (_other, lock) = oddly_called(&place);
+    let _held = lock.try_lock().unwrap();
+    for words in [&["shm", "show", "odd"][..], &["shm", "trace", "odd"], &["shm", "dump", "odd"], &["locks"]] {
+        let all = place.text(words);
+        assert!(all.lines().all(|line| !line.contains(char::is_control)), "{words:?}: {all:?}");
+        assert!(all.contains("clears\\x1b[2J a\\u{9b}2Jline") || words.contains(&"dump"), "{words:?}: {all:?}");
+    }
+}
+
+fn control_what_is_not_for_people_has_names_as_they_are() {
+    let place = Place::new();
+    let (_other, lock) = oddly_called(&place);
+    let _held = lock.try_lock().unwrap();
+    let shown = &place.json(&["shm", "show", "odd"])[0];
+    assert!(shown["participants"].as_array().unwrap().iter().any(|participant| participant["name"] == ODD));
+    assert_eq!(place.json(&["locks", "lock"])[0]["holders"][0]["who"]["name"], ODD);
 }
 
 fn an_output_that_nobody_reads_ends_it_without_a_word() {

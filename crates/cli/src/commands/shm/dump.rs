@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use crosstie::shm::{Directory, Kind, Section, SectionKind, Segment, Span, SpanRole};
 use serde_json::{Value, json};
 
-use super::{schema, table::wrap, target::Target};
+use super::{schema, table::wrap, target::Target, text};
 use crate::{exit::Failure, output::Output};
 
 /// Bytes that are read at a time.
@@ -198,7 +198,7 @@ fn lines(bytes: &[u8], at: u64, spans: &[Span], last: &mut Option<(Vec<u8>, bool
             continue;
         }
         *last = Some((chunk.to_vec(), false));
-        let names: Vec<_> = begins.iter().map(|span| format!("{} {}", span.at, span.what)).collect();
+        let names: Vec<_> = begins.iter().map(|span| format!("{} {}", span.at, text::name(&span.what))).collect();
         if !names.is_empty() {
             wrap(&names.join("; "), WIDTH - 2).iter().for_each(|names| text.push_str(&format!("# {names}\n")));
         }

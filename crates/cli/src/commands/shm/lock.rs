@@ -16,7 +16,7 @@ use crosstie::shm::{
 use crosstie_core::Deadline;
 use serde_json::json;
 
-use super::{child, place::Place};
+use super::{child, place::Place, text};
 use crate::{
     exit::{Code, Failure},
     output::Output,
@@ -157,7 +157,7 @@ fn who(participant: &Participant, id: ParticipantId) -> String {
     let Some(now) = all.into_iter().find(|info| info.id.slot == id.slot) else { return format!("participant {id}") };
     let since = now.id.generation.wrapping_sub(id.generation);
     if since == 0 {
-        return format!("'{}' (pid {})", now.name, now.pid);
+        return format!("'{}' (pid {})", text::name(&now.name), now.pid);
     }
     // Whoever took the place has overwritten its name, but not what it did.
     let events = segment.events(id.slot);

@@ -21,7 +21,10 @@ use super::{
     text,
     wide::{Wide, show_table},
 };
-use crate::{exit::Failure, output::Output};
+use crate::{
+    exit::Failure,
+    output::{Output, printable},
+};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -156,7 +159,7 @@ impl Locks {
         let table = || self.table.text(args.wide.limit(output)).0;
         shown.push_str(&if self.values.is_empty() { "no locks\n".to_owned() } else { table() });
         if let Some(error) = self.unreadable {
-            shown.push_str(&format!("{}\n", as_here(&error.to_string())));
+            shown.push_str(&format!("{}\n", printable(as_here(&error.to_string()).as_bytes())));
         }
         shown.push('\n');
         output.data(&Value::Null, || shown.into_bytes())
@@ -205,7 +208,7 @@ fn lock_name(segment: &Segment, lock: &LockStatus) -> String {
     match lock.name.as_str() {
         _ if segment.header().locks == 1 => segment_name.to_owned(),
         "" => format!("{segment_name}/{}", lock.index),
-        name => format!("{segment_name}/{name}"),
+        name => format!("{segment_name}/{}", text::name(name)),
     }
 }
 
@@ -259,7 +262,7 @@ fn who(id: ParticipantId, participants: &[ParticipantInfo], is_wide: bool) -> St
         Some(info) => {
             // Until somebody who wants it, or `shm gc`, recovers what it held.
             let end = if info.life == Life::Alive { "" } else { " (dead)" };
-            format!("{} pid {}{slot}{end}", info.name, info.pid)
+            format!("{} pid {}{slot}{end}", text::name(&info.name), info.pid)
         }
         None => format!("[{id}]"),
     }

@@ -10,7 +10,10 @@ use super::{
     text,
     wide::{Wide, show_table},
 };
-use crate::{exit::Failure, output::Output};
+use crate::{
+    exit::Failure,
+    output::{Output, printable},
+};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -62,7 +65,7 @@ pub(super) fn run(directory: &Directory, args: &LsArgs, output: &Output) -> Resu
         return Ok(());
     }
     show_table(&table, &args.wide, output)?;
-    output.data(&Value::Null, || reasons.into_bytes())
+    output.data(&Value::Null, || printable(reasons.as_bytes()).into_bytes())
 }
 
 fn look(directory: &Directory, listed: &Listed) -> Result<Option<(Vec<String>, Value)>, Error> {

@@ -13,7 +13,10 @@ use super::{
     text,
     wide::Wide,
 };
-use crate::{exit::Failure, output::Output};
+use crate::{
+    exit::Failure,
+    output::{Output, printable},
+};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -109,7 +112,7 @@ fn value_text(segment: &Segment, seen: &ValueSeen, width: Option<usize>) -> Opti
                 _ => "committed",
             };
             let times = if *version == 1 { "once".to_owned() } else { format!("{version} times") };
-            Some((format!("value ({what} {times})"), text::pairs(&each, width).trim_start().to_owned()))
+            Some((format!("value ({what} {times})"), printable(text::pairs(&each, width).trim_start().as_bytes())))
         }
         ValueSeen::Changing => {
             let body = "it is being changed in place: look again, or 'crosstie locks' tells by whom\n";
@@ -144,7 +147,7 @@ fn describe(segment: &Segment, seen: &ValueSeen, participants: &[ParticipantInfo
         write!(all, "\n{heading}\n{body}").expect("writing to a string succeeds");
     };
     if !element.schema.is_empty() {
-        section("schema", &element.schema);
+        section("schema", &printable(element.schema.as_bytes()));
     }
     if let Some((heading, body)) = value_text(segment, seen, width) {
         section(&heading, &body);
@@ -162,7 +165,7 @@ fn describe(segment: &Segment, seen: &ValueSeen, participants: &[ParticipantInfo
             info.id.to_string(),
             text::life(info).to_owned(),
             info.pid.to_string(),
-            info.name.clone(),
+            text::name(&info.name),
             text::when_short(info.joined),
             waits_for,
             info.acts.to_string(),

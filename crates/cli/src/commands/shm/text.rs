@@ -7,6 +7,7 @@ use crosstie_core::Wall;
 use serde_json::{Value, json};
 
 use super::table::wrap;
+use crate::output::printable;
 
 /// Keys and values, the values in one column that may be so wide.
 pub(super) fn pairs(pairs: &[(&str, String)], width: Option<usize>) -> String {
@@ -21,6 +22,11 @@ pub(super) fn pairs(pairs: &[(&str, String)], width: Option<usize>) -> String {
         }
     }
     text
+}
+
+/// A name that another process has given something, in one line, and with nothing in it that a terminal would obey.
+pub(super) fn name(text: &str) -> String {
+    printable(text.as_bytes()).replace(['\n', '\t'], " ")
 }
 
 /// A number of bytes, short.

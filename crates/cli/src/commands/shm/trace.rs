@@ -130,7 +130,7 @@ fn row(info: &ParticipantInfo, event: &Happened, (now, _): Clocks) -> Vec<String
         info.id.slot.to_string(),
         text::life(info).to_owned(),
         info.pid.to_string(),
-        info.name.clone(),
+        text::name(&info.name),
         event.sequence.to_string(),
         event.act.to_string(),
         event.object.to_string(),
