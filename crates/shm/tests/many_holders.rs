@@ -160,6 +160,27 @@ fn who_takes_part_again_and_again_costs_a_waiter_no_descriptors() {
     other.kill();
 }
 
+/// Found by 37,000 ends of other kinds than death: who left and came back kept what it had watched before, until somebody died.
+#[test]
+fn who_comes_back_to_wait_again_and_again_keeps_no_descriptors() {
+    const TIMES: usize = 300;
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let (_folder, directory) = place();
+    let lock = RwLock::create(&directory, &name("shared"), [1_u64, 1]).unwrap();
+    let mut other = Other::start(&directory);
+    other.ask("read anew");
+    drop(lock);
+    let before = descriptors();
+    for _ in 0..TIMES {
+        let lock = RwLock::<[u64; 2]>::open(&directory, &name("shared")).unwrap();
+        lock.write(deadline_after(Duration::from_millis(3))).unwrap_err();
+    }
+    // Other tests have some meanwhile.
+    let now = descriptors();
+    assert!(now < before + TIMES / 3, "{before} descriptors, and {now} afterwards");
+    other.kill();
+}
+
 #[test]
 fn a_killed_writer_leaves_nothing_behind() {
     let (_folder, directory) = place();

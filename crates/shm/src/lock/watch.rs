@@ -106,13 +106,14 @@ impl Watcher {
     fn watch_all(&self, participant: &Participant) -> io::Result<bool> {
         let Some(mut list) = without_waiting(&self.list) else { return Ok(false) };
         let segment = participant.segment();
-        // Who left, or was recovered, may live on for long, and its descriptor would stay as long as that.
+        // Who left, or was recovered, may live on for long, and its descriptor would stay as long as that; and so would all those that a participation of ours
+        // watched which is over.
         list.watched.retain(|watched| {
             let place = segment.participant(watched.who.slot);
             let is_there = place.is_some_and(|place| {
                 place.generation.load(Relaxed) == watched.who.generation && place.state() != ParticipantState::Free
             });
-            let is_kept = is_there || !watched.by.is(participant);
+            let is_kept = if watched.by.is(participant) { is_there } else { !watched.by.has_left() };
             if !is_kept && let Some(handle) = &watched.handle {
                 // It goes with its descriptor in any case.
                 let _ = self.poller.remove(handle);

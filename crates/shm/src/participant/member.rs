@@ -252,6 +252,11 @@ impl WeakParticipant {
         self.0.upgrade().map(Participant)
     }
 
+    /// True if it has left.
+    pub(crate) fn has_left(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
     /// True if both are of the same participant.
     pub(crate) fn is(&self, participant: &Participant) -> bool {
         std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&participant.0))

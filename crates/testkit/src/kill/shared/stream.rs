@@ -124,7 +124,7 @@ struct Heard {
 
 impl Victim for Listens {
     fn step(&mut self, seat: Seat, chance: &mut fastrand::Rng) -> Result<(), String> {
-        let Some(stream) = &mut self.stream else { return self.accept() };
+        let Some(stream) = &mut self.stream else { return self.accept_within(WAIT) };
         let mut buf = vec![0; chance.usize(1..LONGEST)];
         seat.dwell(chance);
         let count = match stream.connection.read_within(&mut buf, Some(seat.patience())) {
@@ -178,8 +178,8 @@ fn judge(seat: Seat, acknowledged: u64, came: u64) {
 }
 
 impl Listens {
-    fn accept(&mut self) -> Result<(), String> {
-        match self.listener.accept(WAIT) {
+    fn accept_within(&mut self, wait: Duration) -> Result<(), String> {
+        match self.listener.accept(wait) {
             Ok(connection) => {
                 self.stream = Some(Heard { connection, head: Vec::new(), came: 0 });
                 Ok(())
@@ -197,13 +197,22 @@ impl Listens {
             self.before = Some((number, acknowledged, stream.came));
         }
         drop(stream);
-        // Whoever is about to connect has two here.
-        let now = open_descriptors();
-        if now > self.descriptors + 2 {
-            let text = format!("{} descriptors, and {now} when a stream had ended", self.descriptors);
-            seat.fault(Fault::LeftBehind, &text);
+        let until = Instant::now() + seat.patience();
+        loop {
+            // Puts away those who were killed on their way here.
+            self.accept_within(Duration::ZERO)?;
+            // Whoever is about to connect has two here.
+            let now = open_descriptors();
+            if self.stream.is_some() || now <= self.descriptors + 2 {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                let text = format!("{} descriptors, and {now} when a stream had ended", self.descriptors);
+                seat.fault(Fault::LeftBehind, &text);
+                return Ok(());
+            }
+            std::thread::yield_now();
         }
-        Ok(())
     }
 }
 
