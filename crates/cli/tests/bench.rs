@@ -101,6 +101,19 @@ fn all_ways_are_compared_advised_and_drawn() {
 }
 
 #[test]
+fn what_the_far_end_says_itself_is_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let output = crosstie(&["bench", &format!("unix:{}", file.display())]).output().unwrap();
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.starts_with("crosstie: the far end: cannot listen on") && told.lines().count() == 1, "{told}");
+    let output = crosstie(&["bench", "pipe:"]).env("TMPDIR", &file).output().unwrap();
+    assert!(text(&output.stderr).contains("TMPDIR"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused_in_words() {
     for (arguments, word) in [
         (&["exec:cat"][..], "pipe:"),

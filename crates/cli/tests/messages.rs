@@ -156,6 +156,17 @@ fn each_who_comes_has_a_command_that_knows_who_it_is() {
 }
 
 #[test]
+fn a_command_that_fails_for_whoever_came_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut listening = Listening::start(&mut crosstie(&["listen", &url(folder.path()), "--once", "--exec", "exit 3"]));
+    let _client = UnixStream::connect(folder.path().join("s")).unwrap();
+    assert!(listening.line().starts_with("connection 1"));
+    let told = listening.line();
+    assert!(told.contains("(exit 3): the program has failed (exit status: 3)"), "{told}");
+    assert_eq!(listening.ended().0, Some(6));
+}
+
+#[test]
 fn datagrams_come_whole_with_where_they_say_they_are_from() {
     let receiver = Listening::start(&mut crosstie(&["recv", "udp://127.0.0.1:0", "--count", "3"]));
     let sent = succeed(&["--json", "send", &receiver.at, "hello", "{{count}}", "", "--count", "1"]);

@@ -357,8 +357,8 @@ fn a_copy_that_nobody_reads_keeps_nobody_waiting() {
     // Where somebody has it open and reads nothing, a signal ends the command all the same.
     let reader = fs::File::options().read(true).write(true).open(&copy).unwrap();
     let (mut child, _words) = start(crosstie(&["pipe", "exec:yes", "exec:cat", tee[3], tee[4]]).stdout(Stdio::null()));
-    let fed = || rustix::io::ioctl_fionread(&reader).unwrap() >= 65_536;
-    until("the copy is full", fed);
+    let fed = || rustix::io::ioctl_fionread(&reader).unwrap() >= 32_768;
+    until("the copy fills up", fed);
     kill_process(Pid::from_child(&child.0), Signal::TERM).unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.0.wait().unwrap()), Some(15));
 }

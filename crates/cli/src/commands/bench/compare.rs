@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{
     advice,
     course::{self, Course, Figures},
-    endpoint::{PREFIX, RATE, SIZE, control, count, lost, refuse_crowds},
+    endpoint::{PREFIX, RATE, SIZE, control, count, lost, refuse_crowds, scratch},
     host::Host,
     line::{Kind, PATIENCE},
     percentiles::time,
@@ -83,7 +83,7 @@ fn undrawn(path: &Path, error: &io::Error) -> Failure {
 }
 
 fn measure(way: &Way, course: &Course) -> Result<Figures, Failure> {
-    let scratch = Scratch::new(&env::temp_dir(), PREFIX).map_err(Error::from)?;
+    let scratch = scratch()?;
     let place = match way.kind {
         _ if way.endpoint.contains("{}/") => scratch.path().display().to_string(),
         _ => format!("crosstie-bench-{:08x}", fastrand::u32(..)),

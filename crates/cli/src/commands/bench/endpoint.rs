@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     args::BenchArgs,
-    exit::Failure,
+    exit::{Code, Failure},
     output::Output,
     scratch::{Scratch, sweep},
     values::size_text,
@@ -32,7 +32,7 @@ pub(super) fn run(args: &BenchArgs, endpoint: &Endpoint, output: &Output) -> Res
     refuse_crowds(args)?;
     // What a measurement that was interrupted has left.
     sweep(&env::temp_dir(), PREFIX, |_| true);
-    let scratch = Scratch::new(&env::temp_dir(), PREFIX).map_err(crosstie_core::Error::from)?;
+    let scratch = scratch()?;
     let course = Course {
         size: args.size.unwrap_or(SIZE) as usize,
         rate: args.rate.unwrap_or(RATE),
@@ -57,6 +57,16 @@ pub(super) fn refuse_crowds(args: &BenchArgs) -> Result<(), Failure> {
         (1, 1) => Ok(()),
         _ => Err(Failure::usage("--pubs and --subs are of a broker: an endpoint has one at each end")),
     }
+}
+
+/// A directory in which both ends meet.
+pub(super) fn scratch() -> Result<Scratch, Failure> {
+    let parent = env::temp_dir();
+    Scratch::new(&parent, PREFIX).map_err(|error| {
+        let text =
+            format!("no directory can be made in '{}', which TMPDIR may name another of: {error}", parent.display());
+        Failure::new(Code::Failure, "io", text)
+    })
 }
 
 /// Where both ends talk about what they do. Over `mem:` they are in one process.

@@ -90,6 +90,8 @@ fn nanos(clock: ClockId) -> u64 {
 pub(super) struct Far {
     control: Connection,
     body: Body,
+    /// It has said itself why it cannot go on.
+    has_told: bool,
 }
 
 enum Body {
@@ -122,7 +124,7 @@ impl Far {
         let until = Instant::now() + PATIENCE;
         loop {
             match listener.accept(DYING) {
-                Ok(control) => return Ok(Self { control, body }),
+                Ok(control) => return Ok(Self { control, body, has_told: false }),
                 Err(error) if error.kind() != crosstie_core::Kind::Timeout || Instant::now() > until => {
                     return Err(error);
                 }
@@ -145,7 +147,10 @@ impl Far {
     /// What it says next.
     pub(super) fn answer(&mut self) -> Result<Answer, Error> {
         match read(&mut self.control)? {
-            Some(Answer::Failed(text)) => Err(Error::new(crosstie_core::Kind::Io, format!("the far end: {text}"))),
+            Some(Answer::Failed(text)) => {
+                self.has_told = true;
+                Err(Error::new(crosstie_core::Kind::Io, format!("the far end: {text}")))
+            }
             Some(answer) => Ok(answer),
             None => Err(Error::new(crosstie_core::Kind::Disconnected, "the far end is gone")),
         }
@@ -155,7 +160,7 @@ impl Far {
     pub(super) fn explain(&mut self, error: Error) -> Error {
         use crosstie_core::Kind::{Disconnected, Io, PeerDied, Timeout};
         let Body::Process(child) = &mut self.body else { return error };
-        if !matches!(error.kind(), Disconnected | Io | PeerDied | Timeout) {
+        if self.has_told || !matches!(error.kind(), Disconnected | Io | PeerDied | Timeout) {
             return error;
         }
         let (until, pid) = (Instant::now() + DYING, child.id());

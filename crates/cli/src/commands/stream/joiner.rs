@@ -248,7 +248,7 @@ impl Joiner {
         let ending = join(a.into_async()?, b.into_async()?, terms, meter).await;
         Ok(Report {
             number,
-            names: self.ends.each_ref().map(ToString::to_string),
+            names: [self.ends[0].to_string(), self.exec.clone().unwrap_or_else(|| self.ends[1].to_string())],
             peers,
             bytes: Side::BOTH.map(|side| meter.from(side)),
             took: begun.elapsed(),
