@@ -271,7 +271,6 @@ impl Joiner {
         Ok([first, Coming::Connector(connector(&endpoint.trusted())?.into())])
     }
 
-    /// What is done with the bytes that came, if they are not written to the other end.
     /// Says what to do about who speaks as a channel does, where its bytes are only printed.
     fn look(&self, number: u64) -> Option<Look> {
         let output = self.output.clone();
@@ -287,6 +286,7 @@ impl Joiner {
         })
     }
 
+    /// What is done with the bytes that came, if they are not written to the other end.
     fn show(&self, number: u64) -> Option<Show> {
         let output = self.output.clone();
         (self.goes_on && output.is_json() && self.exec.is_none()).then(|| -> Show {
