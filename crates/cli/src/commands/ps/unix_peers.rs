@@ -112,6 +112,7 @@ mod tests {
     use std::{
         os::{fd::AsRawFd, unix::net::UnixStream},
         path::Path,
+        time::{Duration, Instant},
     };
 
     use super::*;
@@ -129,7 +130,11 @@ mod tests {
         assert_eq!(peers.of(numbers.0).collect::<Vec<_>>(), [numbers.1]);
         assert_eq!(peers.of(numbers.1).collect::<Vec<_>>(), [numbers.0]);
         drop(other);
-        assert_eq!(UnixPeers::read().of(numbers.1).count(), 0);
+        // A child that another test has just forked has it until it becomes another program.
+        let until = Instant::now() + Duration::from_secs(60);
+        while UnixPeers::read().of(numbers.1).count() > 0 {
+            assert!(Instant::now() < until, "whoever hung up is nobody's peer");
+        }
     }
 
     #[test]
