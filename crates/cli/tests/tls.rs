@@ -8,7 +8,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{ChildStderr, Stdio},
+    process::{ChildStderr, Command, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -113,6 +113,45 @@ fn a_broker_with_certificates_lets_in_who_shows_one_and_reads_new_ones_on_a_sign
     kill_process(Pid::from_raw(i32::try_from(server.0.id()).unwrap()).unwrap(), Signal::HUP).unwrap();
     assert!(wait_for("Reload refused").contains("BEGIN CERTIFICATE"));
     assert_eq!(publish(&url(port, &other, true)).status.code(), Some(0));
+}
+
+/// In a session of their own, that is without a terminal, whose end the signal would be.
+#[test]
+fn commands_that_listen_read_new_certificates_on_a_signal_too() {
+    for (command, with, ask, what) in
+        [("listen", &["--exec", "cat"][..], &["pipe", "-"][..], None), ("recv", &[], &["send"], Some("hi"))]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let (at, other) = (folder.path().join("tls"), folder.path().join("other"));
+        made(&at, &[]);
+        made(&other, &[]);
+        let port = free_port();
+        let place = format!("tls://127.0.0.1:{port}?cert={0}/server.pem&key={0}/server.key", at.display());
+        let mut listening = Command::new("setsid");
+        listening.args([env!("CARGO_BIN_EXE_crosstie"), command, &place]);
+        listening.args(with);
+        listening.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut listening = listening.spawn().unwrap();
+        let mut log = BufReader::new(listening.stderr.take().unwrap());
+        let listening = Running(listening);
+        said(&mut log, "listening on");
+        let asks = |folder: &Path| {
+            let url = url(port, folder, false);
+            run(crosstie(ask).arg(url).args(what)).status.success()
+        };
+        assert!(asks(&at) && !asks(&other), "{command}");
+        for name in ["server.pem", "server.key"] {
+            fs::copy(other.join(name), at.join(name)).unwrap();
+        }
+        let hang_up = || kill_process(Pid::from_child(&listening.0), Signal::HUP).unwrap();
+        hang_up();
+        said(&mut log, "are read again");
+        assert!(asks(&other) && !asks(&at), "{command}");
+        fs::write(at.join("server.pem"), "nothing").unwrap();
+        hang_up();
+        said(&mut log, "nothing has changed");
+        assert!(asks(&other), "{command}");
+    }
 }
 
 #[test]

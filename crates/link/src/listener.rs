@@ -51,6 +51,15 @@ impl<S: Payload, R: Payload> ChannelListener<S, R> {
         Ok(Accepted { connection, options: self.options.clone(), types: PhantomData })
     }
 
+    /// Reads certificates and keys again that a `tls:` endpoint names, for those who come from now on.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a file does not hold what it should; nothing has changed then.
+    pub fn reload(&self) -> Result<()> {
+        self.listener.get_ref().reload()
+    }
+
     /// Where it listens, with what the system chose.
     pub fn endpoint(&self) -> &Endpoint {
         self.listener.get_ref().endpoint()

@@ -42,7 +42,8 @@ programs send them: with headers, and what is lost is told.
 
 What comes is printed, and nothing else is done with it: an endpoint in a
 message is text like any other. What is no valid message is left out and told on
-standard error, and the exit code is 1 in the end.")]
+standard error, and the exit code is 1 in the end. Without a terminal SIGHUP has
+the certificates of tls: read again.")]
 pub(crate) struct RecvArgs {
     /// Where: udp://:7000 and tcp://:7000 (127.0.0.1), unix:/path, shm:name; connect:… goes to who listens there
     endpoint: String,
@@ -82,7 +83,8 @@ pub(crate) fn run(args: &RecvArgs, output: &Output) -> Result<(), Failure> {
     check(&endpoint, args)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
-        let mut interrupt = Interrupt::watch()?;
+        let mut interrupt = Interrupt::watch(end.has_files())?;
+        let hangups = interrupt.hangups();
         let (tell, came) = mpsc::channel(WAITING);
         let sink = Sink::new(tell, output);
         let source = async {
@@ -93,7 +95,13 @@ pub(crate) fn run(args: &RecvArgs, output: &Output) -> Result<(), Failure> {
             options.deadline = None;
             match end {
                 _ if args.typed => typed(&endpoint, options, &sink, output).await,
-                End::Listen(_) => listen(&endpoint, options, args.connections, &sink, output).await,
+                End::Listen(_) => {
+                    let listener = ChannelListener::bind_with(&endpoint, options)?;
+                    tokio::select! {
+                        outcome = listen(&listener, args.connections, &sink, output) => outcome,
+                        never = hangups.each(output, || listener.reload()) => match never {},
+                    }
+                }
                 _ => connect(&endpoint, options, &sink).await,
             }
         };
@@ -187,13 +195,11 @@ async fn typed(endpoint: &Endpoint, options: ChannelOptions, sink: &Sink, output
 
 /// Takes channels of all who come.
 async fn listen(
-    endpoint: &Endpoint,
-    options: ChannelOptions,
+    listener: &ChannelListener<Anything>,
     connections: u16,
     sink: &Sink,
     output: &Output,
 ) -> Result<(), Failure> {
-    let listener = ChannelListener::<Anything>::bind_with(endpoint, options)?;
     told_listening(listener.endpoint(), output);
     let places = Arc::new(Semaphore::new(usize::from(connections)));
     let (mut number, mut is_failing) = (0, false);

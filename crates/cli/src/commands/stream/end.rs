@@ -78,6 +78,11 @@ impl End {
         }
     }
 
+    /// True if whoever comes there is shown what stands in files, which may be written anew.
+    pub(crate) const fn has_files(&self) -> bool {
+        matches!(self, Self::Listen(endpoint) if matches!(endpoint.target(), Target::Tls { .. }))
+    }
+
     /// True if it can be opened once and never again.
     pub(crate) fn is_single(&self) -> bool {
         match self {
@@ -128,6 +133,14 @@ pub(crate) enum Coming {
 }
 
 impl Gate {
+    /// Reads its files again, if it has some.
+    pub(crate) fn reload(&self) -> Result<(), Error> {
+        match self {
+            Self::Listener(listener) => listener.get_ref().reload(),
+            Self::Standard | Self::Connector(_) => Ok(()),
+        }
+    }
+
     /// Waits for whoever has to come.
     pub(crate) async fn pass(&self) -> Result<Coming, Error> {
         Ok(match self {

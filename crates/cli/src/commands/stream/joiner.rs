@@ -74,11 +74,15 @@ impl Joiner {
         }
         let joiner = Arc::new(self);
         let outcome = runtime()?.block_on(async {
-            let mut interrupt = Interrupt::watch()?;
-            let gates = joiner.open()?;
+            let mut interrupt = Interrupt::watch(joiner.ends.iter().any(End::has_files))?;
+            let (hangups, gates) = (interrupt.hangups(), Arc::new(joiner.open()?));
+            let listening = Arc::downgrade(&gates);
+            // Once the one who is served has come, nobody else does.
+            let reload = || listening.upgrade().map_or(Ok(()), |gates| gates.iter().try_for_each(Gate::reload));
             tokio::select! {
                 outcome = joiner.serve(gates) => outcome.map(Ok),
                 signal = interrupt.signal() => Ok(Err(signal)),
+                never = hangups.each(&joiner.output, reload) => match never {},
             }
         });
         // What listened is put away by now.
@@ -112,7 +116,7 @@ impl Joiner {
         Ok(gates)
     }
 
-    async fn serve(self: &Arc<Self>, gates: [Gate; 2]) -> Result<(), Failure> {
+    async fn serve(self: &Arc<Self>, gates: Arc<[Gate; 2]>) -> Result<(), Failure> {
         if !self.once {
             return self.serve_many(gates).await;
         }
@@ -134,7 +138,7 @@ impl Joiner {
     }
 
     /// Serves whoever comes, each in a thread of its own, so that a copy on a slow disk holds up nobody else.
-    async fn serve_many(self: &Arc<Self>, gates: [Gate; 2]) -> Result<(), Failure> {
+    async fn serve_many(self: &Arc<Self>, gates: Arc<[Gate; 2]>) -> Result<(), Failure> {
         let places = Arc::new(Semaphore::new(usize::from(self.connections)));
         let (done, mut ended) = mpsc::unbounded_channel::<(u64, Result<Report, Failure>)>();
         let mut number = 0;

@@ -30,7 +30,8 @@ has come, as in 127.0.0.1:4711 or pid=12,uid=0,gid=0.
 Who has come and how it ended is told on standard error. With --json what comes
 is a line for each piece that was read, as payload or payload_hex, and
 the totals of each connection are one. With --once the exit code is that of
-'crosstie pipe'.")]
+'crosstie pipe'. Without a terminal SIGHUP has the certificates of tls: read
+again.")]
 pub(crate) struct ListenArgs {
     /// Where: unix:/path, shm:name, fifo:/path, fd:3, tcp://:9000 (127.0.0.1), tcp://0.0.0.0:9000?insecure, tls://:9000?cert=…&key=…
     endpoint: String,

@@ -39,7 +39,8 @@ one, and the exit code tells how it went:
   9  a connection was lost
 
 With CROSSTIE_ALLOW_FAULTS=1 an end misbehaves as its ?fault= says, the same way
-each time: 'tcp://:9000?fault=seed:1,delay:50ms,cut:1%'.
+each time: 'tcp://:9000?fault=seed:1,delay:50ms,cut:1%'. Without a terminal
+SIGHUP has the certificates of a tls: listener read again.
 
 The message names the side, and with --json the totals do, which are on
 standard output, or on standard error if standard output is one of the ends."))]
