@@ -163,21 +163,16 @@ impl Far {
         if self.has_told || !matches!(error.kind(), Disconnected | Io | PeerDied | Timeout) {
             return error;
         }
-        let (until, pid) = (Instant::now() + DYING, child.id());
-        loop {
-            match child.try_wait() {
-                Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(1)),
-                Ok(Some(status)) => {
-                    while let Ok(Some(answer)) = read(&mut self.control) {
-                        if let Answer::Failed(text) = answer {
-                            return Error::new(error.kind(), format!("the far end: {text}"));
-                        }
-                    }
-                    return dead(pid, status, &error);
-                }
-                _ => return Error::new(error.kind(), format!("{error} (the far end, process {pid}, lives)")),
+        let pid = child.id();
+        let Some(status) = ended(child, DYING) else {
+            return Error::new(error.kind(), format!("{error} (the far end, process {pid}, lives)"));
+        };
+        while let Ok(Some(answer)) = read(&mut self.control) {
+            if let Answer::Failed(text) = answer {
+                return Error::new(error.kind(), format!("the far end: {text}"));
             }
         }
+        dead(pid, status, &error)
     }
 
     /// What it has seen since it was told to send back or to take.
@@ -201,10 +196,7 @@ impl Drop for Body {
         match self {
             Self::Process(child) => {
                 // It removes what it has made, sockets above all; one that stands still is not waited for.
-                let until = Instant::now() + ENDING;
-                while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
-                    thread::sleep(Duration::from_millis(1));
-                }
+                let _ = ended(child, ENDING);
                 let _ = child.kill();
                 let _ = child.wait();
             }
@@ -213,6 +205,17 @@ impl Drop for Body {
                     let _ = thread.join();
                 }
             }
+        }
+    }
+}
+
+/// How it has ended, if it has by then. The standard library has no wait with a time limit, so it is asked again and again.
+fn ended(child: &mut Child, within: Duration) -> Option<ExitStatus> {
+    let until = Instant::now() + within;
+    loop {
+        match child.try_wait() {
+            Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(1)),
+            outcome => return outcome.ok().flatten(),
         }
     }
 }
